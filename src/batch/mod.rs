@@ -1,0 +1,346 @@
+//! The unit that travels: whole messages packed back to back in their ZMTP framing.
+//!
+//! A [`Batch`] is being packed or written; a [`Run`] came and is being received. Small frames are copied, so that a
+//! thousand messages are one contiguous piece for the kernel; large ones are kept by reference.
+
+pub(crate) mod buffers;
+pub(crate) mod frame;
+pub(crate) mod run;
+
+pub(crate) use buffers::Buffers;
+pub(crate) use run::{Run, weight};
+
+use crate::message::{Message, Outgoing, Piece, Source};
+use bytes::Bytes;
+use frame::{MORE, header_len, put_header};
+use std::io::IoSlice;
+
+/// Whole messages, packed to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Headers and small bodies, back to back.
+    packed: Vec<u8>,
+    /// Bodies that are not copied, in their order.
+    large: Vec<Large>,
+    messages: usize,
+    payload: usize,
+    /// Bytes in `large` together.
+    large_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Large {
+    /// It stands after this many bytes of `packed`.
+    after: usize,
+    /// Bytes of the batch before it: `after` and all earlier large bodies.
+    before: usize,
+    body: Bytes,
+}
+
+impl Batch {
+    /// A batch that packs into `buffer`, whose contents are dropped.
+    pub(crate) fn with_buffer(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Batch {
+            packed: buffer,
+            ..Batch::default()
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Bytes of all bodies, without framing.
+    pub(crate) fn payload(&self) -> usize {
+        self.payload
+    }
+
+    /// What the messages weigh against a mark.
+    pub(crate) fn weight(&self) -> usize {
+        weight(self.messages, self.payload)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Bytes on the wire, headers included.
+    pub(crate) fn wire_len(&self) -> usize {
+        self.packed.len() + self.large_bytes
+    }
+
+    /// Packs a message to the end, behind the frames of `envelope`. Returns its payload, envelope included.
+    ///
+    /// What was given away is left to the caller to drop: it may be the application's own kind of memory, and the
+    /// caller may hold a lock.
+    pub(crate) fn push(&mut self, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> usize {
+        let before = self.payload;
+        for frame in envelope {
+            self.push_frame(MORE, Piece::Lent(frame));
+        }
+        message.share_large_vec(BY_REFERENCE);
+        match &message.0 {
+            Source::Lent(frame) => self.push_frame(0, Piece::Lent(frame)),
+            Source::LentFrames(frames) => {
+                let last = frames.len().saturating_sub(1);
+                for (index, frame) in frames.iter().enumerate() {
+                    self.push_frame(if index < last { MORE } else { 0 }, Piece::Lent(frame));
+                }
+                if frames.is_empty() {
+                    self.push_frame(0, Piece::Lent(&[]));
+                }
+            }
+            Source::Vec(frame) => self.push_frame(0, Piece::Lent(frame)),
+            Source::LentMessage(message) => self.push_message(message),
+            Source::Message(message) => self.push_message(message),
+        }
+        self.messages += 1;
+        self.payload - before
+    }
+
+    fn push_message(&mut self, message: &Message) {
+        let mut left = message.frame_count();
+        message.for_each_frame(|piece| {
+            left -= 1;
+            self.push_frame(if left > 0 { MORE } else { 0 }, piece);
+        });
+    }
+
+    fn push_frame(&mut self, flags: u8, piece: Piece<'_>) {
+        let slice = piece.as_slice();
+        let len = slice.len();
+        self.payload += len;
+        let by_reference = match piece {
+            Piece::Lent(_) => len > COPY_LENT,
+            Piece::Owned(_) => len >= BY_REFERENCE,
+        };
+        if by_reference {
+            self.reserve(header_len(len));
+            put_header(&mut self.packed, flags, len);
+            let body = match piece {
+                Piece::Lent(slice) => Bytes::copy_from_slice(slice),
+                Piece::Owned(bytes) => bytes.clone(),
+            };
+            self.large.push(Large {
+                after: self.packed.len(),
+                before: self.wire_len(),
+                body,
+            });
+            self.large_bytes += len;
+        } else {
+            self.reserve(header_len(len) + len);
+            put_header(&mut self.packed, flags, len);
+            self.packed.extend_from_slice(slice);
+        }
+    }
+
+    /// Buffers start small and double, so that an idle peer costs little and a busy one soon stops growing.
+    fn reserve(&mut self, more: usize) {
+        if self.packed.capacity() - self.packed.len() < more {
+            self.packed.reserve(more.max(FIRST_BUFFER));
+        }
+    }
+
+    /// The bytes from `written` on, as many slices as `out` holds. Returns how many were filled in.
+    pub(crate) fn slices<'a>(&'a self, written: usize, out: &mut [IoSlice<'a>]) -> usize {
+        // The first large body that is not wholly written.
+        let mut index = self
+            .large
+            .partition_point(|large| large.before + large.body.len() <= written);
+        let mut at = written;
+        let mut filled = 0;
+        for slot in out {
+            let next = self.large.get(index);
+            let large_before = index
+                .checked_sub(1)
+                .and_then(|last| self.large.get(last))
+                .map_or(0, |last| last.before + last.body.len() - last.after);
+            let (slice, is_large) = match next {
+                Some(large) if at >= large.before => (large.body.get(at - large.before..), true),
+                Some(large) => (self.packed.get(at - large_before..large.after), false),
+                None => (self.packed.get(at - large_before..), false),
+            };
+            let Some(slice) = slice else { break };
+            if slice.is_empty() {
+                break;
+            }
+            *slot = IoSlice::new(slice);
+            filled += 1;
+            at += slice.len();
+            index += usize::from(is_large);
+        }
+        filled
+    }
+
+    /// Turns what was packed into what can be received, without copying it.
+    pub(crate) fn into_run(self) -> Run {
+        let mut run = Run::default();
+        let packed = Bytes::from(self.packed);
+        let mut from = 0;
+        for large in self.large {
+            run.push_part(packed.slice(from..large.after));
+            run.push_part(large.body);
+            from = large.after;
+        }
+        run.push_part(packed.slice(from..));
+        run.count(self.messages, self.payload);
+        run
+    }
+
+    /// Splits at the last message whose last byte is among the first `written`: how many messages and payload bytes
+    /// were written, and the rest, oldest first, the cut message whole.
+    pub(crate) fn split_unwritten(self, written: usize) -> (Tally, Vec<Message>) {
+        let mut done = Tally::default();
+        let mut rest = Vec::new();
+        let mut end = 0;
+        let mut run = self.into_run();
+        while let Some(message) = run.pop() {
+            let wire: usize = message.frames().map(|frame| header_len(frame.len()) + frame.len()).sum();
+            end += wire;
+            if end <= written {
+                done.add(1, message.byte_count());
+            } else {
+                rest.push(message);
+            }
+        }
+        (done, rest)
+    }
+
+    /// Takes it apart: the buffer, to be packed into again, and the bodies that went by reference, to be dropped where
+    /// no lock is held.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Bytes>) {
+        (self.packed, self.large.into_iter().map(|large| large.body).collect())
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            messages: self.messages,
+            payload: self.payload,
+        }
+    }
+}
+
+/// A number of messages, and the bytes of their bodies.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) messages: usize,
+    pub(crate) payload: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, messages: usize, payload: usize) {
+        self.messages += messages;
+        self.payload += payload;
+    }
+
+    pub(crate) fn sub(&mut self, other: Tally) {
+        debug_assert!(other.messages <= self.messages && other.payload <= self.payload);
+        self.messages = self.messages.saturating_sub(other.messages);
+        self.payload = self.payload.saturating_sub(other.payload);
+    }
+
+    pub(crate) fn weight(self) -> usize {
+        weight(self.messages, self.payload)
+    }
+}
+
+/// An owned body from this size on goes by reference: a reference count then costs less than the copy.
+const BY_REFERENCE: usize = 4 * 1024;
+/// A lent body up to this size is packed; a larger one is copied once, into a body of its own.
+const COPY_LENT: usize = 64 * 1024;
+/// The first size of a packing buffer.
+const FIRST_BUFFER: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(batch: &Batch, written: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut at = written;
+        loop {
+            // Few slots, so that the walk must be taken up again.
+            let mut slots = [IoSlice::new(&[]); 2];
+            let filled = batch.slices(at, &mut slots);
+            if filled == 0 {
+                return all;
+            }
+            for slot in &slots[..filled] {
+                all.extend_from_slice(slot);
+                at += slot.len();
+            }
+        }
+    }
+
+    fn messages() -> Vec<Message> {
+        let sizes = [0, 1, 64, 65, 255, 256, 4095, 4096, 70_000];
+        let mut all: Vec<_> = sizes.iter().map(|&size| Message::from(vec![size as u8; size])).collect();
+        all.push(Message::from([vec![1; 5000], vec![], vec![2; 3], vec![3; 9000]]));
+        all.push(Message::from("last"));
+        all
+    }
+
+    fn packed() -> Batch {
+        let mut batch = Batch::default();
+        for message in messages() {
+            batch.push(&[], &mut message.into());
+        }
+        batch
+    }
+
+    #[test]
+    fn what_was_packed_is_what_is_popped() {
+        let mut run = packed().into_run();
+        assert_eq!(run.messages(), messages().len());
+        for message in messages() {
+            assert_eq!(run.pop(), Some(message));
+        }
+        assert_eq!((run.pop(), run.weight()), (None, 0));
+    }
+
+    #[test]
+    fn slices_can_be_taken_up_at_every_byte() {
+        let batch = packed();
+        let all = wire(&batch, 0);
+        assert_eq!(all.len(), batch.wire_len());
+        for at in (0..all.len()).step_by(97).chain([1, 2, all.len() - 1, all.len()]) {
+            assert_eq!(wire(&batch, at), all[at..], "from {at}");
+        }
+    }
+
+    #[test]
+    fn a_lent_slice_is_packed_up_to_the_limit_and_then_copied_once() {
+        let big = vec![9; COPY_LENT + 1];
+        let mut batch = Batch::default();
+        batch.push(&[], &mut (&big[..COPY_LENT]).into());
+        assert!(batch.large.is_empty());
+        batch.push(&[], &mut (&big[..]).into());
+        assert_eq!(batch.large.len(), 1);
+    }
+
+    #[test]
+    fn an_envelope_goes_in_front() {
+        let mut batch = Batch::default();
+        batch.push(&[b"id", b""], &mut "body".into());
+        assert_eq!(batch.into_run().pop(), Some(Message::from(["id", "", "body"])));
+    }
+
+    #[test]
+    fn a_cut_message_is_given_back_whole() {
+        let total = packed().wire_len();
+        for written in (0..total).step_by(211).chain([1, 2, 3, total - 1, total]) {
+            let (done, rest) = packed().split_unwritten(written);
+            assert_eq!(rest, messages()[done.messages..]);
+            assert_eq!(rest.is_empty(), written == total);
+        }
+    }
+
+    #[test]
+    fn a_weight_is_the_payload_and_64_a_message() {
+        let mut batch = Batch::default();
+        batch.push(&[], &mut "abc".into());
+        batch.push(&[], &mut "".into());
+        assert_eq!(batch.weight(), 3 + 2 * 64);
+    }
+}

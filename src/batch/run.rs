@@ -1,0 +1,149 @@
+//! Whole messages as they came, waiting to be received.
+//!
+//! Invariant: a frame header is never split between two parts, and neither is a body; the two may lie in different
+//! parts. Whoever pushes parts has walked the headers, so a run is well formed by construction.
+
+use super::frame::Header;
+use crate::message::Message;
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Whole messages in ZMTP framing, oldest first, without commands.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    parts: VecDeque<Bytes>,
+    /// How far the first part has been popped.
+    at: usize,
+    messages: usize,
+    /// Bytes of all bodies together.
+    payload: usize,
+}
+
+impl Run {
+    /// Whole messages that are still here.
+    pub(crate) fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// What the messages weigh against a mark: their bodies, and 64 for each.
+    pub(crate) fn weight(&self) -> usize {
+        weight(self.messages, self.payload)
+    }
+
+    /// Bytes of all bodies.
+    pub(crate) fn payload(&self) -> usize {
+        self.payload
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Adds bytes that begin and end at the border of a header or a body; [`Run::count`] tells what they hold.
+    pub(crate) fn push_part(&mut self, part: Bytes) {
+        if !part.is_empty() {
+            self.parts.push_back(part);
+        }
+    }
+
+    /// Counts messages that are now whole.
+    pub(crate) fn count(&mut self, messages: usize, payload: usize) {
+        self.messages += messages;
+        self.payload += payload;
+    }
+
+    /// Moves all of `other` to the end of this one.
+    pub(crate) fn append(&mut self, other: &mut Run) {
+        if other.at > 0
+            && let Some(first) = other.parts.front_mut()
+        {
+            let _gone = first.split_to(other.at);
+        }
+        other.at = 0;
+        self.parts.append(&mut other.parts);
+        self.count(other.messages, other.payload);
+        (other.messages, other.payload) = (0, 0);
+    }
+
+    /// Takes everything out.
+    pub(crate) fn clear(&mut self) {
+        *self = Run::default();
+    }
+
+    /// Takes the oldest message.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        if self.messages == 0 {
+            return None;
+        }
+        let (header, first) = self.pop_frame(|slice, part, range| {
+            if slice.len() <= crate::message::SMALL {
+                Message::small(slice)
+            } else {
+                Message::one(part.slice(range))
+            }
+        })?;
+        let message = if header.has_more() {
+            let mut frames = first.into_frames();
+            loop {
+                let (header, frame) = self.pop_frame(|_, part, range| part.slice(range))?;
+                frames.push(frame);
+                if !header.has_more() {
+                    break Message::many(frames);
+                }
+            }
+        } else {
+            first
+        };
+        self.messages -= 1;
+        self.payload = self.payload.saturating_sub(message.byte_count());
+        if self.messages == 0 {
+            // Nothing of a chunk is kept by an empty run.
+            self.parts.clear();
+            self.at = 0;
+        }
+        Some(message)
+    }
+
+    /// Takes one frame; `make` gets its body as a slice, and the part and range that hold it.
+    fn pop_frame<T>(
+        &mut self,
+        make: impl FnOnce(&[u8], &Bytes, std::ops::Range<usize>) -> T,
+    ) -> Option<(Header, T)> {
+        let part = self.parts.front()?;
+        let header = Header::parse(part.get(self.at..)?)?;
+        let len = usize::try_from(header.body).ok()?;
+        let start = self.at.checked_add(header.len)?;
+        if start == part.len() && len > 0 {
+            // The body is the next part.
+            self.parts.pop_front();
+            self.at = 0;
+            return self.take_body(header, 0, len, make);
+        }
+        self.take_body(header, start, len, make)
+    }
+
+    fn take_body<T>(
+        &mut self,
+        header: Header,
+        start: usize,
+        len: usize,
+        make: impl FnOnce(&[u8], &Bytes, std::ops::Range<usize>) -> T,
+    ) -> Option<(Header, T)> {
+        let part = self.parts.front()?;
+        let end = start.checked_add(len)?;
+        let made = make(part.get(start..end)?, part, start..end);
+        self.at = end;
+        if end == part.len() {
+            self.parts.pop_front();
+            self.at = 0;
+        }
+        Some((header, made))
+    }
+}
+
+/// What messages weigh against a byte mark: 64 a message stand for the memory that even an empty one costs.
+pub(crate) fn weight(messages: usize, payload: usize) -> usize {
+    payload.saturating_add(messages.saturating_mul(MESSAGE_WEIGHT))
+}
+
+const MESSAGE_WEIGHT: usize = 64;

@@ -1,0 +1,451 @@
+//! Where a socket is reached: `tcp://`, `ipc://` and `inproc://` addresses as values.
+//!
+//! What is written is checked here, once, and an error says what was probably meant. Knows nothing of sockets, and
+//! looks no name up: whether somebody is there shows only when it is bound or connected to.
+
+#[path = "endpoint/parse.rs"]
+mod parse;
+
+use parse::Wrong;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// An address to bind or to connect to.
+///
+/// | written | means |
+/// |---|---|
+/// | `tcp://host:port` | a name or an IPv4 address; a name is looked up again for each attempt to connect |
+/// | `tcp://[::1]:port`, `tcp://[fe80::1%3]:port` | an IPv6 address, with the index of its interface if it needs one |
+/// | `tcp://*:port` | every IPv4 address of this machine; to bind only. `tcp://[::]:port` is IPv6, and IPv4 with it |
+/// | `tcp://host:*`, `tcp://host:0` | any free port; to bind only, which says the port that it got |
+/// | `tcp://source:port;host:port` | connects from that numeric address; port `*` or `0` is any |
+/// | `ipc:///path`, `ipc://path` | a Unix socket in the file system |
+/// | `ipc://@name` | a Unix socket in Linux's abstract namespace: no file, and no permissions |
+/// | `inproc://name` | another socket of the same context; 1 to 256 bytes |
+///
+/// It is printed as it was written, but numbers in their usual form and `*` for a port as `0`; what is printed reads
+/// back as the same endpoint.
+///
+/// ```
+/// use peermq::Endpoint;
+/// let endpoint: Endpoint = "tcp://127.0.0.1:5555".parse()?;
+/// assert_eq!(endpoint.to_string(), "tcp://127.0.0.1:5555");
+/// assert_eq!(endpoint.port(), Some(5555));
+///
+/// let error = Endpoint::try_from("localhost:5555").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "localhost:5555: the transport is missing (did you mean tcp://localhost:5555?)",
+/// );
+/// # Ok::<(), peermq::InvalidEndpoint>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint(Kind);
+
+/// What an endpoint is, by transport.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Tcp(Tcp),
+    Ipc(IpcPath),
+    /// 1 to 256 bytes.
+    Inproc(String),
+}
+
+/// A host and a port, and where from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Tcp {
+    pub(crate) host: Host,
+    /// 0: any free one.
+    pub(crate) port: u16,
+    /// The local address to connect from; port 0: any. Of the host's family if the host is numeric.
+    pub(crate) source: Option<SocketAddr>,
+}
+
+/// The host of a [`Tcp`] endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Host {
+    /// `*`: every IPv4 address of this machine.
+    Any,
+    V4(Ipv4Addr),
+    V6 {
+        ip: Ipv6Addr,
+        /// The index of the interface; 0: none was given.
+        scope: u32,
+    },
+    /// To be looked up. Printable ASCII, and no number.
+    Name(String),
+}
+
+/// The name of a Unix socket: not empty, without NUL, and short enough for the system.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum IpcPath {
+    File(PathBuf),
+    /// Without the `@`. Linux only.
+    Abstract(Vec<u8>),
+}
+
+/// Why some text is no [`Endpoint`], or why an endpoint is not one to bind or to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {why}{}", printable(.text), hint(.meant))]
+pub struct InvalidEndpoint {
+    text: String,
+    why: String,
+    meant: Option<String>,
+}
+
+impl Endpoint {
+    pub(crate) fn tcp(address: SocketAddr) -> Endpoint {
+        let host = match address {
+            SocketAddr::V4(address) => Host::V4(*address.ip()),
+            SocketAddr::V6(address) => Host::V6 {
+                ip: *address.ip(),
+                scope: address.scope_id(),
+            },
+        };
+        Endpoint(Kind::Tcp(Tcp {
+            host,
+            port: address.port(),
+            source: None,
+        }))
+    }
+
+    pub(crate) fn ipc(path: IpcPath) -> Endpoint {
+        Endpoint(Kind::Ipc(path))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0
+    }
+
+    /// The transport: `tcp`, `ipc` or `inproc`.
+    pub fn transport(&self) -> &'static str {
+        match self.0 {
+            Kind::Tcp(_) => TCP,
+            Kind::Ipc(_) => IPC,
+            Kind::Inproc(_) => INPROC,
+        }
+    }
+
+    /// The port of a `tcp` endpoint; 0 is any free one. `None` for the other transports.
+    pub fn port(&self) -> Option<u16> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Some(tcp.port),
+            Kind::Ipc(_) | Kind::Inproc(_) => None,
+        }
+    }
+
+    /// Whether this is something to bind.
+    pub(crate) fn check_bind(&self) -> Result<(), InvalidEndpoint> {
+        let Kind::Tcp(tcp @ Tcp { source: Some(_), .. }) = &self.0 else {
+            return Ok(());
+        };
+        let mut meant = tcp.clone();
+        meant.source = None;
+        let wrong = Wrong::because("a source is for connecting, not for binding");
+        let wrong = wrong.meaning(Endpoint(Kind::Tcp(meant)).to_string());
+        Err(wrong.of(&self.to_string()))
+    }
+
+    /// Whether this is something to connect to.
+    pub(crate) fn check_connect(&self) -> Result<(), InvalidEndpoint> {
+        let Kind::Tcp(tcp) = &self.0 else { return Ok(()) };
+        let wrong = if tcp.host == Host::Any {
+            let wrong = Wrong::because("host * is for binding; connecting needs to know which");
+            match tcp.port {
+                0 => wrong,
+                port => wrong.meaning(format!("tcp://127.0.0.1:{port}")),
+            }
+        } else if tcp.port == 0 {
+            Wrong::because("port 0 (or *) is for binding; connecting needs to know which")
+        } else {
+            return Ok(());
+        };
+        Err(wrong.of(&self.to_string()))
+    }
+}
+
+impl Tcp {
+    /// The address, unless it has to be looked up or is `*`.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self.host {
+            Host::V4(ip) => Some((ip, self.port).into()),
+            Host::V6 { ip, scope } => Some(SocketAddrV6::new(ip, self.port, 0, scope).into()),
+            Host::Any | Host::Name(_) => None,
+        }
+    }
+}
+
+impl InvalidEndpoint {
+    /// What was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What was probably meant.
+    pub fn meant(&self) -> Option<&str> {
+        self.meant.as_deref()
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        parse::parse(text).map(Endpoint).map_err(|wrong| wrong.of(text))
+    }
+}
+
+impl TryFrom<&str> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: &str) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: &String) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: String) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
+impl From<&Endpoint> for Endpoint {
+    fn from(endpoint: &Endpoint) -> Self {
+        endpoint.clone()
+    }
+}
+
+/// So that what takes an endpoint or its text has one error for both.
+impl From<Infallible> for InvalidEndpoint {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.transport())?;
+        match &self.0 {
+            Kind::Tcp(Tcp { host, port, source }) => {
+                if let Some(source) = source {
+                    write!(f, "{source};")?;
+                }
+                match host {
+                    Host::Any => write!(f, "*:{port}"),
+                    Host::V4(ip) => write!(f, "{ip}:{port}"),
+                    Host::V6 { ip, scope } => SocketAddrV6::new(*ip, *port, 0, *scope).fmt(f),
+                    Host::Name(name) => write!(f, "{name}:{port}"),
+                }
+            }
+            Kind::Ipc(IpcPath::File(path)) => path.display().fmt(f),
+            Kind::Ipc(IpcPath::Abstract(name)) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            Kind::Inproc(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", printable(&self.to_string()))
+    }
+}
+
+/// Control characters escaped, so that nothing writes into a log; quotes for what could not be seen.
+fn printable(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".to_owned();
+    }
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
+fn hint(meant: &Option<String>) -> String {
+    match meant {
+        Some(meant) => format!(" (did you mean {}?)", printable(meant)),
+        None => String::new(),
+    }
+}
+
+const TCP: &str = "tcp";
+const IPC: &str = "ipc";
+const INPROC: &str = "inproc";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_endpoint_is_printed_as_it_was_written() {
+        let long_path = format!("ipc:///{}", "p".repeat(102));
+        let long_name = format!("inproc://{}", "n".repeat(256));
+        let texts = [
+            "tcp://127.0.0.1:5555",
+            "tcp://0.0.0.0:65535",
+            "tcp://*:5555",
+            "tcp://*:0",
+            "tcp://localhost:5555",
+            "tcp://my_host-1.example.com.:1",
+            "tcp://3com.com:80",
+            "tcp://[::1]:0",
+            "tcp://[::]:5555",
+            "tcp://[fe80::1%3]:5555",
+            "tcp://[::ffff:1.2.3.4]:5555",
+            "tcp://192.168.1.17:6000;192.168.1.1:5555",
+            "tcp://192.168.1.17:0;host:5555",
+            "tcp://[::1]:0;[::1]:5555",
+            "tcp://[fe80::1%3]:0;[fe80::2%3]:5555",
+            "ipc:///run/app/socket",
+            "ipc://socket",
+            "ipc://./@socket",
+            "ipc:///a b/ü",
+            "inproc://x",
+            "inproc://any thing; *@://",
+            &long_path,
+            &long_name,
+        ];
+        for text in texts {
+            let endpoint = endpoint(text);
+            assert_eq!(endpoint.to_string(), text);
+            assert!(text.starts_with(&format!("{}://", endpoint.transport())));
+        }
+    }
+
+    #[test]
+    fn numbers_are_printed_in_their_usual_form() {
+        let table = [
+            ("tcp://*:*", "tcp://*:0"),
+            ("tcp://127.0.0.1:*", "tcp://127.0.0.1:0"),
+            ("tcp://host:0080", "tcp://host:80"),
+            ("tcp://[0:0::0:1]:1", "tcp://[::1]:1"),
+            ("tcp://[FE80::1%03]:1", "tcp://[fe80::1%3]:1"),
+            ("tcp://127.0.0.1:*;host:1", "tcp://127.0.0.1:0;host:1"),
+        ];
+        for (text, printed) in table {
+            assert_eq!(endpoint(text).to_string(), printed);
+            assert_eq!(endpoint(printed), endpoint(text));
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_kernel_is_an_endpoint() {
+        for text in ["1.2.3.4:5", "[::1]:5", "[fe80::1%3]:5"] {
+            let address: SocketAddr = text.parse().unwrap();
+
+            let endpoint = Endpoint::tcp(address);
+
+            assert_eq!(endpoint.to_string(), format!("tcp://{text}"));
+            let Kind::Tcp(tcp) = endpoint.kind() else {
+                panic!("{endpoint}")
+            };
+            assert_eq!(tcp.address(), Some(address));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_name_is_not_a_path() {
+        let name = Endpoint::ipc(IpcPath::Abstract(b"x".to_vec()));
+
+        assert_eq!(name.to_string(), "ipc://@x");
+        assert_eq!(endpoint("ipc://@x"), name);
+        assert_ne!(endpoint("ipc://./@x"), name);
+    }
+
+    #[test]
+    fn only_tcp_has_a_port() {
+        assert_eq!(endpoint("tcp://*:*").port(), Some(0));
+        assert_eq!(endpoint("tcp://1.2.3.4:1;host:5").port(), Some(5));
+        assert_eq!(endpoint("ipc://x:1").port(), None);
+        assert_eq!(endpoint("inproc://x:1").port(), None);
+    }
+
+    #[test]
+    fn some_endpoints_are_to_bind_and_some_to_connect_to() {
+        for text in [
+            "tcp://1.2.3.4:5",
+            "tcp://[::1]:5",
+            "tcp://host:5",
+            "ipc://x",
+            "inproc://x",
+        ] {
+            assert_eq!(endpoint(text).check_bind(), Ok(()));
+            assert_eq!(endpoint(text).check_connect(), Ok(()));
+        }
+        let to_bind = [
+            (
+                "tcp://*:5555",
+                "tcp://*:5555: host * is for binding; connecting needs to know which \
+                 (did you mean tcp://127.0.0.1:5555?)",
+            ),
+            (
+                "tcp://*:*",
+                "tcp://*:0: host * is for binding; connecting needs to know which",
+            ),
+            (
+                "tcp://host:*",
+                "tcp://host:0: port 0 (or *) is for binding; connecting needs to know which",
+            ),
+            (
+                "tcp://[::]:0",
+                "tcp://[::]:0: port 0 (or *) is for binding; connecting needs to know which",
+            ),
+        ];
+        for (text, error) in to_bind {
+            assert_eq!(endpoint(text).check_bind(), Ok(()));
+            assert_eq!(endpoint(text).check_connect().unwrap_err().to_string(), error);
+        }
+        let to_connect = endpoint("tcp://1.2.3.4:0;host:5");
+        assert_eq!(to_connect.check_connect(), Ok(()));
+        assert_eq!(
+            to_connect.check_bind().unwrap_err().to_string(),
+            "tcp://1.2.3.4:0;host:5: a source is for connecting, not for binding (did you mean tcp://host:5?)"
+        );
+    }
+
+    #[test]
+    fn whatever_reads_as_an_endpoint_is_taken_for_one() {
+        fn take<E: TryInto<Endpoint>>(endpoint: E) -> Result<Endpoint, InvalidEndpoint>
+        where
+            E::Error: Into<InvalidEndpoint>,
+        {
+            endpoint.try_into().map_err(Into::into)
+        }
+        let text = String::from("inproc://x");
+        let endpoint = take("inproc://x").unwrap();
+
+        assert_eq!(take(&text), Ok(endpoint.clone()));
+        assert_eq!(take(text), Ok(endpoint.clone()));
+        assert_eq!(take(&endpoint), Ok(endpoint.clone()));
+        assert_eq!(take(endpoint.clone()), Ok(endpoint));
+    }
+
+    #[test]
+    fn an_endpoint_cannot_write_into_a_log() {
+        let endpoint = endpoint("inproc://a\n\u{1b}");
+        assert_eq!(format!("{endpoint:?}"), "Endpoint(inproc://a\\n\\u{1b})");
+    }
+}

@@ -1,0 +1,428 @@
+//! From text to an endpoint, or to what is wrong with it and what was probably meant.
+
+use super::{Host, INPROC, IPC, InvalidEndpoint, IpcPath, Kind, TCP, Tcp};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+pub(super) fn parse(text: &str) -> Result<Kind, Wrong> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Err(Wrong::because("nothing is there, where tcp://127.0.0.1:5555 might be"));
+    }
+    if trimmed != text {
+        return Err(Wrong::because("it begins or ends with a space").meaning(trimmed.to_owned()));
+    }
+    let Some((transport, rest)) = text.split_once("://") else {
+        return Err(without_transport(text));
+    };
+    match transport {
+        TCP => parse_tcp(rest).map(Kind::Tcp),
+        IPC => parse_ipc(rest).map(Kind::Ipc),
+        INPROC => parse_inproc(rest).map(Kind::Inproc),
+        _ => Err(unknown_transport(transport, rest)),
+    }
+}
+
+fn without_transport(text: &str) -> Wrong {
+    for transport in TRANSPORTS {
+        let rest = text.strip_prefix(transport).and_then(|rest| rest.strip_prefix(':'));
+        if let Some(rest) = rest {
+            let rest = match transport {
+                IPC => rest,
+                _ => rest.trim_start_matches('/'),
+            };
+            return Wrong::because("// is missing").meaning(format!("{transport}://{rest}"));
+        }
+    }
+    let wrong = Wrong::because("the transport is missing");
+    if text.starts_with(['/', '.', '@']) {
+        wrong.meaning(format!("ipc://{text}"))
+    } else if is_number(text) {
+        wrong.meaning(format!("tcp://*:{text}"))
+    } else if text.contains(':') {
+        wrong.meaning(format!("tcp://{text}"))
+    } else {
+        wrong.meaning(format!("inproc://{text}"))
+    }
+}
+
+fn unknown_transport(transport: &str, rest: &str) -> Wrong {
+    let lower = transport.to_ascii_lowercase();
+    if TRANSPORTS.contains(&lower.as_str()) {
+        return Wrong::because("the transport is written in lower case").meaning(format!("{lower}://{rest}"));
+    }
+    let meant = match lower.as_str() {
+        "unix" => Some(IPC),
+        _ => TRANSPORTS.into_iter().find(|known| one_slip_apart(known, &lower)),
+    };
+    match meant {
+        Some(known) => Wrong::because(format!("unknown transport {transport:?}")).meaning(known.to_owned()),
+        None => {
+            let why = format!("unknown transport {transport:?}; there are tcp, ipc and inproc");
+            Wrong::because(why)
+        }
+    }
+}
+
+/// Whether one letter too many, too few or wrong, or two that changed places, make one of the other.
+fn one_slip_apart(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let ([x, rest_a @ ..], [y, rest_b @ ..]) = (a, b)
+        && x == y
+    {
+        (a, b) = (rest_a, rest_b);
+    }
+    while let ([rest_a @ .., x], [rest_b @ .., y]) = (a, b)
+        && x == y
+    {
+        (a, b) = (rest_a, rest_b);
+    }
+    match (a, b) {
+        ([], [_]) | ([_], []) | ([_], [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
+    }
+}
+
+fn parse_tcp(rest: &str) -> Result<Tcp, Wrong> {
+    if let Some((before, _)) = rest.split_once('/') {
+        return Err(Wrong::because("a tcp address has no path").meaning(format!("tcp://{before}")));
+    }
+    let Some((source, target)) = rest.split_once(';') else {
+        let (host, port) = parse_host_port(rest)?;
+        let source = None;
+        return Ok(Tcp { host, port, source });
+    };
+
+    let (host, port) = parse_host_port(target)?;
+    let from = parse_source(source)?;
+    let source = Some(from);
+    let tcp = Tcp { host, port, source };
+    if tcp.address().is_some_and(|target| target.is_ipv4() != from.is_ipv4()) {
+        return Err(Wrong::because("one of source and target is IPv4, the other IPv6"));
+    }
+    Ok(tcp)
+}
+
+fn parse_source(text: &str) -> Result<SocketAddr, Wrong> {
+    let numeric = parse_host_port(text).ok().and_then(|(host, port)| {
+        let source = None;
+        Tcp { host, port, source }.address()
+    });
+    numeric.ok_or_else(|| Wrong::because("the source, before the ;, is not a numeric address with a port"))
+}
+
+fn parse_host_port(text: &str) -> Result<(Host, u16), Wrong> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((inner, after)) = rest.split_once(']') else {
+            return Err(Wrong::because("[ without ]"));
+        };
+        let host = parse_v6(inner, after)?;
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, parse_port(port)?)),
+            None => Err(without_port(text)),
+        };
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(without_port(text));
+    };
+    if is_bare_v6(host) || is_bare_v6(text) {
+        let wrong = Wrong::because("an IPv6 address is written in brackets");
+        return Err(wrong.meaning(format!("tcp://[{host}]:{port}")));
+    }
+    let port_number = parse_port(port)?;
+    match host {
+        "" => Err(Wrong::because("the host is missing").meaning(format!("tcp://*:{port}"))),
+        "*" => Ok((Host::Any, port_number)),
+        _ => Ok((parse_host(host)?, port_number)),
+    }
+}
+
+fn is_bare_v6(text: &str) -> bool {
+    let ip = text.split_once('%').map_or(text, |(ip, _)| ip);
+    ip.parse::<Ipv6Addr>().is_ok()
+}
+
+fn without_port(text: &str) -> Wrong {
+    match text.strip_prefix('*').unwrap_or(text) {
+        "" if text.is_empty() => Wrong::because("the host and the port are missing"),
+        port if is_number(port) => Wrong::because("the port is missing").meaning(format!("tcp://*:{port}")),
+        _ => Wrong::because("the port is missing"),
+    }
+}
+
+/// The inside of brackets; `after` is for the hint.
+fn parse_v6(inner: &str, after: &str) -> Result<Host, Wrong> {
+    if let Ok(address) = format!("[{inner}]:0").parse::<SocketAddrV6>() {
+        return Ok(Host::V6 {
+            ip: *address.ip(),
+            scope: address.scope_id(),
+        });
+    }
+    let ip = inner.split_once('%').map_or(inner, |(ip, _)| ip);
+    match ip.parse() {
+        Ok(IpAddr::V6(_)) => Err(Wrong::because(
+            "the scope, after the %, is not the number of an interface (`ip link` shows them)",
+        )),
+        Ok(IpAddr::V4(_)) => {
+            Err(Wrong::because("brackets are for IPv6 addresses").meaning(format!("tcp://{ip}{after}")))
+        }
+        Err(_) => Err(Wrong::because(format!("{inner:?} is not an IPv6 address"))),
+    }
+}
+
+fn parse_host(text: &str) -> Result<Host, Wrong> {
+    if let Ok(ip) = text.parse() {
+        return Ok(Host::V4(ip));
+    }
+    if text.len() > MAX_NAME {
+        let why = format!("a host name has at most {MAX_NAME} bytes, not {}", text.len());
+        return Err(Wrong::because(why));
+    }
+    // No top-level domain is a number, but the system's resolver takes "1.2.3" for 1.2.0.3.
+    let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next();
+    if last.is_some_and(is_number) {
+        return Err(Wrong::because(format!("{text:?} is not an IPv4 address")));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !text.chars().all(allowed) {
+        let why = format!("{text:?} is not a host name: only letters, digits, - and . make one");
+        return Err(Wrong::because(why));
+    }
+    Ok(Host::Name(text.to_owned()))
+}
+
+fn parse_port(text: &str) -> Result<u16, Wrong> {
+    if text == "*" {
+        return Ok(0);
+    }
+    match text.parse() {
+        Ok(port) if is_number(text) => Ok(port),
+        _ if text.is_empty() => Err(Wrong::because("the port is missing")),
+        _ if is_number(text) => Err(Wrong::because(format!("port {text} is over {}", u16::MAX))),
+        _ => Err(Wrong::because(format!("{text:?} is not a port"))),
+    }
+}
+
+fn parse_ipc(text: &str) -> Result<IpcPath, Wrong> {
+    match text.strip_prefix('@') {
+        Some(_) if !LINUX => Err(Wrong::because("names with @ exist on Linux only")),
+        Some(name) => Ok(IpcPath::Abstract(check_path("name", name)?.into())),
+        None if text == "*" => Err(Wrong::because("no path is made up here: choose one")),
+        None if text.ends_with('/') => Err(Wrong::because("the path ends with /: that names a directory")),
+        None => Ok(IpcPath::File(check_path("path", text)?.into())),
+    }
+}
+
+fn check_path<'a>(what: &str, text: &'a str) -> Result<&'a str, Wrong> {
+    if text.is_empty() {
+        return Err(Wrong::because(format!("the {what} is missing")));
+    }
+    if text.contains('\0') {
+        return Err(Wrong::because(format!("the {what} contains a NUL")));
+    }
+    let length = text.len();
+    if length > MAX_PATH {
+        let why = format!("the {what} has {length} bytes, the system's limit is {MAX_PATH}");
+        return Err(Wrong::because(why));
+    }
+    Ok(text)
+}
+
+fn parse_inproc(name: &str) -> Result<String, Wrong> {
+    match name.len() {
+        0 => Err(Wrong::because("the name is missing")),
+        1..=MAX_INPROC => Ok(name.to_owned()),
+        length => {
+            let why = format!("the name has {length} bytes, the limit is {MAX_INPROC}");
+            Err(Wrong::because(why))
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What is wrong with a text, and a text that may have been meant instead.
+pub(super) struct Wrong {
+    why: String,
+    meant: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn because(why: impl Into<String>) -> Self {
+        Wrong {
+            why: why.into(),
+            meant: None,
+        }
+    }
+
+    pub(super) fn meaning(mut self, meant: String) -> Self {
+        self.meant = Some(meant);
+        self
+    }
+
+    /// A guess is given away only if it would have been accepted, or is no endpoint but a word of one.
+    pub(super) fn of(self, text: &str) -> InvalidEndpoint {
+        let Wrong { why, meant } = self;
+        InvalidEndpoint {
+            text: text.to_owned(),
+            why,
+            meant: meant.filter(|meant| TRANSPORTS.contains(&meant.as_str()) || parse(meant).is_ok()),
+        }
+    }
+}
+
+const TRANSPORTS: [&str; 3] = [TCP, IPC, INPROC];
+
+/// RFC 1035, in the form in which names are written.
+const MAX_NAME: usize = 253;
+
+const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// `sockaddr_un` has room for one byte more, which ends a path or begins an abstract name.
+const MAX_PATH: usize = if LINUX { 107 } else { 103 };
+
+const MAX_INPROC: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use crate::endpoint::Endpoint;
+
+    #[test]
+    fn an_error_says_what_is_wrong_and_what_was_meant() {
+        let missing = "nothing is there, where tcp://127.0.0.1:5555 might be";
+        let lower = "the transport is written in lower case";
+        let name = "is not a host name: only letters, digits, - and . make one";
+        let scope = "the scope, after the %, is not the number of an interface (`ip link` shows them)";
+        let source = "the source, before the ;, is not a numeric address with a port";
+        let table = [
+            ("  ", missing, ""),
+            (" tcp://h:1", "it begins or ends with a space", "tcp://h:1"),
+            // The transport.
+            ("localhost:5555", "the transport is missing", "tcp://localhost:5555"),
+            ("*:5555", "the transport is missing", "tcp://*:5555"),
+            ("[::1]:5555", "the transport is missing", "tcp://[::1]:5555"),
+            ("5555", "the transport is missing", "tcp://*:5555"),
+            ("99999", "the transport is missing", ""),
+            ("/run/x", "the transport is missing", "ipc:///run/x"),
+            ("./x", "the transport is missing", "ipc://./x"),
+            ("name", "the transport is missing", "inproc://name"),
+            ("tcp:h:1", "// is missing", "tcp://h:1"),
+            ("tcp:/h:1", "// is missing", "tcp://h:1"),
+            ("ipc:/run/x", "// is missing", "ipc:///run/x"),
+            ("tpc://x", r#"unknown transport "tpc""#, "tcp"),
+            ("tcpp://x", r#"unknown transport "tcpp""#, "tcp"),
+            ("ip://x", r#"unknown transport "ip""#, "ipc"),
+            ("inprco://x", r#"unknown transport "inprco""#, "inproc"),
+            ("unix:///x", r#"unknown transport "unix""#, "ipc"),
+            (
+                "ws://h:1",
+                r#"unknown transport "ws"; there are tcp, ipc and inproc"#,
+                "",
+            ),
+            ("://h:1", r#"unknown transport ""; there are tcp, ipc and inproc"#, ""),
+            ("TCP://h:1", lower, "tcp://h:1"),
+            ("Ipc://x", lower, "ipc://x"),
+            ("Tcp://h", lower, ""),
+            // The port.
+            ("tcp://", "the host and the port are missing", ""),
+            ("tcp://h", "the port is missing", ""),
+            ("tcp://h:", "the port is missing", ""),
+            ("tcp://:", "the port is missing", ""),
+            ("tcp://*", "the port is missing", ""),
+            ("tcp://[::1]", "the port is missing", ""),
+            ("tcp://*5555", "the port is missing", "tcp://*:5555"),
+            ("tcp://5555", "the port is missing", "tcp://*:5555"),
+            ("tcp://*99999", "the port is missing", ""),
+            ("tcp://h:65536", "port 65536 is over 65535", ""),
+            ("tcp://h:99999999999", "port 99999999999 is over 65535", ""),
+            ("tcp://h:+5", r#""+5" is not a port"#, ""),
+            ("tcp://h:-1", r#""-1" is not a port"#, ""),
+            ("tcp://h:http", r#""http" is not a port"#, ""),
+            ("tcp://h:1/", "a tcp address has no path", "tcp://h:1"),
+            // The host.
+            ("tcp://:5555", "the host is missing", "tcp://*:5555"),
+            ("tcp://::1:5", "an IPv6 address is written in brackets", "tcp://[::1]:5"),
+            ("tcp://::", "an IPv6 address is written in brackets", ""),
+            ("tcp://h:1:2", &format!(r#""h:1" {name}"#), ""),
+            ("tcp://u@h:1", &format!(r#""u@h" {name}"#), ""),
+            ("tcp://bü:1", &format!(r#""bü" {name}"#), ""),
+            ("tcp://256.0.0.1:1", r#""256.0.0.1" is not an IPv4 address"#, ""),
+            ("tcp://1.2.3:1", r#""1.2.3" is not an IPv4 address"#, ""),
+            ("tcp://[::1:5", "[ without ]", ""),
+            ("tcp://[::x]:5", r#""::x" is not an IPv6 address"#, ""),
+            ("tcp://[]:5", r#""" is not an IPv6 address"#, ""),
+            (
+                "tcp://[1.2.3.4]:5",
+                "brackets are for IPv6 addresses",
+                "tcp://1.2.3.4:5",
+            ),
+            ("tcp://[fe80::1%eth0]:5", scope, ""),
+            // The source.
+            ("tcp://h:1;h:2", source, ""),
+            ("tcp://1.2.3.4;h:2", source, ""),
+            ("tcp://*:1;h:2", source, ""),
+            ("tcp://1.2.3.4:1;", "the host and the port are missing", ""),
+            (
+                "tcp://1.2.3.4:1;[::1]:2",
+                "one of source and target is IPv4, the other IPv6",
+                "",
+            ),
+            // Paths and names.
+            ("ipc://", "the path is missing", ""),
+            ("ipc://*", "no path is made up here: choose one", ""),
+            ("ipc:///run/", "the path ends with /: that names a directory", ""),
+            ("inproc://", "the name is missing", ""),
+        ];
+        for (text, why, meant) in table {
+            let error = text.parse::<Endpoint>().unwrap_err();
+
+            assert_eq!(error.text(), text);
+            assert_eq!(error.meant().unwrap_or(""), meant);
+            let hint = match meant {
+                "" => String::new(),
+                _ => format!(" (did you mean {meant}?)"),
+            };
+            assert_eq!(error.to_string(), format!("{text}: {why}{hint}"));
+        }
+    }
+
+    #[test]
+    fn an_error_cannot_write_into_a_log() {
+        let table = [
+            ("", r#""": nothing is there, where tcp://127.0.0.1:5555 might be"#),
+            ("ipc://a\0b", r"ipc://a\u{0}b: the path contains a NUL"),
+            ("tcp://h:\n1", r#"tcp://h:\n1: "\n1" is not a port"#),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse::<Endpoint>().unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_limits_are_said() {
+        let (p, n) = ("p".repeat(108), "n".repeat(257));
+        let table = [
+            ("ipc://@".to_owned(), "the name is missing"),
+            ("ipc://@a\0b".to_owned(), "the name contains a NUL"),
+            (
+                format!("ipc://{p}"),
+                "the path has 108 bytes, the system's limit is 107",
+            ),
+            (
+                format!("ipc://@{p}"),
+                "the name has 108 bytes, the system's limit is 107",
+            ),
+            (format!("inproc://{n}"), "the name has 257 bytes, the limit is 256"),
+            (format!("tcp://{n}:1"), "a host name has at most 253 bytes, not 257"),
+        ];
+        for (text, why) in table {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.ends_with(&format!(": {why}")), "{error}");
+        }
+        assert!(format!("ipc://{}", "p".repeat(107)).parse::<Endpoint>().is_ok());
+        assert!(format!("ipc://@{}", "n".repeat(107)).parse::<Endpoint>().is_ok());
+    }
+}

@@ -1,0 +1,85 @@
+//! An orderly end: flush, shut our side, read to the peer's end or the deadline, then close.
+
+use super::timers::Timer;
+use super::{Engine, Member, Owner, Phase, Slot};
+use crate::failure::Failure;
+use crate::hub::{Effects, Station};
+use crate::transport::Net;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl<N: Net> Engine<N> {
+    /// A socket closes: nothing new comes in, what is queued goes out until the deadline.
+    pub(super) fn close(
+        &mut self,
+        station: &Arc<dyn Station>,
+        deadline: Option<Instant>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let key = station.key();
+        let member = self.members.entry(key).or_insert_with(|| Member {
+            station: Arc::clone(station),
+            tokens: BTreeSet::new(),
+            is_closing: false,
+        });
+        member.is_closing = true;
+        let tokens: Vec<usize> = member.tokens.iter().copied().collect();
+        // Links that the engine does not know (inproc) end at the deadline too.
+        self.timers.set(expiry(key), Timer::Linger, deadline);
+        for token in tokens {
+            match self.slots.get_mut(token) {
+                Some(Slot::Listener(_)) => self.drop_listener(token, effects),
+                Some(Slot::Dialer(_)) => self.end_dialer(token, deadline, now, effects),
+                Some(Slot::Session(entry)) if entry.owner == Owner::Listener => {
+                    self.end_orderly(token, deadline, now, effects);
+                }
+                _ => {}
+            }
+        }
+        self.forget_if_empty(key, effects);
+    }
+
+    /// Ends a session in good order.
+    pub(super) fn end_orderly(&mut self, token: usize, deadline: Option<Instant>, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let is_late = deadline.is_some_and(|deadline| deadline <= now);
+        let is_idle = match entry.owner {
+            Owner::Listener => entry.session.peer().is_none(),
+            Owner::Dialer(_) => false,
+        };
+        match entry.phase {
+            _ if is_late || is_idle => self.end(token, Failure::ClosedHere, now, effects),
+            Phase::Connecting | Phase::Handshake => {
+                // It goes on while something waits for the peer, which the owner knows.
+                if let Owner::Dialer(dialer) = entry.owner {
+                    let has_queue = matches!(self.slots.get_mut(dialer), Some(Slot::Dialer(it)) if it.station.outgoing(it.peer) > 0);
+                    if has_queue {
+                        self.timers.set(token, Timer::Linger, deadline);
+                        if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
+                            entry.session.end_when_flushed();
+                        }
+                    } else {
+                        self.end(token, Failure::ClosedHere, now, effects);
+                    }
+                }
+            }
+            Phase::Traffic => {
+                entry.phase = Phase::Ending;
+                entry.session.end_when_flushed();
+                entry.wants_write = true;
+                self.timers.set(token, Timer::Linger, deadline);
+                self.serve(token, now, effects);
+            }
+            Phase::Ending => {}
+        }
+    }
+
+    /// The linger time of a socket is over for what the engine does not know of.
+    pub(super) fn expire(&mut self, token: usize, effects: &mut Effects) {
+        if let Some((_, station)) = self.expiring.remove(&token) {
+            station.expire(effects);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The active side of an endpoint: reaches it, and reaches it again.
+//!
+//! A value that says what is to be done next; the engine does it. The wait between two attempts doubles from the shortest to
+//! the longest, each varied by a quarter so that many peers do not come back in step, and starts over once a
+//! connection has been ready.
+
+use crate::endpoint::{Endpoint, Host, Kind};
+use crate::hub::Station;
+use crate::options::Reconnect;
+use crate::routing::PeerId;
+use crate::transport::Address;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One endpoint that a socket is to be connected to.
+pub(crate) struct Dialer {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) station: Arc<dyn Station>,
+    pub(crate) peer: PeerId,
+    pub(crate) state: Dialing,
+    /// It is to go once nothing is queued for its peer, or at this time.
+    pub(crate) ending: Option<Ending>,
+    /// Addresses of this attempt that were not tried yet.
+    addresses: VecDeque<Address>,
+    /// Waits since a connection was last ready.
+    waits: u32,
+}
+
+/// What a dialer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialing {
+    /// Its turn to begin.
+    Idle,
+    /// The resolver.
+    Resolving,
+    /// This session: to come about, or to end.
+    Connected { session: usize },
+    /// Its timer.
+    Waiting,
+    /// Nothing: trying again cannot help.
+    Stopped,
+}
+
+/// Until when what ends may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// `None`: for ever.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// How an attempt begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// The addresses are known.
+    Connect,
+    /// This name is to be looked up.
+    Resolve { host: String, port: u16 },
+}
+
+impl Dialer {
+    pub(crate) fn new(station: Arc<dyn Station>, peer: PeerId, endpoint: Endpoint) -> Self {
+        Dialer {
+            endpoint,
+            station,
+            peer,
+            state: Dialing::Idle,
+            ending: None,
+            addresses: VecDeque::new(),
+            waits: 0,
+        }
+    }
+
+    /// Begins an attempt. Names are looked up anew each time.
+    pub(crate) fn begin(&mut self) -> Begin {
+        self.addresses.clear();
+        match self.endpoint.kind() {
+            Kind::Tcp(tcp) => match &tcp.host {
+                Host::Name(host) => {
+                    self.state = Dialing::Resolving;
+                    return Begin::Resolve {
+                        host: host.clone(),
+                        port: tcp.port,
+                    };
+                }
+                _ => self.addresses.extend(tcp.address().map(|to| Address::Tcp { to, from: tcp.source })),
+            },
+            Kind::Ipc(path) => self.addresses.push_back(Address::Ipc(path.clone())),
+            Kind::Inproc(_) => {}
+        }
+        Begin::Connect
+    }
+
+    /// A name was looked up: all its addresses are tried, in order.
+    pub(crate) fn resolved(&mut self, addresses: Vec<SocketAddr>) {
+        let from = match self.endpoint.kind() {
+            Kind::Tcp(tcp) => tcp.source,
+            _ => None,
+        };
+        self.addresses = addresses.into_iter().map(|to| Address::Tcp { to, from }).collect();
+    }
+
+    /// The next address of this attempt.
+    pub(crate) fn next_address(&mut self) -> Option<Address> {
+        self.addresses.pop_front()
+    }
+
+    /// A connection was ready: the next wait is a short one.
+    pub(crate) fn was_ready(&mut self) {
+        self.waits = 0;
+        self.addresses.clear();
+    }
+
+    /// How long to wait now.
+    pub(crate) fn next_wait(&mut self, reconnect: Reconnect, chance: u64) -> Duration {
+        let wait = wait_after(self.waits, reconnect, chance);
+        self.waits = self.waits.saturating_add(1);
+        wait
+    }
+}
+
+/// The wait after so many waits: doubled each time, up to the longest, and varied by a quarter either way.
+fn wait_after(waits: u32, reconnect: Reconnect, chance: u64) -> Duration {
+    let doubled = reconnect.min.saturating_mul(1u32.checked_shl(waits).unwrap_or(u32::MAX));
+    let wait = doubled.min(reconnect.max);
+    // 0 to 1/2 of the wait, from the upper bits of chance.
+    let part = u32::try_from(chance >> 40).unwrap_or(0);
+    let vary = wait.mul_f64(f64::from(part) / f64::from(1u32 << 24) / 2.0);
+    wait - wait / 4 + vary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECONNECT: Reconnect = Reconnect {
+        min: Duration::from_millis(100),
+        max: Duration::from_secs(5),
+    };
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let middle = 1 << 63;
+        let waits: Vec<_> = (0..8).map(|n| wait_after(n, RECONNECT, middle).as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(wait_after(u32::MAX, RECONNECT, middle), RECONNECT.max);
+    }
+
+    #[test]
+    fn waits_vary_by_a_quarter() {
+        assert_eq!(wait_after(0, RECONNECT, 0), Duration::from_millis(75));
+        assert!(wait_after(0, RECONNECT, u64::MAX) <= Duration::from_millis(125));
+    }
+}

@@ -1,0 +1,213 @@
+//! Why a connection ended, and by whose fault.
+//!
+//! A failed connection *is* its failure: nothing else of it is kept. A peer's failure is told to the monitor; it is
+//! never the application's error.
+
+use crate::socket_type::SocketType;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a connection ended, or never came about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The first bytes are not those of ZMTP.
+    #[error("the peer does not speak ZMTP: it sent {looks_like}")]
+    NotZmtp {
+        /// What those bytes look like.
+        looks_like: &'static str,
+    },
+    /// The peer speaks a version of ZMTP before 3.0.
+    #[error("the peer speaks ZMTP {major}, which is older than 3.0")]
+    OldVersion {
+        /// The major version that it announced.
+        major: u8,
+    },
+    /// The two sides are set up with different security mechanisms.
+    #[error("security mechanisms differ: ours is {ours}, the peer's is {theirs}")]
+    MechanismMismatch {
+        /// Ours.
+        ours: &'static str,
+        /// Theirs, escaped.
+        theirs: String,
+    },
+    /// A command came where it has no place.
+    #[error("unexpected {name} while waiting for {awaited}")]
+    Unexpected {
+        /// What came, escaped.
+        name: String,
+        /// What had been awaited.
+        awaited: &'static str,
+    },
+    /// A command, frame or property is not formed as the RFC says.
+    #[error("malformed {what}: {why}")]
+    Malformed {
+        /// What is malformed.
+        what: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Something is larger than its limit. Nothing was reserved for it.
+    #[error("{what} of {observed} is over the limit of {limit}")]
+    TooLarge {
+        /// What is too large, with its unit.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What was announced or seen.
+        observed: u64,
+    },
+    /// The two socket types do not speak with each other.
+    #[error("a {ours} socket does not speak with {theirs}")]
+    IncompatibleSocketType {
+        /// Ours.
+        ours: SocketType,
+        /// Theirs, escaped.
+        theirs: String,
+    },
+    /// The peer refused us with an ERROR command.
+    #[error("the peer refused: {reason}")]
+    RefusedByPeer {
+        /// The reason that it gave, escaped.
+        reason: String,
+    },
+    /// Our socket has no place for this peer now; that may change.
+    #[error("refused: {why}")]
+    Refused {
+        /// Why.
+        why: &'static str,
+    },
+    /// The peer ended the connection between two messages.
+    #[error("the peer closed the connection")]
+    ClosedByPeer,
+    /// The connection ended in the middle of a message or of the handshake.
+    #[error("the connection ended in the middle of {what}")]
+    CutShort {
+        /// What was cut.
+        what: &'static str,
+    },
+    /// Something took longer than its limit.
+    #[error("{what} took longer than {limit:?}")]
+    TimedOut {
+        /// What took too long.
+        what: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The operating system reported an error.
+    #[error("{error}")]
+    Io {
+        /// The kind of error.
+        kind: io::ErrorKind,
+        /// The system's words.
+        error: String,
+    },
+    /// The host's name has no address.
+    #[error("cannot resolve {host}: {error}")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// The resolver's words.
+        error: String,
+    },
+    /// The connection reached its own socket.
+    #[error("the connection reached its own socket")]
+    ConnectedToItself,
+    /// Our side ended it: `close`, `disconnect`, `unbind_and_close`, or the end of the context.
+    #[error("closed by this side")]
+    ClosedHere,
+}
+
+/// Whose fault the end of a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The peer broke the protocol, refused us, or is set up differently.
+    Peer,
+    /// The network, or the peer's end of it.
+    Network,
+    /// Nobody's: one of the two sides ended it in good order.
+    Nobody,
+    /// Ours: a limit, or the system, on this side.
+    Ours,
+}
+
+/// How far a connection had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Reaching the address.
+    Connect,
+    /// Waiting for the peer's greeting.
+    Greeting,
+    /// Waiting for the peer's READY.
+    Ready,
+    /// Messages.
+    Traffic,
+}
+
+impl Failure {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Failure::NotZmtp { .. }
+            | Failure::OldVersion { .. }
+            | Failure::MechanismMismatch { .. }
+            | Failure::Unexpected { .. }
+            | Failure::Malformed { .. }
+            | Failure::TooLarge { .. }
+            | Failure::IncompatibleSocketType { .. }
+            | Failure::RefusedByPeer { .. } => Fault::Peer,
+            Failure::CutShort { .. } | Failure::TimedOut { .. } | Failure::Io { .. } | Failure::Unresolved { .. } => {
+                Fault::Network
+            }
+            Failure::ClosedByPeer | Failure::ClosedHere => Fault::Nobody,
+            Failure::Refused { .. } | Failure::ConnectedToItself => Fault::Ours,
+        }
+    }
+
+    /// Whether trying again cannot help as long as both sides are set up as they are.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Failure::RefusedByPeer { .. }
+                | Failure::IncompatibleSocketType { .. }
+                | Failure::MechanismMismatch { .. }
+                | Failure::OldVersion { .. }
+                | Failure::Malformed { what: METADATA, .. }
+        )
+    }
+
+    pub(crate) fn io(error: &io::Error) -> Self {
+        Failure::Io {
+            kind: error.kind(),
+            error: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Connect => "connect",
+            Stage::Greeting => "greeting",
+            Stage::Ready => "READY",
+            Stage::Traffic => "traffic",
+        })
+    }
+}
+
+/// What a peer sent, for people: escaped, so that it cannot write into logs, and cut at 128 characters.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut text = bytes
+        .get(..bytes.len().min(128))
+        .unwrap_or_default()
+        .escape_ascii()
+        .to_string();
+    text.truncate(128);
+    text
+}
+
+/// The `what` of a malformed READY property.
+pub(crate) const METADATA: &str = "metadata";

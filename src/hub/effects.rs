@@ -1,0 +1,105 @@
+//! What a step wants done once no lock is held: wakes, flushes, drops.
+
+use super::Link;
+use crate::failure::Failure;
+use crate::routing::Dropped;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+use tracing::error;
+
+/// What a step wants done outside; [`Effects::run`] does it.
+#[derive(Default)]
+#[must_use = "wakes that are not run are lost"]
+pub(crate) struct Effects {
+    wakes: Few<Waker>,
+    links: Few<(Arc<dyn Link>, Ask)>,
+    dropped: Few<Dropped>,
+    wakers: Few<Waker>,
+}
+
+/// What is asked of a link.
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    /// There is something to take.
+    Flush,
+    /// There is room again.
+    Resume,
+    /// End it.
+    Sever(Failure),
+}
+
+impl Effects {
+    pub(crate) fn wake(&mut self, waker: Waker) {
+        self.wakes.push(waker);
+    }
+
+    pub(crate) fn ask(&mut self, link: Arc<dyn Link>, ask: Ask) {
+        self.links.push((link, ask));
+    }
+
+    pub(crate) fn drop_later(&mut self, dropped: Dropped) {
+        self.dropped.push(dropped);
+    }
+
+    pub(crate) fn drop_waker(&mut self, waker: Waker) {
+        self.wakers.push(waker);
+    }
+
+    /// Does it all. The caller holds no lock.
+    pub(crate) fn run(self) {
+        self.wakes.each(wake);
+        self.links.each(|(link, ask)| match ask {
+            Ask::Flush => link.flush(),
+            Ask::Resume => link.resume(),
+            Ask::Sever(failure) => link.sever(failure),
+        });
+        self.dropped.each(guarded);
+        self.wakers.each(guarded);
+    }
+}
+
+/// A waker is the application's code: if it panics, the loop goes on.
+fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        error!("a waker panicked");
+    }
+}
+
+fn guarded<T>(value: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        error!("a value that was given away panicked when it was dropped");
+    }
+}
+
+/// A list of which the first needs no memory: most steps have one effect or none.
+struct Few<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Few<T> {
+    fn push(&mut self, value: T) {
+        if self.first.is_none() {
+            self.first = Some(value);
+        } else {
+            self.rest.push(value);
+        }
+    }
+
+    fn each(self, mut act: impl FnMut(T)) {
+        if let Some(first) = self.first {
+            act(first);
+            self.rest.into_iter().for_each(act);
+        }
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Few {
+            first: None,
+            rest: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Where application threads and the engine meet: one lock around a pure value.
+//!
+//! A [`Hub`] is one socket: its pattern, its peers and who waits for them. The lock is a leaf, held for a queue push or
+//! to take a batch. What a step wants done outside comes out as [`Effects`] and is done when the lock is free.
+//! [`Station`] is a hub as the engine sees it, [`Link`] is how a hub reaches a peer.
+
+pub(crate) mod effects;
+pub(crate) mod monitor;
+pub(crate) mod station;
+pub(crate) mod waiters;
+
+pub(crate) use effects::{Ask, Effects};
+pub(crate) use monitor::Monitor;
+pub(crate) use station::{Origin, Station};
+pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
+
+use crate::failure::Failure;
+use crate::monitor::Event;
+use crate::options::Options;
+use crate::routing::{Awaited, Dropped, PeerId, PeerKind, Peers, Pattern};
+use crate::stats::{CloseReport, DropReason, SocketStats};
+use crate::sync::{Mutex, Parker};
+use crate::wire::Local;
+use monitor::Feeds;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+use waiters::{Ticket, Waiters};
+
+/// How a hub reaches a peer. Called with no lock of ours held; none of it waits.
+pub(crate) trait Link: Send + Sync {
+    /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
+    fn flush(&self);
+    /// There is room again. Called once after the link was told that there is none.
+    fn resume(&self);
+    /// End it.
+    fn sever(&self, failure: Failure);
+}
+
+/// One socket.
+pub(crate) struct Hub<P> {
+    state: Mutex<State<P>>,
+    key: u64,
+    local: Arc<Local>,
+    options: Arc<Options>,
+    feeds: Feeds,
+    drive: Arc<dyn Drive>,
+}
+
+struct State<P> {
+    pattern: P,
+    peers: Peers,
+    /// By the index of the peer.
+    links: Vec<Option<(PeerId, Arc<dyn Link>)>>,
+    waiters: Waiters,
+    phase: Phase,
+}
+
+enum Phase {
+    Open,
+    /// Verbs end with `Closed`; what is queued is still sent.
+    Closing {
+        report: CloseReport,
+        /// The engine has no dialer, listener or session of this socket any more.
+        is_engine_done: bool,
+    },
+    Closed(CloseReport),
+}
+
+/// The socket is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+/// Why a waiting call ended without what it waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Closed,
+    TimedOut,
+    CannotWait(CannotWait),
+}
+
+impl<P: Pattern> Hub<P> {
+    pub(crate) fn new(pattern: P, options: Options, key: u64, drive: Arc<dyn Drive>) -> Self {
+        Hub {
+            state: Mutex::new(State {
+                pattern,
+                peers: Peers::new(options.send_mark, options.recv_mark),
+                links: Vec::new(),
+                waiters: Waiters::default(),
+                phase: Phase::Open,
+            }),
+            key,
+            local: Arc::new(Local {
+                socket_type: P::TYPE,
+                identity: options.identity.clone(),
+                limits: options.limits,
+            }),
+            feeds: Feeds::new(options.monitor_events),
+            options: Arc::new(options),
+            drive,
+        }
+    }
+
+    pub(crate) fn drive(&self) -> &Arc<dyn Drive> {
+        &self.drive
+    }
+
+    // -- verbs: one path for those that try, block, or pend
+
+    /// Takes one step under the lock, whatever the phase.
+    pub(crate) fn act<R>(&self, step: impl FnOnce(&mut P, &mut Peers) -> R) -> R {
+        let mut effects = Effects::default();
+        let result = self.step(&mut effects, |state, _| step(&mut state.pattern, &mut state.peers));
+        effects.run();
+        result
+    }
+
+    /// Tries once.
+    pub(crate) fn attempt<R>(&self, awaited: Awaited, step: impl FnMut(&mut P, &mut Peers) -> Option<R>) -> Poll<Result<R, Closed>> {
+        self.poll(awaited, &mut None, None, step)
+    }
+
+    /// Waits on this thread until the step gives something.
+    pub(crate) fn wait<R>(
+        &self,
+        awaited: Awaited,
+        deadline: Option<Instant>,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, Stop> {
+        match self.drive.may_wait() {
+            Ok(()) => {}
+            Err(why) => return Err(Stop::CannotWait(why)),
+        }
+        Parker::with(|parker, waker| {
+            let mut place = Place::new(self, awaited);
+            loop {
+                parker.reset();
+                match self.poll(awaited, &mut place.ticket, Some(waker), &mut step) {
+                    Poll::Ready(Ok(value)) => return Ok(value),
+                    Poll::Ready(Err(Closed)) => return Err(Stop::Closed),
+                    Poll::Pending if self.drive.wait(parker, deadline) => {}
+                    Poll::Pending => return Err(Stop::TimedOut),
+                }
+            }
+        })
+    }
+
+    /// A future that ends when the step gives something. Dropping it loses nothing.
+    pub(crate) fn pending<R, F>(self: &Arc<Self>, awaited: Awaited, step: F) -> Pending<'_, P, F>
+    where
+        F: FnMut(&mut P, &mut Peers) -> Option<R>,
+    {
+        Pending {
+            place: Place::new(self, awaited),
+            step,
+        }
+    }
+
+    fn poll<R>(
+        &self,
+        awaited: Awaited,
+        ticket: &mut Option<Ticket>,
+        waker: Option<&Waker>,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Poll<Result<R, Closed>> {
+        let mut effects = Effects::default();
+        let mut is_alone = false;
+        let result = self.step(&mut effects, |state, effects| {
+            if !matches!(state.phase, Phase::Open) {
+                return Poll::Ready(Err(Closed));
+            }
+            if let Some(value) = step(&mut state.pattern, &mut state.peers) {
+                if let Some(ticket) = ticket.take() {
+                    state.waiters.leave(awaited, ticket, effects);
+                }
+                state.pass_on(awaited, effects);
+                return Poll::Ready(Ok(value));
+            }
+            if let Some(waker) = waker {
+                is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
+                state.waiters.stand(awaited, ticket, waker, effects);
+            }
+            Poll::Pending
+        });
+        effects.run();
+        if is_alone {
+            self.feeds.tell(&Event::NoPeer);
+        }
+        result
+    }
+
+    fn step<R>(&self, effects: &mut Effects, step: impl FnOnce(&mut State<P>, &mut Effects) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = step(&mut state, effects);
+        if !state.peers.wants.is_empty() {
+            state.settle(effects);
+        }
+        result
+    }
+
+    // -- the socket's life
+
+    /// A peer that is dialed has its queue from now on.
+    pub(crate) fn attach(&self, endpoint: String) -> Result<PeerId, Closed> {
+        let mut effects = Effects::default();
+        let result = self.step(&mut effects, |state, _| {
+            if !matches!(state.phase, Phase::Open) {
+                return Err(Closed);
+            }
+            let id = state.peers.attach(PeerKind::Dialed, endpoint);
+            state.pattern.attached(&mut state.peers, id);
+            state.peers.wants.ready(Awaited::Writable);
+            Ok(id)
+        });
+        effects.run();
+        result
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Open)
+    }
+
+    /// The report of a socket that is closed to the last peer.
+    pub(crate) fn report(&self) -> Option<CloseReport> {
+        match &self.state.lock().phase {
+            Phase::Closed(report) => Some(report.clone()),
+            _ => None,
+        }
+    }
+
+    /// Waits for the last peer of a socket that closes.
+    pub(crate) fn wait_closed(&self, deadline: Option<Instant>) -> Option<CloseReport> {
+        if self.drive.may_wait().is_err() {
+            return self.report();
+        }
+        Parker::with(|parker, waker| {
+            let mut place = Place::new(self, Awaited::Detached);
+            loop {
+                parker.reset();
+                let mut effects = Effects::default();
+                let report = self.step(&mut effects, |state, effects| match &state.phase {
+                    Phase::Closed(report) => Some(report.clone()),
+                    _ => {
+                        state.waiters.stand(Awaited::Detached, &mut place.ticket, waker, effects);
+                        None
+                    }
+                });
+                effects.run();
+                if report.is_some() {
+                    return report;
+                }
+                if !self.drive.wait(parker, deadline) {
+                    return None;
+                }
+            }
+        })
+    }
+
+    pub(crate) fn stats(&self) -> SocketStats {
+        self.state.lock().peers.stats()
+    }
+
+    pub(crate) fn monitor(&self) -> Monitor {
+        self.feeds.add(Arc::clone(&self.drive))
+    }
+
+    pub(crate) fn options(&self) -> &Arc<Options> {
+        &self.options
+    }
+
+    /// Goes out of line; if it had been woken in vain, the next one is woken.
+    fn leave(&self, awaited: Awaited, ticket: Ticket) {
+        let mut effects = Effects::default();
+        self.step(&mut effects, |state, effects| {
+            if !state.waiters.leave(awaited, ticket, effects) {
+                state.pass_on(awaited, effects);
+            }
+        });
+        effects.run();
+    }
+}
+
+impl<P: Pattern> State<P> {
+    /// Wakes the next in line if it would find what it waits for.
+    fn pass_on(&mut self, awaited: Awaited, effects: &mut Effects) {
+        if !self.waiters.is_empty(awaited) && self.pattern.is_ready(awaited) {
+            self.waiters.wake_first(awaited, effects);
+        }
+    }
+
+    /// Turns what routing wants into effects on links and wakers.
+    fn settle(&mut self, effects: &mut Effects) {
+        let mut room = std::mem::take(&mut self.peers.wants.room);
+        for id in room.drain(..) {
+            self.pattern.has_room(&mut self.peers, id);
+            self.peers.wants.ready(Awaited::Writable);
+        }
+        self.peers.wants.room = room;
+        let mut flush = std::mem::take(&mut self.peers.wants.flush);
+        flush.drain(..).for_each(|id| self.ask(id, Ask::Flush, effects));
+        self.peers.wants.flush = flush;
+        let mut resume = std::mem::take(&mut self.peers.wants.resume);
+        resume.drain(..).for_each(|id| self.ask(id, Ask::Resume, effects));
+        self.peers.wants.resume = resume;
+        let mut ready = std::mem::take(&mut self.peers.wants.ready);
+        for awaited in ready.drain(..) {
+            self.waiters.wake_first(awaited, effects);
+        }
+        self.peers.wants.ready = ready;
+        let mut forget = std::mem::take(&mut self.peers.wants.forget);
+        for id in forget.drain(..) {
+            self.unlink(id);
+        }
+        self.peers.wants.forget = forget;
+    }
+
+    fn ask(&self, id: PeerId, ask: Ask, effects: &mut Effects) {
+        if let Some(Some((owner, link))) = self.links.get(id.index())
+            && *owner == id
+        {
+            effects.ask(Arc::clone(link), ask);
+        }
+    }
+
+    fn link(&mut self, id: PeerId, link: Arc<dyn Link>) {
+        if self.links.len() <= id.index() {
+            self.links.resize_with(id.index() + 1, || None);
+        }
+        if let Some(place) = self.links.get_mut(id.index()) {
+            *place = Some((id, link));
+        }
+    }
+
+    fn unlink(&mut self, id: PeerId) {
+        if let Some(place) = self.links.get_mut(id.index())
+            && place.as_ref().is_some_and(|(owner, _)| *owner == id)
+        {
+            *place = None;
+        }
+    }
+
+    /// Closes for good once the engine is done and no peer is left.
+    fn finish(&mut self, effects: &mut Effects) -> bool {
+        let Phase::Closing { report, is_engine_done: true } = &mut self.phase else {
+            return false;
+        };
+        if self.peers.count() > 0 {
+            return false;
+        }
+        let before = self.peers.stats().out.dropped;
+        effects.drop_later(self.pattern.abandon(&mut self.peers));
+        for (reason, count) in self.peers.stats().out.dropped.iter() {
+            report.without_peer.add(reason, count - before.of(reason));
+        }
+        self.phase = Phase::Closed(std::mem::take(report));
+        self.waiters.wake_all(effects);
+        true
+    }
+
+    /// Drops what is unread, of all peers.
+    fn drop_unread(&mut self) -> Dropped {
+        let mut dropped = Dropped::default();
+        for id in self.peers.ids() {
+            dropped.merge(self.peers.drop_incoming(id, DropReason::Closed));
+            self.peers.forget_if_over(id);
+        }
+        dropped
+    }
+}
+
+/// A place in a line, left when it is dropped.
+struct Place<'a, P: Pattern> {
+    hub: &'a Hub<P>,
+    awaited: Awaited,
+    ticket: Option<Ticket>,
+}
+
+impl<'a, P: Pattern> Place<'a, P> {
+    fn new(hub: &'a Hub<P>, awaited: Awaited) -> Self {
+        Place {
+            hub,
+            awaited,
+            ticket: None,
+        }
+    }
+}
+
+impl<P: Pattern> Drop for Place<'_, P> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.hub.leave(self.awaited, ticket);
+        }
+    }
+}
+
+/// A call that is waiting, as a future.
+pub(crate) struct Pending<'a, P: Pattern, F> {
+    place: Place<'a, P>,
+    step: F,
+}
+
+impl<P: Pattern, F, R> Future for Pending<'_, P, F>
+where
+    F: FnMut(&mut P, &mut Peers) -> Option<R> + Unpin,
+{
+    type Output = Result<R, Closed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.place
+            .hub
+            .poll(this.place.awaited, &mut this.place.ticket, Some(context.waker()), &mut this.step)
+    }
+}

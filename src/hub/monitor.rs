@@ -1,0 +1,192 @@
+//! The receiving end of a socket's events.
+//!
+//! Bounded: what nobody reads is dropped and counted, and the loop never waits for a reader.
+
+use super::waiters::{CannotWait, Drive, Ticket, Waiters, block_on, deadline};
+use crate::error::RecvError;
+use crate::monitor::Event;
+use crate::routing::Awaited;
+use crate::sync::Mutex;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tracing::debug;
+
+/// The monitors of one socket.
+pub(crate) struct Feeds {
+    feeds: Mutex<Vec<Weak<Feed>>>,
+    limit: usize,
+}
+
+struct Feed {
+    state: Mutex<FeedState>,
+}
+
+#[derive(Default)]
+struct FeedState {
+    /// Oldest first; at the limit a new one is dropped and counted in `missed`.
+    events: VecDeque<Event>,
+    missed: u64,
+    is_over: bool,
+    /// Who waits for an event; all are woken by one.
+    waiters: Waiters,
+}
+
+impl Feeds {
+    pub(crate) fn new(limit: usize) -> Self {
+        Feeds {
+            feeds: Mutex::new(Vec::new()),
+            limit,
+        }
+    }
+
+    pub(crate) fn add(&self, drive: Arc<dyn Drive>) -> Monitor {
+        let feed = Arc::new(Feed {
+            state: Mutex::new(FeedState::default()),
+        });
+        self.feeds.lock().push(Arc::downgrade(&feed));
+        Monitor { feed, drive }
+    }
+
+    /// Tells every monitor. The caller holds no lock.
+    pub(crate) fn tell(&self, event: &Event) {
+        debug!(?event);
+        self.each(|state| {
+            if state.events.len() < self.limit {
+                state.events.push_back(event.clone());
+            } else {
+                state.missed += 1;
+            }
+        });
+    }
+
+    /// No more events follow.
+    pub(crate) fn end(&self) {
+        self.each(|state| state.is_over = true);
+    }
+
+    fn each(&self, mut act: impl FnMut(&mut FeedState)) {
+        let mut live = Vec::new();
+        self.feeds.lock().retain(|feed| {
+            let feed = feed.upgrade();
+            live.extend(feed.clone());
+            feed.is_some()
+        });
+        for feed in live {
+            let mut state = feed.state.lock();
+            act(&mut state);
+            let mut effects = super::Effects::default();
+            state.waiters.wake_all(&mut effects);
+            drop(state);
+            effects.run();
+        }
+    }
+}
+
+/// Receives what happens to a socket's peers from the moment it is made.
+///
+/// At most [`Options::monitor_events`](crate::Options::monitor_events) wait to be read; further ones are dropped and
+/// counted in [`Monitor::missed`].
+pub struct Monitor {
+    feed: Arc<Feed>,
+    drive: Arc<dyn Drive>,
+}
+
+impl Monitor {
+    /// Receives the next event; waits for it. After the socket is closed: what is left, then `Closed`.
+    pub fn recv(&self) -> Result<Event, RecvError> {
+        self.wait(None)
+    }
+
+    /// Receives the next event; waits at most this long.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, RecvError> {
+        self.wait(Some(timeout))
+    }
+
+    /// Receives the next event if it is here.
+    pub fn try_recv(&self) -> Result<Event, RecvError> {
+        match self.next(&mut None, None) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(RecvError::WouldBlock),
+        }
+    }
+
+    /// Receives the next event, as a future. Dropping it loses nothing.
+    pub fn recv_async(&self) -> impl Future<Output = Result<Event, RecvError>> + Send + '_ {
+        Next::new(self)
+    }
+
+    /// How many events were dropped because nobody read them.
+    pub fn missed(&self) -> u64 {
+        self.feed.state.lock().missed
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<Event, RecvError> {
+        let drive = &*self.drive;
+        match block_on(drive, Next::new(self), deadline(drive, timeout)) {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(RecvError::TimedOut),
+            Err(CannotWait::OnDriver) => Err(RecvError::WouldDeadlock),
+            Err(CannotWait::Forked) => Err(RecvError::Forked),
+        }
+    }
+
+    fn next(&self, ticket: &mut Option<Ticket>, waker: Option<&Waker>) -> Poll<Result<Event, RecvError>> {
+        let mut effects = super::Effects::default();
+        let mut state = self.feed.state.lock();
+        let result = match state.events.pop_front() {
+            Some(event) => Poll::Ready(Ok(event)),
+            None if state.is_over => Poll::Ready(Err(RecvError::Closed)),
+            None => {
+                if let Some(waker) = waker {
+                    state.waiters.stand(Awaited::Readable, ticket, waker, &mut effects);
+                }
+                Poll::Pending
+            }
+        };
+        drop(state);
+        effects.run();
+        result
+    }
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor").finish_non_exhaustive()
+    }
+}
+
+/// The next event, as a future.
+struct Next<'a> {
+    monitor: &'a Monitor,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Next<'a> {
+    fn new(monitor: &'a Monitor) -> Self {
+        Next { monitor, ticket: None }
+    }
+}
+
+impl Future for Next<'_> {
+    type Output = Result<Event, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.monitor.next(&mut this.ticket, Some(context.waker()))
+    }
+}
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut effects = super::Effects::default();
+            let mut state = self.monitor.feed.state.lock();
+            state.waiters.leave(Awaited::Readable, ticket, &mut effects);
+            drop(state);
+            effects.run();
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A hub as the engine sees it.
+//!
+//! Whoever calls holds at most the lock of the session that it speaks for. Nothing here waits; what is wanted outside is
+//! added to the `effects` that the caller runs once it holds no lock.
+
+use super::{Effects, Hub, Link, Phase, State};
+use crate::batch::{Batch, Run, Tally};
+use crate::failure::Failure;
+use crate::monitor::Event;
+use crate::options::Options;
+use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room};
+use crate::stats::{CloseReport, DropReason, PeerReport};
+use crate::wire::{Facts, Local};
+use std::sync::Arc;
+
+/// A hub as the engine sees it.
+pub(crate) trait Station: Send + Sync {
+    /// Which socket of the context it is.
+    fn key(&self) -> u64;
+
+    /// What goes into our READY, and the limits of what comes.
+    fn local(&self) -> &Arc<Local>;
+
+    fn options(&self) -> &Arc<Options>;
+
+    /// The peer's READY is in. Decides whether it has a place here; from now on it collects and delivers.
+    fn ready(&self, origin: Origin, facts: &Facts, link: Arc<dyn Link>, effects: &mut Effects) -> Result<PeerId, &'static str>;
+
+    /// Takes off what was wholly written, and gives the next batch. `None`: a flush follows when there is one.
+    fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch>;
+
+    /// Takes off a part of the batch that was collected.
+    fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects);
+
+    /// How much may be delivered. Nothing: a resume follows.
+    fn room(&self, id: PeerId) -> Room;
+
+    /// Takes whole messages, all of them, and tells how much more may come.
+    fn deliver(&self, id: PeerId, run: &mut Run, effects: &mut Effects) -> Room;
+
+    /// The connection ended, with so many bytes of this batch written. A dialed peer stays.
+    fn lost(&self, id: PeerId, batch: Option<(Batch, usize)>, failure: &Failure, effects: &mut Effects);
+
+    /// An attempt to reach a dialed peer failed.
+    fn failed(&self, id: PeerId, failure: &Failure);
+
+    /// The peer is gone for good, after [`Station::lost`] if it was ready. What is still queued is dropped.
+    fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects);
+
+    /// Messages that wait to go to the peer, or are being written.
+    fn outgoing(&self, id: PeerId) -> usize;
+
+    /// Whether the socket is closing or closed.
+    fn is_closing(&self) -> bool;
+
+    /// The socket closes: calls end, what is unread is dropped. `false`: it had begun already.
+    fn begin_close(&self, effects: &mut Effects) -> bool;
+
+    /// The engine has nothing of this socket any more.
+    fn engine_done(&self, effects: &mut Effects);
+
+    /// The linger time is over: ends all links that the engine does not know.
+    fn expire(&self, effects: &mut Effects);
+
+    fn tell(&self, event: Event);
+}
+
+/// Which peer a connection is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// One that was dialed.
+    Dialed(PeerId),
+    /// A new one, from this address.
+    Accepted(String),
+}
+
+impl<P: Pattern> Station for Hub<P> {
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn local(&self) -> &Arc<Local> {
+        &self.local
+    }
+
+    fn options(&self) -> &Arc<Options> {
+        &self.options
+    }
+
+    fn ready(&self, origin: Origin, facts: &Facts, link: Arc<dyn Link>, effects: &mut Effects) -> Result<PeerId, &'static str> {
+        self.step(effects, |state, effects| {
+            let id = match origin {
+                Origin::Dialed(id) => {
+                    state.pattern.admit(&state.peers, Some(id))?;
+                    id
+                }
+                Origin::Accepted(_) if !matches!(state.phase, Phase::Open) => return Err("the socket is closed"),
+                Origin::Accepted(from) => {
+                    state.pattern.admit(&state.peers, None)?;
+                    let id = state.peers.attach(PeerKind::Accepted, from);
+                    state.pattern.attached(&mut state.peers, id);
+                    id
+                }
+            };
+            state.link(id, link);
+            effects.drop_later(state.peers.connected(id, facts.identity.clone()));
+            state.pattern.connected(&mut state.peers, id);
+            state.peers.wants.ready(Awaited::Writable);
+            Ok(id)
+        })
+    }
+
+    fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch> {
+        self.step(effects, |state, _| state.peers.collect(id, written, spent))
+    }
+
+    fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects) {
+        self.step(effects, |state, _| state.peers.moved(id, moved));
+    }
+
+    fn room(&self, id: PeerId) -> Room {
+        self.state.lock().peers.room(id)
+    }
+
+    fn deliver(&self, id: PeerId, run: &mut Run, effects: &mut Effects) -> Room {
+        self.step(effects, |state, effects| {
+            if matches!(state.phase, Phase::Open) {
+                state.pattern.deliver(&mut state.peers, id, run);
+            } else {
+                state.peers.deliver(id, run);
+                effects.drop_later(state.peers.drop_incoming(id, DropReason::Closed));
+            }
+            state.peers.room(id)
+        })
+    }
+
+    fn lost(&self, id: PeerId, batch: Option<(Batch, usize)>, failure: &Failure, effects: &mut Effects) {
+        self.step(effects, |state, effects| {
+            state.unlink(id);
+            let unwritten = state.peers.disconnected(id, batch, failure.to_string());
+            effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten));
+        });
+    }
+
+    fn failed(&self, id: PeerId, failure: &Failure) {
+        self.state.lock().peers.failed(id, failure.to_string());
+    }
+
+    fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects) {
+        let is_finished = self.step(effects, |state, effects| {
+            let why = match state.phase {
+                Phase::Open => DropReason::PeerLost,
+                _ => DropReason::Linger,
+            };
+            state.pattern.detached(&mut state.peers, id);
+            effects.drop_later(state.peers.drop_queue(id, Vec::new(), why));
+            if let (Phase::Closing { report, .. }, Some(stats)) = (&mut state.phase, state.peers.peer_stats(id)) {
+                report.peers.push(PeerReport {
+                    endpoint: stats.endpoint,
+                    confirmed: is_confirmed,
+                    written: stats.out.passed,
+                    dropped: stats.out.dropped,
+                });
+            }
+            state.unlink(id);
+            state.peers.detach(id);
+            state.finish(effects)
+        });
+        self.end_feeds_if(is_finished);
+    }
+
+    fn outgoing(&self, id: PeerId) -> usize {
+        self.state.lock().peers.outgoing(id)
+    }
+
+    fn is_closing(&self) -> bool {
+        !self.is_open()
+    }
+
+    fn begin_close(&self, effects: &mut Effects) -> bool {
+        self.step(effects, |state, effects| {
+            if !matches!(state.phase, Phase::Open) {
+                return false;
+            }
+            state.phase = Phase::Closing {
+                report: CloseReport::default(),
+                is_engine_done: false,
+            };
+            effects.drop_later(state.drop_unread());
+            state.waiters.wake_all(effects);
+            true
+        })
+    }
+
+    fn engine_done(&self, effects: &mut Effects) {
+        let is_finished = self.step(effects, |state, effects| {
+            if let Phase::Closing { is_engine_done, .. } = &mut state.phase {
+                *is_engine_done = true;
+            }
+            state.finish(effects)
+        });
+        self.end_feeds_if(is_finished);
+    }
+
+    fn expire(&self, effects: &mut Effects) {
+        self.step(effects, |state, effects| sever_all(state, &Failure::ClosedHere, effects));
+    }
+
+    fn tell(&self, event: Event) {
+        self.feeds.tell(&event);
+    }
+}
+
+impl<P: Pattern> Hub<P> {
+    fn end_feeds_if(&self, is_finished: bool) {
+        if is_finished {
+            self.feeds.end();
+        }
+    }
+}
+
+fn sever_all<P: Pattern>(state: &mut State<P>, failure: &Failure, effects: &mut Effects) {
+    for id in state.peers.ids() {
+        state.ask(id, super::Ask::Sever(failure.clone()), effects);
+    }
+}

@@ -1,0 +1,495 @@
+//! What an application sends: one to n frames that travel together or not at all.
+//!
+//! A [`Message`] is a value: cheap to clone, never changed once it is shared. [`Outgoing`] is what a `send` takes: a
+//! message, or something that becomes one only once a peer was found for it.
+
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+
+/// One to n frames that travel together or not at all.
+///
+/// A single frame of up to 64 bytes lies in the message itself; larger frames share the memory that they were
+/// received into with their neighbours, so a small message kept for long may keep a chunk of 64 KiB:
+/// [`Message::detach`] copies it out.
+///
+/// ```
+/// use peermq::Message;
+/// let message = Message::from(["to", "", "hello"]);
+/// assert_eq!(message.frame_count(), 3);
+/// assert_eq!(message.frame(2), Some(&b"hello"[..]));
+/// ```
+#[derive(Clone)]
+pub struct Message(Repr);
+
+/// Invariant: `Small` and `One` are exactly one frame; `Many` is never empty.
+#[derive(Clone)]
+enum Repr {
+    Small { len: u8, bytes: [u8; SMALL] },
+    One(Bytes),
+    Many(Arc<Vec<Bytes>>),
+}
+
+/// A message has at least one frame, and this iterator had none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message has at least 1 frame")]
+pub struct NoFrames;
+
+impl Message {
+    /// One frame with no bytes.
+    pub const fn empty() -> Self {
+        Message(Repr::Small {
+            len: 0,
+            bytes: [0; SMALL],
+        })
+    }
+
+    /// The frames of an iterator, in its order. An iterator without a frame is refused.
+    pub fn from_frames<F: Frame>(frames: impl IntoIterator<Item = F>) -> Result<Self, NoFrames> {
+        let mut frames = frames.into_iter();
+        let first = frames.next().ok_or(NoFrames)?;
+        let Some(second) = frames.next() else {
+            return Ok(Message::one(first.into_frame()));
+        };
+        let mut all = vec![first.into_frame(), second.into_frame()];
+        all.extend(frames.map(Frame::into_frame));
+        Ok(Message(Repr::Many(Arc::new(all))))
+    }
+
+    /// This message with one more frame at its end.
+    pub fn and(self, frame: impl Frame) -> Self {
+        let mut frames = self.into_frames();
+        frames.push(frame.into_frame());
+        Message(Repr::Many(Arc::new(frames)))
+    }
+
+    /// How many frames there are: at least one.
+    pub fn frame_count(&self) -> usize {
+        match &self.0 {
+            Repr::Small { .. } | Repr::One(_) => 1,
+            Repr::Many(frames) => frames.len(),
+        }
+    }
+
+    /// The bytes of all frames together, without any framing.
+    pub fn byte_count(&self) -> usize {
+        self.frames().map(<[u8]>::len).sum()
+    }
+
+    /// The bytes of the first frame: of the whole message, if it has only one.
+    pub fn first(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Small { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::One(frame) => frame,
+            Repr::Many(frames) => frames.first().map_or(&[], |frame| frame),
+        }
+    }
+
+    /// The bytes of one frame, counted from 0.
+    pub fn frame(&self, index: usize) -> Option<&[u8]> {
+        match (&self.0, index) {
+            (Repr::Many(frames), _) => frames.get(index).map(|frame| &frame[..]),
+            (_, 0) => Some(self.first()),
+            _ => None,
+        }
+    }
+
+    /// The frames in their order.
+    pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.frame_count()).filter_map(|index| self.frame(index))
+    }
+
+    /// The frames in their order, each as a value of its own. Frames over 64 bytes are shared, not copied.
+    pub fn into_frames(self) -> Vec<Bytes> {
+        match self.0 {
+            Repr::Small { .. } => vec![Bytes::copy_from_slice(self.first())],
+            Repr::One(frame) => vec![frame],
+            Repr::Many(frames) => Arc::unwrap_or_clone(frames),
+        }
+    }
+
+    /// The first frame as text.
+    pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
+        std::str::from_utf8(self.first())
+    }
+
+    /// A copy that shares memory with nothing. Worth it for a small message that is kept for long.
+    pub fn detach(&self) -> Self {
+        match &self.0 {
+            Repr::Small { .. } => self.clone(),
+            Repr::One(frame) => Message(Repr::One(Bytes::copy_from_slice(frame))),
+            Repr::Many(frames) => {
+                let copies = frames.iter().map(|frame| Bytes::copy_from_slice(frame));
+                Message(Repr::Many(Arc::new(copies.collect())))
+            }
+        }
+    }
+
+    /// One frame that was received: copied if it is small, so that it pins nothing.
+    pub(crate) fn one(frame: Bytes) -> Self {
+        if frame.len() <= SMALL {
+            Message::small(&frame)
+        } else {
+            Message(Repr::One(frame))
+        }
+    }
+
+    /// One frame of at most [`SMALL`] bytes; a longer one is copied to memory of its own.
+    pub(crate) fn small(frame: &[u8]) -> Self {
+        let mut bytes = [0; SMALL];
+        match (bytes.get_mut(..frame.len()), u8::try_from(frame.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(frame);
+                Message(Repr::Small { len, bytes })
+            }
+            _ => Message(Repr::One(Bytes::copy_from_slice(frame))),
+        }
+    }
+
+    /// Several frames; none at all is one empty frame.
+    pub(crate) fn many(mut frames: Vec<Bytes>) -> Self {
+        match frames.len() {
+            0 => Message::empty(),
+            1 => Message::one(frames.remove(0)),
+            _ => Message(Repr::Many(Arc::new(frames))),
+        }
+    }
+
+    /// The frames as they lie, for who packs them: small ones lent, large ones to be shared.
+    pub(crate) fn for_each_frame(&self, mut each: impl FnMut(Piece<'_>)) {
+        match &self.0 {
+            Repr::Small { .. } => each(Piece::Lent(self.first())),
+            Repr::One(frame) => each(Piece::Owned(frame)),
+            Repr::Many(frames) => frames.iter().for_each(|frame| each(Piece::Owned(frame))),
+        }
+    }
+}
+
+/// A frame for whoever packs it: borrowed from the caller, or ours to share.
+#[derive(Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    Lent(&'a [u8]),
+    Owned(&'a Bytes),
+}
+
+impl Piece<'_> {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Piece::Lent(slice) => slice,
+            Piece::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// What can be one frame of a message.
+pub trait Frame {
+    /// The frame's bytes; what is owned is moved, what is borrowed is copied.
+    fn into_frame(self) -> Bytes;
+}
+
+impl Frame for Bytes {
+    fn into_frame(self) -> Bytes {
+        self
+    }
+}
+
+impl Frame for Vec<u8> {
+    fn into_frame(self) -> Bytes {
+        Bytes::from(self)
+    }
+}
+
+impl Frame for String {
+    fn into_frame(self) -> Bytes {
+        Bytes::from(self)
+    }
+}
+
+impl Frame for &str {
+    fn into_frame(self) -> Bytes {
+        Bytes::copy_from_slice(self.as_bytes())
+    }
+}
+
+impl Frame for &[u8] {
+    fn into_frame(self) -> Bytes {
+        Bytes::copy_from_slice(self)
+    }
+}
+
+impl<const N: usize> Frame for &[u8; N] {
+    fn into_frame(self) -> Bytes {
+        Bytes::copy_from_slice(self)
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(frame: &[u8]) -> Self {
+        Message::small(frame)
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Message {
+    fn from(frame: &[u8; N]) -> Self {
+        Message::small(frame)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(frame: &str) -> Self {
+        Message::small(frame.as_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(frame: Vec<u8>) -> Self {
+        if frame.len() <= SMALL {
+            Message::small(&frame)
+        } else {
+            Message(Repr::One(Bytes::from(frame)))
+        }
+    }
+}
+
+impl From<String> for Message {
+    fn from(frame: String) -> Self {
+        Message::from(frame.into_bytes())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(frame: Bytes) -> Self {
+        Message::one(frame)
+    }
+}
+
+/// An array of frames; an empty array does not compile.
+impl<F: Frame, const N: usize> From<[F; N]> for Message {
+    fn from(frames: [F; N]) -> Self {
+        const { assert!(N > 0, "a message has at least 1 frame") };
+        Message::many(frames.into_iter().map(Frame::into_frame).collect())
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.frame_count() == other.frame_count() && self.frames().eq(other.frames())
+    }
+}
+
+impl Eq for Message {}
+
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Message {
+    /// Whether the message is this one frame.
+    fn eq(&self, frame: &T) -> bool {
+        self.frame_count() == 1 && self.first() == frame.as_ref()
+    }
+}
+
+/// Shows at most 64 bytes of each of at most 8 frames, escaped.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        for frame in self.frames().take(8) {
+            let shown = frame.get(..64).unwrap_or(frame);
+            let more = if shown.len() < frame.len() { ".." } else { "" };
+            list.entry(&format_args!("b\"{}{more}\"", shown.escape_ascii()));
+        }
+        if self.frame_count() > 8 {
+            list.entry(&format_args!(".. {} frames", self.frame_count()));
+        }
+        list.finish()
+    }
+}
+
+/// What a `send` takes: a message, or what becomes one.
+///
+/// What is lent (`&str`, `&[u8]`, `&[&[u8]]`) is copied straight to where it leaves from, and nothing is allocated for
+/// it; what is given (`Vec<u8>`, `String`, `Bytes`, [`Message`], arrays of frames) comes back in the error if it could
+/// not be sent.
+#[derive(Debug)]
+pub struct Outgoing<'a>(pub(crate) Source<'a>);
+
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
+    Lent(&'a [u8]),
+    LentFrames(&'a [&'a [u8]]),
+    LentMessage(&'a Message),
+    Vec(Vec<u8>),
+    Message(Message),
+}
+
+impl Outgoing<'_> {
+    /// What was given away, as a message; `None` if it was only lent.
+    pub(crate) fn give_back(self) -> Option<Message> {
+        match self.0 {
+            Source::Lent(_) | Source::LentFrames(_) | Source::LentMessage(_) => None,
+            Source::Vec(bytes) => Some(Message::from(bytes)),
+            Source::Message(message) => Some(message),
+        }
+    }
+
+    /// Turns an owned vector of at least `least` bytes into a frame that can be shared.
+    pub(crate) fn share_large_vec(&mut self, least: usize) {
+        if let Source::Vec(bytes) = &mut self.0
+            && bytes.len() >= least
+        {
+            self.0 = Source::Message(Message::from(std::mem::take(bytes)));
+        }
+    }
+
+    /// As a value that borrows nothing.
+    pub(crate) fn into_message(self) -> Message {
+        match self.0 {
+            Source::Lent(slice) => Message::from(slice),
+            Source::LentFrames(frames) => Message::many(frames.iter().map(|frame| frame.into_frame()).collect()),
+            Source::LentMessage(message) => message.clone(),
+            Source::Vec(bytes) => Message::from(bytes),
+            Source::Message(message) => message,
+        }
+    }
+
+    pub(crate) fn frame_count(&self) -> usize {
+        match &self.0 {
+            Source::Lent(_) | Source::Vec(_) => 1,
+            Source::LentFrames(frames) => frames.len().max(1),
+            Source::LentMessage(message) => message.frame_count(),
+            Source::Message(message) => message.frame_count(),
+        }
+    }
+
+    pub(crate) fn byte_count(&self) -> usize {
+        match &self.0 {
+            Source::Lent(slice) => slice.len(),
+            Source::LentFrames(frames) => frames.iter().map(|frame| frame.len()).sum(),
+            Source::LentMessage(message) => message.byte_count(),
+            Source::Vec(bytes) => bytes.len(),
+            Source::Message(message) => message.byte_count(),
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Outgoing<'a> {
+    fn from(frame: &'a [u8]) -> Self {
+        Outgoing(Source::Lent(frame))
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Outgoing<'a> {
+    fn from(frame: &'a [u8; N]) -> Self {
+        Outgoing(Source::Lent(frame))
+    }
+}
+
+impl<'a> From<&'a str> for Outgoing<'a> {
+    fn from(frame: &'a str) -> Self {
+        Outgoing(Source::Lent(frame.as_bytes()))
+    }
+}
+
+impl<'a> From<&'a String> for Outgoing<'a> {
+    fn from(frame: &'a String) -> Self {
+        Outgoing(Source::Lent(frame.as_bytes()))
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Outgoing<'a> {
+    fn from(frame: &'a Vec<u8>) -> Self {
+        Outgoing(Source::Lent(frame))
+    }
+}
+
+/// Several lent frames; an empty slice is one empty frame.
+impl<'a> From<&'a [&'a [u8]]> for Outgoing<'a> {
+    fn from(frames: &'a [&'a [u8]]) -> Self {
+        Outgoing(Source::LentFrames(frames))
+    }
+}
+
+impl<'a> From<&'a Message> for Outgoing<'a> {
+    fn from(message: &'a Message) -> Self {
+        Outgoing(Source::LentMessage(message))
+    }
+}
+
+impl From<Vec<u8>> for Outgoing<'_> {
+    fn from(frame: Vec<u8>) -> Self {
+        Outgoing(Source::Vec(frame))
+    }
+}
+
+impl From<String> for Outgoing<'_> {
+    fn from(frame: String) -> Self {
+        Outgoing(Source::Vec(frame.into_bytes()))
+    }
+}
+
+impl From<Bytes> for Outgoing<'_> {
+    fn from(frame: Bytes) -> Self {
+        Outgoing(Source::Message(Message::from(frame)))
+    }
+}
+
+impl From<Message> for Outgoing<'_> {
+    fn from(message: Message) -> Self {
+        Outgoing(Source::Message(message))
+    }
+}
+
+impl<F: Frame, const N: usize> From<[F; N]> for Outgoing<'_> {
+    fn from(frames: [F; N]) -> Self {
+        Outgoing(Source::Message(Message::from(frames)))
+    }
+}
+
+/// The largest frame that a message holds in itself.
+pub(crate) const SMALL: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_gives_the_same_message() {
+        let expected = Message::from("hello");
+        assert_eq!(Message::from(&b"hello"[..]), expected);
+        assert_eq!(Message::from(b"hello"), expected);
+        assert_eq!(Message::from(b"hello".to_vec()), expected);
+        assert_eq!(Message::from(String::from("hello")), expected);
+        assert_eq!(Message::from(Bytes::from_static(b"hello")), expected);
+        assert_eq!(Message::from(["hello"]), expected);
+        assert_eq!(Message::from_frames(["hello"]), Ok(expected.clone()));
+        assert_eq!(expected, "hello");
+    }
+
+    #[test]
+    fn an_iterator_without_frames_is_refused() {
+        assert_eq!(Message::from_frames::<&str>([]), Err(NoFrames));
+    }
+
+    #[test]
+    fn frames_keep_their_order_and_their_borders() {
+        let message = Message::from(["a", "", "bc"]).and("d");
+        assert_eq!(message.frames().collect::<Vec<_>>(), [&b"a"[..], b"", b"bc", b"d"]);
+        assert_eq!(message.byte_count(), 4);
+        assert_ne!(message, Message::from(["a", "", "b", "cd"]));
+        assert_ne!(Message::from(["a", "b"]), "a");
+    }
+
+    #[test]
+    fn the_edges_of_a_small_message() {
+        for size in [0, 1, 63, 64, 65, 300] {
+            let bytes = vec![7; size];
+            let message = Message::from(bytes.clone());
+            assert_eq!(message.first(), &bytes[..]);
+            assert_eq!(message.detach(), message);
+            assert_eq!(message.into_frames(), [bytes]);
+        }
+    }
+
+    #[test]
+    fn what_was_lent_is_not_given_back() {
+        assert!(Outgoing::from("lent").give_back().is_none());
+        assert_eq!(Outgoing::from(vec![1, 2]).give_back().unwrap(), [1, 2]);
+    }
+}

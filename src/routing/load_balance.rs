@@ -1,0 +1,74 @@
+//! Which peer takes the next message.
+//!
+//! Round robin over the peers that have room; a peer at its mark leaves the turn and comes back at its low mark. Nothing is
+//! ever dropped here ([RFC 30](https://rfc.zeromq.org/spec/30/)).
+
+use super::peers::{PeerId, Peers};
+use super::turn::Turn;
+use crate::message::Outgoing;
+
+/// Outgoing messages to the peers with room, in turn.
+#[derive(Debug, Default)]
+pub(crate) struct LoadBalance {
+    turn: Turn,
+    /// Peers that are down and are to be passed over while one in `turn` has room.
+    last: Turn,
+    connected_first: bool,
+}
+
+impl LoadBalance {
+    pub(crate) fn new(connected_first: bool) -> Self {
+        LoadBalance {
+            connected_first,
+            ..LoadBalance::default()
+        }
+    }
+
+    /// A peer has a queue, or room in it again, or its connection came or went.
+    pub(crate) fn enter(&mut self, peers: &mut Peers, id: PeerId) {
+        let Some(is_up) = peers.is_up(id) else { return };
+        let down = self.connected_first && !is_up;
+        let (into, from) = if down {
+            (&mut self.last, &mut self.turn)
+        } else {
+            (&mut self.turn, &mut self.last)
+        };
+        if self.connected_first {
+            from.remove(id);
+        }
+        if peers.has_room(id) {
+            into.enter(id);
+        }
+    }
+
+    /// A peer is gone.
+    pub(crate) fn remove(&mut self, id: PeerId) {
+        self.turn.remove(id);
+        self.last.remove(id);
+    }
+
+    /// Packs the message for the next peer with room. `None`: no peer has, and nothing has happened.
+    pub(crate) fn send(&mut self, peers: &mut Peers, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Option<PeerId> {
+        for turn in [&mut self.turn, &mut self.last] {
+            while let Some(id) = turn.front() {
+                if !peers.wants_room(id) {
+                    turn.rest();
+                    continue;
+                }
+                peers.enqueue(id, envelope, message);
+                if peers.wants_room(id) {
+                    turn.pass();
+                } else {
+                    turn.rest();
+                }
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Whether a message would find a peer.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.turn.is_empty() || !self.last.is_empty()
+    }
+}

@@ -1,0 +1,90 @@
+//! Who gets which message: no wire syntax, no sockets, no clocks, no locks.
+//!
+//! | type | sends to | receives from | at every mark |
+//! |---|---|---|---|
+//! | PUSH | the peers with room, in turn | nobody | `send` waits |
+//! | PULL | nobody | all peers, in turn | reading pauses |
+//! | REQ | the peers with room, in turn | the peer that was asked | `request` waits |
+//! | REP | the peer that asked | all peers, in turn | `reply` is an error |
+//! | PAIR | its one peer | its one peer | `send` waits |
+
+mod fair_queue;
+mod load_balance;
+mod peers;
+mod turn;
+mod wants;
+
+pub(crate) use fair_queue::FairQueue;
+pub(crate) use load_balance::LoadBalance;
+pub(crate) use peers::{Dropped, PeerId, PeerKind, Peers, Room, Unwritten};
+pub(crate) use wants::Awaited;
+
+use crate::batch::Run;
+use crate::message::{Message, Outgoing};
+use crate::socket_type::SocketType;
+use crate::stats::DropReason;
+
+/// What a socket type does with messages.
+///
+/// Every step is a plain call with `&mut`; what it wants done outside it leaves in [`Peers::wants`].
+pub(crate) trait Pattern: Send + 'static {
+    const TYPE: SocketType;
+
+    /// Whether a peer has a place here now: a dialed one, or a new one. What is refused may be let in later.
+    fn admit(&self, _peers: &Peers, _dialed: Option<PeerId>) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// A peer has a queue: a dialed one from `connect` on, an accepted one from READY on.
+    fn attached(&mut self, peers: &mut Peers, id: PeerId);
+
+    /// Its connection is ready.
+    fn connected(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// It fell to its low mark after it was found full.
+    fn has_room(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// Whole messages came from it. What is left in `run` is dropped by the caller.
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run);
+
+    /// Its connection ended; `unwritten` was not wholly written. A dialed peer keeps it, and all that is queued.
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+        match peers.kind(id) {
+            Some(PeerKind::Dialed) => {
+                peers.put_back(id, unwritten);
+                Dropped::default()
+            }
+            _ => peers.drop_queue(id, unwritten, DropReason::PeerLost),
+        }
+    }
+
+    /// It is gone.
+    fn detached(&mut self, peers: &mut Peers, id: PeerId);
+
+    /// Whether a call that waits for this would find it.
+    fn is_ready(&self, awaited: Awaited) -> bool;
+
+    /// The socket closes, and no peer is left: drops and counts messages that have no peer.
+    fn abandon(&mut self, _peers: &mut Peers) -> Dropped {
+        Dropped::default()
+    }
+}
+
+/// A pattern that takes messages for whichever peer is next.
+pub(crate) trait Sends: Pattern {
+    /// Packs the message for a peer. `false`: none has room, and nothing has happened.
+    fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool;
+}
+
+/// A pattern that gives messages of whichever peer is next.
+pub(crate) trait Receives: Pattern {
+    fn recv(&mut self, peers: &mut Peers) -> Option<Message>;
+}
+
+/// What a socket that only sends does with what comes: it counts and drops it.
+pub(crate) fn discard_all(peers: &mut Peers, id: PeerId, run: &Run) {
+    peers.discard(id, run.messages(), run.payload(), DropReason::WrongDirection);
+}
+
+#[cfg(test)]
+mod model;

@@ -1,0 +1,71 @@
+//! Whose turn it is.
+//!
+//! Peers that are wanted (they have room, or they have messages) stand in a queue; the front one is served and goes to
+//! the back. A peer that is not wanted is not in it, so that choosing costs the same with one peer and with a thousand.
+//! A queue, where libzmq swaps places around a border: there two peers that come and go can keep a third from its turn.
+
+use super::peers::PeerId;
+use std::collections::VecDeque;
+
+/// The peers that are wanted, in turn.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    queue: VecDeque<PeerId>,
+    /// By index: whether the peer stands in the queue.
+    standing: Vec<bool>,
+}
+
+impl Turn {
+    /// Lets a peer stand in the queue, if it does not already.
+    pub(crate) fn enter(&mut self, id: PeerId) {
+        let index = id.index();
+        if self.standing.len() <= index {
+            self.standing.resize(index + 1, false);
+        }
+        if let Some(standing) = self.standing.get_mut(index)
+            && !*standing
+        {
+            *standing = true;
+            self.queue.push_back(id);
+        }
+    }
+
+    /// The peer whose turn it is.
+    pub(crate) fn front(&self) -> Option<PeerId> {
+        self.queue.front().copied()
+    }
+
+    /// The front peer was served and is still wanted.
+    pub(crate) fn pass(&mut self) {
+        if self.queue.len() > 1
+            && let Some(front) = self.queue.pop_front()
+        {
+            self.queue.push_back(front);
+        }
+    }
+
+    /// The front peer is not wanted any more.
+    pub(crate) fn rest(&mut self) {
+        if let Some(front) = self.queue.pop_front() {
+            self.mark_gone(front);
+        }
+    }
+
+    /// Takes a peer out wherever it stands.
+    pub(crate) fn remove(&mut self, id: PeerId) {
+        if self.standing.get(id.index()) == Some(&true) {
+            self.queue.retain(|&other| other != id);
+            self.mark_gone(id);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn mark_gone(&mut self, id: PeerId) {
+        if let Some(standing) = self.standing.get_mut(id.index()) {
+            *standing = false;
+        }
+    }
+}

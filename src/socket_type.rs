@@ -1,0 +1,100 @@
+//! The socket types by the RFCs' names, and who may speak with whom.
+
+use std::fmt;
+
+/// A ZeroMQ socket type, by the name that goes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each variant is the RFC's name and nothing else")]
+pub enum SocketType {
+    Req,
+    Rep,
+    Dealer,
+    Router,
+    Pub,
+    XPub,
+    Sub,
+    XSub,
+    Push,
+    Pull,
+    Pair,
+}
+
+use SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+
+impl SocketType {
+    /// The name in a READY command.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Req => "REQ",
+            Rep => "REP",
+            Dealer => "DEALER",
+            Router => "ROUTER",
+            Pub => "PUB",
+            XPub => "XPUB",
+            Sub => "SUB",
+            XSub => "XSUB",
+            Push => "PUSH",
+            Pull => "PULL",
+            Pair => "PAIR",
+        }
+    }
+
+    /// The type of that name; names are compared as they are written, in capitals.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        ALL.into_iter().find(|one| one.as_str().as_bytes() == name)
+    }
+
+    /// Whether sockets of these two types may be connected
+    /// ([RFC 37](https://rfc.zeromq.org/spec/37/), "Socket Type Compatibility").
+    pub fn speaks_with(self, other: SocketType) -> bool {
+        match self {
+            Req => matches!(other, Rep | Router),
+            Rep => matches!(other, Req | Dealer),
+            Dealer => matches!(other, Rep | Dealer | Router),
+            Router => matches!(other, Req | Dealer | Router),
+            Pub | XPub => matches!(other, Sub | XSub),
+            Sub | XSub => matches!(other, Pub | XPub),
+            Push => other == Pull,
+            Pull => other == Push,
+            Pair => other == Pair,
+        }
+    }
+
+    /// Whether READY carries an Identity property for this type.
+    pub(crate) fn has_identity(self) -> bool {
+        matches!(self, Req | Dealer | Router)
+    }
+}
+
+impl fmt::Display for SocketType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const ALL: [SocketType; 11] = [
+    Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for one in ALL {
+            assert_eq!(SocketType::from_name(one.as_str().as_bytes()), Some(one));
+        }
+        assert_eq!(SocketType::from_name(b"push"), None);
+    }
+
+    #[test]
+    fn who_speaks_with_whom_is_symmetric() {
+        for a in ALL {
+            for b in ALL {
+                assert_eq!(a.speaks_with(b), b.speaks_with(a), "{a} {b}");
+            }
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! IPC: Unix sockets, by path or by Linux' abstract names.
+//!
+//! The file of a socket outlives a process that did not end well. [`listen`] takes the place of such a file, but never
+//! that of a listener which is alive or of anything that is no socket, and only its owner may connect.
+
+use super::tcp::{backlog, set_buffers};
+use crate::endpoint::{Endpoint, IpcPath};
+use crate::options::TransportOptions;
+use mio::net::{UnixListener, UnixStream};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use std::fs::{self, Metadata, Permissions};
+use std::io::{self, ErrorKind};
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+/// Connects: over IPC that is done, or has failed, at once. `ResourceBusy` if too many wait at the listener.
+pub(crate) fn connect(path: &IpcPath, options: &TransportOptions) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect_addr(&address(path)?).map_err(|error| match error.kind() {
+        // No event would follow: a Unix socket is connected or it is not.
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::ResourceBusy, "too many connections wait to be accepted"),
+        _ => error,
+    })?;
+    set_buffers(&SockRef::from(&stream), options)?;
+    Ok(stream)
+}
+
+/// A listener; its file goes with it.
+pub(crate) struct Listener {
+    // Above `socket`, so that the file goes first: while the socket is open, its inode's number is nobody else's.
+    _file: Option<OwnFile>,
+    pub(crate) socket: UnixListener,
+    /// Where it listens, for people. Those who connect have no name of their own.
+    pub(crate) text: String,
+}
+
+/// Listens. May wait for some milliseconds to be sure that a file is stale.
+pub(crate) fn listen(path: &IpcPath, options: &TransportOptions) -> io::Result<Listener> {
+    let text = Endpoint::ipc(path.clone()).to_string();
+    let (file, socket) = match path {
+        IpcPath::File(path) => {
+            let (file, socket) = listen_at(path, options)?;
+            (Some(file), socket)
+        }
+        IpcPath::Abstract(_) => {
+            let socket = std::os::unix::net::UnixListener::bind_addr(&address(path)?)?;
+            socket.set_nonblocking(true)?;
+            // Again: the standard library chose the backlog.
+            SockRef::from(&socket).listen(backlog(options))?;
+            (None, UnixListener::from_std(socket))
+        }
+    };
+    Ok(Listener {
+        _file: file,
+        socket,
+        text,
+    })
+}
+
+/// Takes one waiting connection. `ConnectionAborted` if it was gone already: the next may be well.
+pub(crate) fn accept(listener: &Listener, options: &TransportOptions) -> io::Result<UnixStream> {
+    let (stream, _) = listener.socket.accept()?;
+    set_buffers(&SockRef::from(&stream), options)
+        .map_err(|error| io::Error::new(ErrorKind::ConnectionAborted, error))?;
+    Ok(stream)
+}
+
+fn address(path: &IpcPath) -> io::Result<SocketAddr> {
+    match path {
+        IpcPath::File(path) => SocketAddr::from_pathname(path),
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        IpcPath::Abstract(name) => SocketAddr::from_abstract_name(name),
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        IpcPath::Abstract(_) => Err(ErrorKind::Unsupported.into()),
+    }
+}
+
+fn listen_at(path: &Path, options: &TransportOptions) -> io::Result<(OwnFile, UnixListener)> {
+    remove_stale(path, || thread::sleep(MOMENT))?;
+    let absolute = std::path::absolute(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    // From here on a failure takes the file away again.
+    let file = OwnFile::just_bound(absolute)?;
+    // Nobody can connect before `listen`, so nobody gets in while the permissions are still the umask's.
+    fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY))?;
+    socket.listen(backlog(options))?;
+    Ok((file, UnixListener::from_std(socket.into())))
+}
+
+/// Removes what a dead listener left at `path`.
+///
+/// Another process may be between its `bind` and its `listen`, where it looks dead, or may be about to remove the same
+/// stale file. So one refusal is not enough: after a moment the very same file must refuse again.
+fn remove_stale(path: &Path, wait: impl FnOnce()) -> io::Result<()> {
+    let Some(found) = look(path)? else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "what stands there is not a socket",
+        ));
+    }
+    if !refuses(path)? {
+        return Ok(());
+    }
+    wait();
+    if !refuses(path)? {
+        return Ok(());
+    }
+    if look(path)?.is_some_and(|now| is_same(&found, &now)) {
+        fs::remove_file(path)?;
+        tracing::debug!(path = %path.display(), "removed the socket of a listener that is gone");
+    }
+    Ok(())
+}
+
+/// Whether nobody accepts at this socket; `false` if it is gone, an error if somebody does.
+fn refuses(path: &Path) -> io::Result<bool> {
+    let alive = "somebody listens there";
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, alive)),
+        Err(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => Ok(true),
+            ErrorKind::NotFound => Ok(false),
+            // Its queue is full.
+            ErrorKind::WouldBlock => Err(io::Error::new(ErrorKind::AddrInUse, alive)),
+            kind => {
+                let why = format!("whether somebody listens there cannot be told: {error}");
+                Err(io::Error::new(kind, why))
+            }
+        },
+    }
+}
+
+/// What stands at `path` itself: where a symbolic link leads is not ours to replace.
+fn look(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A new file may get the inode number of the one before it, but not its time too.
+fn is_same(a: &Metadata, b: &Metadata) -> bool {
+    let identity = |file: &Metadata| (file.dev(), file.ino(), file.ctime(), file.ctime_nsec());
+    identity(a) == identity(b)
+}
+
+/// The file of a listener, removed when this is dropped, unless by then another stands there.
+#[derive(Debug)]
+struct OwnFile {
+    /// Absolute: the working directory may change.
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// In a child that was forked off, a drop must not take the file from its parent.
+    process: u32,
+}
+
+impl OwnFile {
+    fn just_bound(path: PathBuf) -> io::Result<Self> {
+        let found = fs::symlink_metadata(&path)?;
+        Ok(OwnFile {
+            path,
+            device: found.dev(),
+            inode: found.ino(),
+            process: process::id(),
+        })
+    }
+
+    fn is_there(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path);
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if self.process == process::id() && self.is_there() {
+            // Whoever made the path impossible to remove knows why.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+const OWNER_ONLY: u32 = 0o600;
+
+/// Much longer than `bind` to `listen` takes, and too short to be noticed.
+const MOMENT: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use std::os::unix::net as std_net;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn options() -> TransportOptions {
+        Options::default().transport
+    }
+
+    /// A directory of its own, gone with it.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("peermq-ipc-{}-{count}", process::id()));
+            fs::create_dir(&path).unwrap();
+            Directory(path)
+        }
+
+        fn path(&self) -> PathBuf {
+            self.0.join("socket")
+        }
+
+        fn listen(&self) -> io::Result<Listener> {
+            listen(&IpcPath::File(self.path()), &options())
+        }
+
+        fn files(&self) -> usize {
+            fs::read_dir(&self.0).unwrap().count()
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn error<T>(result: io::Result<T>) -> (ErrorKind, String) {
+        let error = result.map(|_| ()).unwrap_err();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn only_the_owner_may_connect() {
+        let directory = Directory::new();
+
+        let _listener = directory.listen().unwrap();
+
+        let found = fs::metadata(directory.path()).unwrap();
+        assert!(found.file_type().is_socket());
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_file_goes_with_its_listener() {
+        let directory = Directory::new();
+
+        drop(directory.listen().unwrap());
+
+        assert_eq!(directory.files(), 0);
+    }
+
+    #[test]
+    fn the_file_goes_when_its_permissions_were_changed() {
+        let directory = Directory::new();
+        let listener = directory.listen().unwrap();
+
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o660)).unwrap();
+        drop(listener);
+
+        assert_eq!(directory.files(), 0);
+    }
+
+    #[test]
+    fn what_took_the_place_of_the_file_stays() {
+        let directory = Directory::new();
+        let listener = directory.listen().unwrap();
+        fs::remove_file(directory.path()).unwrap();
+        let _other = std_net::UnixListener::bind(directory.path()).unwrap();
+
+        drop(listener);
+
+        assert!(std_net::UnixStream::connect(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn the_socket_of_a_dead_listener_is_replaced() {
+        let directory = Directory::new();
+        drop(std_net::UnixListener::bind(directory.path()).unwrap());
+        assert_eq!(directory.files(), 1);
+
+        let _listener = directory.listen().unwrap();
+
+        assert!(std_net::UnixStream::connect(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_listener_that_is_alive_is_left_alone() {
+        let directory = Directory::new();
+        let _listener = directory.listen().unwrap();
+
+        let second = directory.listen();
+
+        assert_eq!(
+            error(second),
+            (ErrorKind::AddrInUse, "somebody listens there".to_owned())
+        );
+        assert!(std_net::UnixStream::connect(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_listener_with_a_full_queue_is_alive() {
+        let directory = Directory::new();
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(directory.path()).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let _waiting = std_net::UnixStream::connect(directory.path()).unwrap();
+
+        let connection = connect(&IpcPath::File(directory.path()), &options());
+        let listener = directory.listen();
+
+        let busy = "too many connections wait to be accepted".to_owned();
+        assert_eq!(error(connection), (ErrorKind::ResourceBusy, busy));
+        assert_eq!(
+            error(listener),
+            (ErrorKind::AddrInUse, "somebody listens there".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_listener_between_bind_and_listen_is_left_alone() {
+        let directory = Directory::new();
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(directory.path()).unwrap()).unwrap();
+
+        let removed = remove_stale(&directory.path(), || socket.listen(1).unwrap());
+
+        assert_eq!(error(removed).0, ErrorKind::AddrInUse);
+        assert!(std_net::UnixStream::connect(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_another_put_there_meanwhile_is_left_alone() {
+        let directory = Directory::new();
+        drop(std_net::UnixListener::bind(directory.path()).unwrap());
+
+        let removed = remove_stale(&directory.path(), || {
+            // Made before the first one goes, so that it cannot have its inode's number.
+            let other = directory.0.join("other");
+            drop(std_net::UnixListener::bind(&other).unwrap());
+            fs::rename(other, directory.path()).unwrap();
+        });
+
+        assert!(removed.is_ok());
+        assert_eq!(directory.files(), 1);
+    }
+
+    #[test]
+    fn what_is_not_a_socket_is_left_alone() {
+        for make in [
+            |path: &Path| fs::write(path, "precious").unwrap(),
+            |path: &Path| fs::create_dir(path).unwrap(),
+            |path: &Path| std::os::unix::fs::symlink("nowhere", path).unwrap(),
+        ] {
+            let directory = Directory::new();
+            make(&directory.path());
+            let before = fs::symlink_metadata(directory.path()).unwrap();
+
+            let listener = directory.listen();
+
+            assert_eq!(
+                error(listener),
+                (ErrorKind::AlreadyExists, "what stands there is not a socket".to_owned())
+            );
+            assert!(is_same(&before, &fs::symlink_metadata(directory.path()).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_socket_of_another_kind_is_left_alone() {
+        let directory = Directory::new();
+        let _other = std_net::UnixDatagram::bind(directory.path()).unwrap();
+
+        let (_, why) = error(directory.listen());
+
+        assert!(
+            why.starts_with("whether somebody listens there cannot be told: "),
+            "{why}"
+        );
+        assert_eq!(directory.files(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_no_file() {
+        let directory = Directory::new();
+        let no_directory = directory.0.join("none").join("socket");
+
+        let listener = listen(&IpcPath::File(no_directory), &options());
+
+        assert_eq!(error(listener).0, ErrorKind::NotFound);
+        assert_eq!(directory.files(), 0);
+    }
+
+    #[test]
+    fn nobody_there_is_an_error_at_once() {
+        let directory = Directory::new();
+        let path = IpcPath::File(directory.path());
+        assert_eq!(error(connect(&path, &options())).0, ErrorKind::NotFound);
+        drop(std_net::UnixListener::bind(directory.path()).unwrap());
+        assert_eq!(error(connect(&path, &options())).0, ErrorKind::ConnectionRefused);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_name_is_taken_once_and_free_again() {
+        let name = IpcPath::Abstract(format!("peermq-{}-taken", process::id()).into_bytes());
+        let listener = listen(&name, &options()).unwrap();
+        assert_eq!(listener.text, format!("ipc://@peermq-{}-taken", process::id()));
+
+        assert_eq!(error(listen(&name, &options())).0, ErrorKind::AddrInUse);
+        drop(listener);
+        assert!(listen(&name, &options()).is_ok());
+    }
+
+    #[test]
+    fn buffers_are_as_asked() {
+        let directory = Directory::new();
+        let listener = directory.listen().unwrap();
+        let mut options = options();
+        options.send_buffer = Some(50_000);
+
+        let dialed = connect(&IpcPath::File(directory.path()), &options).unwrap();
+        let accepted = accept(&listener, &options).unwrap();
+
+        // Linux doubles what is asked for.
+        assert!(SockRef::from(&dialed).send_buffer_size().unwrap() < 150_000);
+        assert!(SockRef::from(&accepted).send_buffer_size().unwrap() < 150_000);
+    }
+}

@@ -1,0 +1,89 @@
+//! Bytes to and from the world.
+//!
+//! [`Net`] is all that the engine knows of it: the real one is mio and socket2, the simulated one is a value under a
+//! virtual clock. Nothing here knows of messages.
+
+pub(crate) mod ipc;
+mod names;
+pub(crate) mod real;
+pub(crate) mod tcp;
+#[cfg(test)]
+mod tests;
+
+use crate::endpoint::IpcPath;
+use crate::options::TransportOptions;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Where one connection goes: an endpoint whose name was looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp {
+        to: SocketAddr,
+        /// The local address to connect from; port 0: any.
+        from: Option<SocketAddr>,
+    },
+    Ipc(IpcPath),
+}
+
+/// What came of looking a name up, in the resolver's order; never empty if it is `Ok`.
+pub(crate) type Resolved = Result<Vec<SocketAddr>, String>;
+
+/// The world as the engine sees it. Nothing here waits.
+pub(crate) trait Net: Send + 'static {
+    type Stream: Stream;
+    type Listener: Send + 'static;
+
+    /// The only clock.
+    fn now(&self) -> Instant;
+
+    /// The only chance: seeded.
+    fn chance(&mut self) -> u64;
+
+    /// Begins to look up a name, elsewhere; `answer` is called once, on any thread, or dropped with this.
+    ///
+    /// Only names: a numeric host is its own answer. Where there are many, they wait for each other.
+    fn resolve(&mut self, host: &str, port: u16, answer: Box<dyn FnOnce(Resolved) + Send>);
+
+    /// Begins to connect. A writable event with this token says that [`Stream::connected`] knows more.
+    ///
+    /// An error says that this attempt is over; it is never `WouldBlock`.
+    fn connect(&mut self, address: &Address, options: &TransportOptions, token: usize) -> io::Result<Self::Stream>;
+
+    /// Begins to report connections that wait at a listener, under this token.
+    fn listen(&mut self, listener: &mut Self::Listener, token: usize) -> io::Result<()>;
+
+    /// Stops reporting; the listener is dropped next.
+    fn unlisten(&mut self, listener: &mut Self::Listener);
+
+    /// Takes one waiting connection, reported from now on under `token`, and where it came from.
+    ///
+    /// `WouldBlock`: none waits, an event will come. `ConnectionAborted`: that one had gone, and others may wait.
+    /// Anything else (no descriptors, no memory) is trouble of ours: no event will tell of those that go on waiting.
+    fn accept(
+        &mut self,
+        listener: &Self::Listener,
+        options: &TransportOptions,
+        token: usize,
+    ) -> io::Result<(Self::Stream, String)>;
+}
+
+/// A byte stream; never waits: `WouldBlock` says that an event will come.
+pub(crate) trait Stream: Send + Sync + 'static {
+    fn read(&self, into: &mut [u8]) -> io::Result<usize>;
+    fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// After this the peer reads an end of stream behind what was written.
+    fn shutdown_write(&self) -> io::Result<()>;
+    /// After a writable event: where the connection reached, `None` while it is still on its way, or why it failed.
+    fn connected(&self) -> io::Result<Option<Reached>>;
+}
+
+/// A connection that came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// The peer's address, for people.
+    pub(crate) remote: String,
+    /// The kernel connected the socket to itself (an ephemeral port that equals the target).
+    pub(crate) itself: bool,
+}

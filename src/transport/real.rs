@@ -1,0 +1,261 @@
+//! The real world: sockets that report to a mio poll.
+//!
+//! mio is edge-triggered: an event comes once, and again only after the socket has answered `WouldBlock`.
+
+use super::names::{Answer, Resolver, look_up};
+use super::{Address, Net, Reached, Stream, ipc, tcp};
+use crate::endpoint::{Endpoint, Kind};
+use crate::options::TransportOptions;
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use socket2::SockRef;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::Shutdown;
+use std::time::Instant;
+
+/// Listens at an endpoint, and says at which one really: with a numeric address and the port that it got.
+///
+/// For the application's thread: a name is looked up here, and what stands in the way of an `ipc` socket is looked at.
+pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Result<(RealListener, Endpoint)> {
+    endpoint.check_bind().map_err(invalid)?;
+    match endpoint.kind() {
+        Kind::Tcp(at) => {
+            let listener = tcp::listen(at, options)?;
+            let bound = Endpoint::tcp(listener.local_addr()?);
+            Ok((RealListener::Tcp(listener), bound))
+        }
+        Kind::Ipc(path) => Ok((RealListener::Unix(ipc::listen(path, options)?), endpoint.clone())),
+        Kind::Inproc(_) => Err(invalid("inproc needs no transport")),
+    }
+}
+
+/// The world behind a mio poll.
+pub(crate) struct RealNet {
+    registry: Registry,
+    resolver: Resolver,
+    chance: SplitMix64,
+}
+
+impl RealNet {
+    pub(crate) fn new(registry: Registry) -> Self {
+        RealNet {
+            registry,
+            resolver: Resolver::new(look_up),
+            // Each `RandomState` has other keys, and so has another hash of nothing.
+            chance: SplitMix64(RandomState::new().hash_one(())),
+        }
+    }
+
+    fn register(&self, source: &mut dyn Source, token: usize, interest: Interest) -> io::Result<()> {
+        self.registry.register(source, Token(token), interest)
+    }
+}
+
+impl Net for RealNet {
+    type Stream = RealStream;
+    type Listener = RealListener;
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn chance(&mut self) -> u64 {
+        self.chance.next()
+    }
+
+    fn resolve(&mut self, host: &str, port: u16, answer: Answer) {
+        self.resolver.resolve(host, port, answer);
+    }
+
+    fn connect(&mut self, address: &Address, options: &TransportOptions, token: usize) -> io::Result<RealStream> {
+        let mut stream = match address {
+            Address::Tcp { to, from } => RealStream::Tcp(tcp::connect(*to, *from, options)?),
+            Address::Ipc(path) => {
+                let remote = Endpoint::ipc(path.clone()).to_string();
+                RealStream::Unix(ipc::connect(path, options)?, remote)
+            }
+        };
+        self.register(stream.source(), token, BOTH)?;
+        Ok(stream)
+    }
+
+    fn listen(&mut self, listener: &mut RealListener, token: usize) -> io::Result<()> {
+        self.register(listener.source(), token, Interest::READABLE)
+    }
+
+    fn unlisten(&mut self, listener: &mut RealListener) {
+        // It fails only for a listener that was never registered, and then there is nothing to stop.
+        let _ = self.registry.deregister(listener.source());
+    }
+
+    fn accept(
+        &mut self,
+        listener: &RealListener,
+        options: &TransportOptions,
+        token: usize,
+    ) -> io::Result<(RealStream, String)> {
+        let (mut stream, from) = match listener {
+            RealListener::Tcp(listener) => {
+                let (stream, from) = uninterrupted(|| tcp::accept(listener, options))?;
+                (RealStream::Tcp(stream), tcp::text(from))
+            }
+            RealListener::Unix(listener) => {
+                let stream = uninterrupted(|| ipc::accept(listener, options))?;
+                (RealStream::Unix(stream, listener.text.clone()), listener.text.clone())
+            }
+        };
+        self.register(stream.source(), token, BOTH)?;
+        Ok((stream, from))
+    }
+}
+
+/// A socket that listens; an `ipc` one takes its file with it.
+pub(crate) enum RealListener {
+    Tcp(TcpListener),
+    Unix(ipc::Listener),
+}
+
+impl RealListener {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            RealListener::Tcp(listener) => listener,
+            RealListener::Unix(listener) => &mut listener.socket,
+        }
+    }
+}
+
+/// A socket that is connected, or on its way.
+pub(crate) enum RealStream {
+    Tcp(TcpStream),
+    /// With the endpoint, since the peer has no name of its own.
+    Unix(UnixStream, String),
+}
+
+impl RealStream {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            RealStream::Tcp(stream) => stream,
+            RealStream::Unix(stream, _) => stream,
+        }
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            RealStream::Tcp(stream) => stream.into(),
+            RealStream::Unix(stream, _) => stream.into(),
+        }
+    }
+}
+
+impl Stream for RealStream {
+    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| match self {
+            RealStream::Tcp(stream) => (&*stream).read(into),
+            RealStream::Unix(stream, _) => (&*stream).read(into),
+        })
+    }
+
+    fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let from = from.get(..MAX_SLICES).unwrap_or(from);
+        // The standard library would take `writev`, which has no flags: where SIGPIPE is not ignored, a peer that has
+        // closed would end the process.
+        let write = || self.socket().send_vectored_with_flags(from, NO_SIGNAL);
+        uninterrupted(|| match self {
+            RealStream::Tcp(stream) => stream.try_io(write),
+            RealStream::Unix(stream, _) => stream.try_io(write),
+        })
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
+
+    fn connected(&self) -> io::Result<Option<Reached>> {
+        if let Some(error) = self.socket().take_error()? {
+            return Err(error);
+        }
+        let reached = match self {
+            RealStream::Tcp(stream) => stream.peer_addr().and_then(|remote| {
+                Ok(Reached {
+                    remote: tcp::text(remote),
+                    itself: stream.local_addr()? == remote,
+                })
+            }),
+            RealStream::Unix(stream, remote) => stream.peer_addr().map(|_| Reached {
+                remote: remote.clone(),
+                itself: false,
+            }),
+        };
+        match reached {
+            Ok(reached) => Ok(Some(reached)),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Sebastiano Vigna's SplitMix64: every seed is a good one.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// Again, as long as a signal comes in between.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, why)
+}
+
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// IOV_MAX of every system we know; more would be refused.
+const MAX_SLICES: usize = 1_024;
+
+/// MSG_NOSIGNAL. Apple's sockets are made so from the start; elsewhere the process ignores SIGPIPE, as Rust's do.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NO_SIGNAL: i32 = 0x4000;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NO_SIGNAL: i32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first numbers of the reference implementation for the seed 1234567.
+    #[test]
+    fn chance_is_splitmix64() {
+        let mut chance = SplitMix64(1_234_567);
+        let numbers = [chance.next(), chance.next(), chance.next()];
+        assert_eq!(
+            numbers,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
+    }
+
+    #[test]
+    fn no_two_worlds_have_the_same_chance() {
+        let net = || RealNet::new(mio::Poll::new().unwrap().registry().try_clone().unwrap());
+        assert_ne!(net().chance(), net().chance());
+    }
+}

@@ -1,0 +1,235 @@
+//! One handshake and one byte stream: what came in, what it means, what to answer.
+//!
+//! Joins the handshake, the inbox and the commands. A connection that failed *is* its failure: it is asked only for
+//! what it still has to say. Writing messages needs no connection: a batch is already in ZMTP's framing.
+
+use super::command::{Command, ERROR, PING, PONG, READY};
+use super::greeting::greeting;
+use super::handshake::{Handshake, MECHANISM, Next};
+use super::heartbeat;
+use super::inbox::{Inbox, Taken};
+use super::mechanism::null;
+use super::{Credit, Local, Side, Step};
+use crate::batch::{Buffers, Run};
+use crate::failure::{Failure, Stage};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+/// The other end as bytes see it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    local: Arc<Local>,
+    side: Side,
+    state: State,
+    /// Greeting, READY and ERROR that wait to go out, in this order; a few hundred bytes at most.
+    handshake: Vec<u8>,
+    /// The one PONG that waits; a newer replaces it, so that a peer that pings and does not read costs nothing.
+    pong: Option<Bytes>,
+    /// Commands in traffic that mean nothing to us.
+    unknown_commands: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    ExpectPeer(Handshake),
+    /// The peer's READY is in; our socket has not said whether it takes the peer.
+    ExpectVerdict,
+    Traffic(Inbox),
+    Ended {
+        stage: Stage,
+        failure: Failure,
+    },
+}
+
+impl Connection {
+    /// A connection that nothing came over yet. Our greeting is ready to go.
+    pub(crate) fn new(local: Arc<Local>, side: Side) -> Self {
+        Connection {
+            local,
+            side,
+            state: State::ExpectPeer(Handshake::new()),
+            handshake: greeting(MECHANISM),
+            pong: None,
+            unknown_commands: 0,
+        }
+    }
+
+    /// Takes of `input` what it may, from its front; whole messages go to the end of `run`, also those before a failure.
+    ///
+    /// [`Step::More`] leaves the input empty. A message that was begun on credit is finished whatever the credit is now.
+    pub(crate) fn handle_received(
+        &mut self,
+        input: &mut BytesMut,
+        credit: Credit,
+        buffers: &mut Buffers,
+        run: &mut Run,
+    ) -> Result<Step, Failure> {
+        match &self.state {
+            State::ExpectPeer(_) => self.handle_handshake(input),
+            State::ExpectVerdict => Ok(Step::Paused),
+            State::Traffic(_) => self.handle_traffic(input, credit, buffers, run),
+            State::Ended { failure, .. } => Err(failure.clone()),
+        }
+    }
+
+    /// Where the rest of a large body is read straight into its place; `None`: read into a chunk. Never empty.
+    pub(crate) fn body_wanted(&mut self) -> Option<&mut [u8]> {
+        match &mut self.state {
+            State::Traffic(inbox) => inbox.body_wanted(),
+            _ => None,
+        }
+    }
+
+    /// `n` bytes were read into what [`Connection::body_wanted`] gave.
+    pub(crate) fn handle_body(&mut self, n: usize, buffers: &mut Buffers, run: &mut Run) -> Result<(), Failure> {
+        match &mut self.state {
+            State::Traffic(inbox) => inbox.handle_body(n, buffers, run),
+            State::Ended { failure, .. } => return Err(failure.clone()),
+            State::ExpectPeer(_) | State::ExpectVerdict => debug_assert!(false, "no body was wanted"),
+        }
+        Ok(())
+    }
+
+    /// The peer's stream ended here: why this connection is over.
+    pub(crate) fn handle_end(&self) -> Failure {
+        match &self.state {
+            State::ExpectPeer(_) | State::ExpectVerdict => Failure::CutShort { what: "the handshake" },
+            State::Traffic(inbox) => match inbox.in_the_middle_of() {
+                None => Failure::ClosedByPeer,
+                Some(what) => Failure::CutShort { what },
+            },
+            State::Ended { failure, .. } => failure.clone(),
+        }
+    }
+
+    /// Our socket takes the peer. The accepting side's READY is queued, the dialing side sent its own earlier; traffic
+    /// follows.
+    pub(crate) fn accept(&mut self) {
+        debug_assert!(matches!(self.state, State::ExpectVerdict), "nobody asked");
+        if let State::ExpectVerdict = self.state {
+            if self.side == Side::Accepted {
+                null::put_ready(&mut self.handshake, &self.local);
+            }
+            self.state = State::Traffic(Inbox::new(self.local.limits));
+        }
+    }
+
+    /// It does not; with an ERROR for what cannot get better, silently for what may.
+    pub(crate) fn refuse(&mut self, error: Option<&str>) {
+        debug_assert!(matches!(self.state, State::ExpectVerdict), "nobody asked");
+        if let Some(reason) = error {
+            null::put_error(&mut self.handshake, reason);
+        }
+        self.end(Failure::Refused {
+            why: "the socket did not take this peer",
+        });
+    }
+
+    /// Bytes of greeting, READY, ERROR or PONG that are to go out before the next batch, in this order; `None` when
+    /// there are none.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
+        if self.handshake.is_empty() {
+            return self.pong.take();
+        }
+        Some(Bytes::from(std::mem::take(&mut self.handshake)))
+    }
+
+    /// How far it has come, or had when it ended.
+    pub(crate) fn stage(&self) -> Stage {
+        match &self.state {
+            State::ExpectPeer(handshake) => handshake.stage(),
+            State::ExpectVerdict => Stage::Ready,
+            State::Traffic(_) => Stage::Traffic,
+            State::Ended { stage, .. } => *stage,
+        }
+    }
+
+    /// Whether nothing that came is held here.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.state {
+            State::ExpectPeer(handshake) => handshake.is_idle(),
+            State::ExpectVerdict | State::Ended { .. } => true,
+            State::Traffic(inbox) => inbox.in_the_middle_of().is_none(),
+        }
+    }
+
+    /// Commands in traffic that were ignored, since they mean nothing to us.
+    pub(crate) fn unknown_commands(&self) -> u64 {
+        self.unknown_commands
+    }
+
+    /// Bytes that are held for what is not whole.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        match &self.state {
+            State::Traffic(inbox) => inbox.held(),
+            State::ExpectPeer(handshake) => handshake.held(),
+            State::ExpectVerdict | State::Ended { .. } => 0,
+        }
+    }
+
+    fn handle_handshake(&mut self, input: &mut BytesMut) -> Result<Step, Failure> {
+        loop {
+            let stage = self.stage();
+            let State::ExpectPeer(handshake) = std::mem::replace(&mut self.state, State::ExpectVerdict) else {
+                return Ok(Step::Paused);
+            };
+            match handshake.step(input, &self.local, self.side, &mut self.handshake) {
+                Ok(Next::Await(handshake)) => {
+                    self.state = State::ExpectPeer(handshake);
+                    return Ok(Step::More);
+                }
+                Ok(Next::Step(handshake)) => self.state = State::ExpectPeer(handshake),
+                Ok(Next::Ready(facts)) => return Ok(Step::Ready(facts)),
+                Err(failure) => {
+                    self.state = State::Ended {
+                        stage,
+                        failure: failure.clone(),
+                    };
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    fn handle_traffic(
+        &mut self,
+        input: &mut BytesMut,
+        credit: Credit,
+        buffers: &mut Buffers,
+        run: &mut Run,
+    ) -> Result<Step, Failure> {
+        let mut left = credit;
+        loop {
+            let State::Traffic(inbox) = &mut self.state else {
+                return Ok(Step::Paused);
+            };
+            let handled = match inbox.take(input, &mut left, buffers, run) {
+                Ok(Taken::All) => return Ok(Step::More),
+                Ok(Taken::NoCredit) => return Ok(Step::Paused),
+                Ok(Taken::Command(body)) => self.handle_command(&body),
+                Err(failure) => Err(failure),
+            };
+            handled.inspect_err(|failure| self.end(failure.clone()))?;
+        }
+    }
+
+    fn handle_command(&mut self, body: &[u8]) -> Result<(), Failure> {
+        let command = Command::parse(body)?;
+        match command.name {
+            PING => self.pong = Some(heartbeat::pong(command.data)?),
+            PONG => {}
+            READY => return Err(command.unexpected("messages")),
+            ERROR => return Err(command.refusal()),
+            _ => self.unknown_commands = self.unknown_commands.saturating_add(1),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, failure: Failure) {
+        self.state = State::Ended {
+            stage: self.stage(),
+            failure,
+        };
+    }
+}

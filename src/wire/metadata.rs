@@ -1,0 +1,220 @@
+//! What the two sides say of themselves in READY: properties, each a name and a value.
+//!
+//! Names are compared without regard to case, and written as libzmq writes them, which does regard it.
+
+use super::command::{malformed, put_short, split_short};
+use super::{Facts, Local};
+use crate::failure::{Failure, METADATA, printable};
+use crate::identity::{Identity, InvalidIdentity};
+use crate::socket_type::SocketType;
+use bytes::Bytes;
+
+/// Our properties: the socket type, and for types that are addressed by it the identity, which may be empty.
+pub(super) fn put_metadata(out: &mut Vec<u8>, local: &Local) {
+    put_property(out, SOCKET_TYPE, local.socket_type.as_str().as_bytes());
+    if local.socket_type.has_identity() {
+        let identity = local.identity.as_ref().map_or(&[][..], Identity::as_bytes);
+        put_property(out, IDENTITY, identity);
+    }
+}
+
+/// What the peer's properties say, if our socket may speak with such a peer at all.
+pub(super) fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure> {
+    let mut socket_type = None;
+    let mut identity = None;
+    let mut metadata = Vec::new();
+    let mut rest = data;
+    let mut count = 0;
+    while !rest.is_empty() {
+        let (name, value);
+        (name, value, rest) = split_property(rest)?;
+        count += 1;
+        if count > MOST_PROPERTIES {
+            return Err(Failure::TooLarge {
+                what: "properties",
+                limit: MOST_PROPERTIES,
+                observed: count,
+            });
+        }
+        if name.eq_ignore_ascii_case(SOCKET_TYPE) {
+            once(&mut socket_type, value, "Socket-Type stands there twice")?;
+        } else if name.eq_ignore_ascii_case(IDENTITY) {
+            once(&mut identity, value, "Identity stands there twice")?;
+        } else {
+            metadata.push((name.to_owned(), Bytes::copy_from_slice(value)));
+        }
+    }
+    let theirs = socket_type.ok_or_else(|| malformed(METADATA, "there is no Socket-Type"))?;
+    let Some(socket_type) = SocketType::from_name(theirs).filter(|&theirs| local.socket_type.speaks_with(theirs))
+    else {
+        return Err(Failure::IncompatibleSocketType {
+            ours: local.socket_type,
+            theirs: printable(theirs),
+        });
+    };
+    let identity = match identity.map(Identity::new) {
+        None | Some(Err(InvalidIdentity::Empty)) => None,
+        Some(Ok(identity)) => Some(identity),
+        Some(Err(InvalidIdentity::TooLong(_))) => return Err(malformed(METADATA, "the Identity is over 255 bytes")),
+        Some(Err(InvalidIdentity::Reserved)) => {
+            return Err(malformed(
+                METADATA,
+                "the Identity begins with a zero byte, which is reserved",
+            ));
+        }
+    };
+    Ok(Facts {
+        socket_type,
+        identity,
+        version,
+        metadata,
+    })
+}
+
+fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Failure> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(malformed(METADATA, twice)),
+    }
+}
+
+fn put_property(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    put_short(out, name.as_bytes());
+    // Ours are a socket type's name, or an identity: 255 bytes at most.
+    out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+    out.extend_from_slice(value);
+}
+
+/// The first property, and what follows it.
+fn split_property(bytes: &[u8]) -> Result<(&str, &[u8], &[u8]), Failure> {
+    let (name, rest) = split_short(bytes).ok_or_else(|| malformed(METADATA, "a name is cut short"))?;
+    if name.is_empty() {
+        return Err(malformed(METADATA, "a property has no name"));
+    }
+    let name = std::str::from_utf8(name)
+        .ok()
+        .filter(|name| name.bytes().all(is_name_byte))
+        .ok_or_else(|| malformed(METADATA, "a name has characters that names do not have"))?;
+    let cut = || malformed(METADATA, "a value is cut short");
+    let (len, rest) = rest.split_first_chunk().ok_or_else(cut)?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| cut())?;
+    let (value, rest) = rest.split_at_checked(len).ok_or_else(cut)?;
+    Ok((name, value, rest))
+}
+
+/// RFC 37: `name-char = ALPHA | DIGIT | "-" | "_" | "." | "+"`.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte)
+}
+
+const SOCKET_TYPE: &str = "Socket-Type";
+const IDENTITY: &str = "Identity";
+const MOST_PROPERTIES: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::tests::local;
+
+    fn properties(all: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (name, value) in all {
+            put_property(&mut out, name, value);
+        }
+        out
+    }
+
+    fn heard(data: &[u8]) -> Result<Facts, Failure> {
+        facts(data, (3, 1), &local(SocketType::Router))
+    }
+
+    #[test]
+    fn ours_are_understood() {
+        let mut dealer = local(SocketType::Dealer);
+        dealer.identity = Identity::new("me").ok();
+        let mut out = Vec::new();
+        put_metadata(&mut out, &dealer);
+
+        let facts = heard(&out).unwrap();
+
+        assert_eq!(
+            (facts.socket_type, facts.identity),
+            (SocketType::Dealer, dealer.identity)
+        );
+        assert!(facts.metadata.is_empty());
+    }
+
+    /// RFC 37: "property names SHALL be case-insensitive".
+    #[test]
+    fn names_are_compared_without_case_and_others_are_kept() {
+        let data = properties(&[
+            ("X-a", b"\0\xff"),
+            ("SOCKET-type", b"REQ"),
+            ("iDENTITY", b"me"),
+            ("x-A", b""),
+        ]);
+
+        let facts = heard(&data).unwrap();
+
+        assert_eq!(facts.identity, Identity::new("me").ok());
+        let kept = [
+            ("X-a".to_owned(), Bytes::from_static(b"\0\xff")),
+            ("x-A".to_owned(), Bytes::new()),
+        ];
+        assert_eq!(facts.metadata, kept);
+    }
+
+    #[test]
+    fn garbled_properties_are_refused() {
+        let good = properties(&[("Socket-Type", b"REQ")]);
+        let mut cut_or_followed: Vec<_> = (1..good.len()).map(|cut| good[..cut].to_vec()).collect();
+        cut_or_followed.push([&good[..], b"\x01"].concat());
+        let others = [
+            properties(&[]),
+            properties(&[("Identity", b"")]),
+            properties(&[("Socket-Type", b"REQ"), ("socket-type", b"REQ")]),
+            properties(&[("Socket-Type", b"REQ"), ("Identity", b"a"), ("Identity", b"a")]),
+            properties(&[("Socket-Type", b"REQ"), ("", b"a")]),
+            properties(&[("Socket-Type", b"REQ"), ("a b", b"a")]),
+            properties(&[("Socket-Type", b"REQ"), ("\u{e4}", b"a")]),
+            properties(&[("Socket-Type", b"REQ"), ("Identity", b"\0a")]),
+            properties(&[("Socket-Type", b"REQ"), ("Identity", &[b'a'; 256])]),
+            b"\x0bSocket-Type\xff\xff\xff\xffREQ".to_vec(),
+            b"\x0bSocket-Type\x80\0\0\0REQ".to_vec(),
+        ];
+        for data in cut_or_followed.iter().chain(&others) {
+            let result = heard(data);
+            assert!(
+                matches!(result, Err(Failure::Malformed { what: METADATA, .. })),
+                "{:?}: {result:?}",
+                data.escape_ascii().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn there_are_at_most_64_properties() {
+        let mut all: Vec<(&str, &[u8])> = vec![("X", b"1"); 63];
+        all.push(("Socket-Type", b"REQ"));
+        assert_eq!(heard(&properties(&all)).unwrap().metadata.len(), 63);
+
+        all.push(("X", b"1"));
+
+        assert!(matches!(
+            heard(&properties(&all)),
+            Err(Failure::TooLarge { limit: 64, .. })
+        ));
+    }
+
+    #[test]
+    fn an_identity_of_255_bytes_is_taken() {
+        let data = properties(&[("Socket-Type", b"REQ"), ("Identity", &[1; 255])]);
+        assert_eq!(heard(&data).unwrap().identity, Identity::new([1; 255]).ok());
+    }
+
+    #[test]
+    fn an_unknown_type_is_named_in_the_failure() {
+        let failure = heard(&properties(&[("Socket-Type", b"RADIO\x1b")])).unwrap_err();
+        assert_eq!(failure.to_string(), "a ROUTER socket does not speak with RADIO\\x1b");
+    }
+}

@@ -1,0 +1,83 @@
+//! ZMTP 3.1 as a value: bytes in, whole messages and bytes to answer out.
+//!
+//! A [`Connection`] is one handshake and one byte stream ([RFC 37](https://rfc.zeromq.org/spec/37/)). It knows no
+//! socket, clock, lock, thread or chance, nor who gets a message: it is given what was read, and asked what to write.
+//! No length that a peer announces is used before it is compared with its limit.
+
+mod command;
+mod connection;
+mod greeting;
+mod handshake;
+mod heartbeat;
+mod inbox;
+mod mechanism;
+mod metadata;
+mod partial;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub(crate) use connection::Connection;
+
+use crate::batch::weight;
+use crate::identity::Identity;
+use crate::options::Limits;
+use crate::socket_type::SocketType;
+use bytes::Bytes;
+
+/// What our side says of itself, and what it lets a peer make us hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    pub(crate) socket_type: SocketType,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) limits: Limits,
+}
+
+/// What the peer said of itself in READY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) socket_type: SocketType,
+    pub(crate) identity: Option<Identity>,
+    /// As its greeting says; a later major version is spoken to as 3.1.
+    pub(crate) version: (u8, u8),
+    /// The other properties, in the peer's order. Names are printable, values are whatever the peer sent.
+    pub(crate) metadata: Vec<(String, Bytes)>,
+}
+
+/// Which side of the connection we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Dialed,
+    Accepted,
+}
+
+/// How much may be taken in before the receiver must be asked again: checked before a message, so that one message may
+/// overshoot the bytes. Bytes are [`weight`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Credit {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Credit {
+    fn is_spent(self) -> bool {
+        self.messages == 0 || self.bytes == 0
+    }
+
+    /// A message that was begun on earlier credit may find none left: it was allowed then.
+    fn spend(&mut self, messages: usize, payload: usize) {
+        self.messages = self.messages.saturating_sub(messages);
+        self.bytes = self.bytes.saturating_sub(weight(messages, payload));
+    }
+}
+
+/// Where [`Connection::handle_received`] stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// All input was used up, or kept as an unfinished piece: read again.
+    More,
+    /// The peer's READY is in: call `accept` or `refuse`, then go on with what is left of the input.
+    Ready(Facts),
+    /// Out of credit; what is left of the input stays with the caller.
+    Paused,
+}

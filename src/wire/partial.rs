@@ -1,0 +1,199 @@
+//! Pieces that the input ended in: a header, a command, a large body, as far as they came.
+//!
+//! Each takes of the input what it still needs, and no more. Memory follows what has come, not what was announced.
+
+use super::command::malformed;
+use crate::batch::Buffers;
+use crate::batch::frame::{COMMAND, Header, LONG, MAX_HEADER, MORE};
+use crate::failure::Failure;
+use bytes::{Buf, Bytes, BytesMut};
+
+/// A frame header.
+#[derive(Debug, Default)]
+pub(super) struct PartialHeader {
+    bytes: [u8; MAX_HEADER],
+    len: usize,
+}
+
+impl PartialHeader {
+    /// Takes what it needs of the input; gives the header once it is whole.
+    pub(super) fn fill(&mut self, input: &mut BytesMut) -> Option<Header> {
+        loop {
+            let header = Header::parse(self.bytes.get(..self.len)?);
+            if header.is_some() {
+                return header;
+            }
+            let (slot, byte) = (self.bytes.get_mut(self.len)?, *input.first()?);
+            *slot = byte;
+            self.len += 1;
+            input.advance(1);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Refuses flags that the RFC does not know, and commands of several frames.
+pub(super) fn check_flags(flags: u8) -> Result<(), Failure> {
+    if flags & !(MORE | LONG | COMMAND) != 0 {
+        return Err(malformed("frame", "reserved flags are set"));
+    }
+    if flags & (COMMAND | MORE) == COMMAND | MORE {
+        return Err(malformed("frame", "a command says that more follows"));
+    }
+    Ok(())
+}
+
+/// The body of a command.
+#[derive(Debug)]
+pub(super) struct PartialCommand {
+    body: BytesMut,
+    /// Bytes of the whole body; at most its limit.
+    total: usize,
+}
+
+impl PartialCommand {
+    /// A command whose announced length was compared with its limit.
+    pub(super) fn new(total: usize) -> Self {
+        PartialCommand {
+            body: BytesMut::new(),
+            total,
+        }
+    }
+
+    /// Takes what it needs of the input; gives the body once it is whole.
+    pub(super) fn fill(&mut self, input: &mut BytesMut) -> Option<BytesMut> {
+        if self.body.is_empty() && input.len() >= self.total {
+            return Some(input.split_to(self.total));
+        }
+        let missing = self.total.saturating_sub(self.body.len());
+        let taken = input.split_to(missing.min(input.len()));
+        self.body.extend_from_slice(&taken);
+        (self.body.len() == self.total).then(|| std::mem::take(&mut self.body))
+    }
+
+    /// Bytes that are held for it.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.body.capacity()
+    }
+}
+
+/// A body that does not fit a chunk: it is read straight into its place.
+#[derive(Debug)]
+pub(super) struct LargeBody {
+    /// Invariant: at least `filled` bytes, at most `total`.
+    buffer: BytesMut,
+    filled: usize,
+    total: usize,
+}
+
+impl LargeBody {
+    /// A body whose announced length was compared with its limit.
+    pub(super) fn new(total: usize, buffers: &mut Buffers) -> Self {
+        LargeBody {
+            buffer: buffers.body(total),
+            filled: 0,
+            total,
+        }
+    }
+
+    /// Where its next bytes go; grown only when it is full. Never empty until the body is whole.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.filled == self.buffer.len() {
+            Buffers::grow(&mut self.buffer, self.total);
+        }
+        self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Takes what it needs of the input.
+    pub(super) fn fill(&mut self, input: &mut BytesMut) {
+        while !input.is_empty() && !self.is_whole() {
+            let room = self.room();
+            let taken = room.len().min(input.len());
+            if let (Some(place), Some(bytes)) = (room.get_mut(..taken), input.get(..taken)) {
+                place.copy_from_slice(bytes);
+            }
+            input.advance(taken);
+            self.filled += taken;
+        }
+    }
+
+    /// `n` bytes were put into its room.
+    pub(super) fn handle_filled(&mut self, n: usize) {
+        let room = self.buffer.len() - self.filled;
+        debug_assert!(n <= room, "more was read than there is room for");
+        self.filled += n.min(room);
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.filled == self.total
+    }
+
+    /// The whole body; its memory is remembered, to be filled again.
+    pub(super) fn into_bytes(self, buffers: &mut Buffers) -> Bytes {
+        let body = self.buffer.freeze();
+        buffers.keep(&body);
+        body
+    }
+
+    /// Bytes that are held for it.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_takes_only_its_own_bytes() {
+        for (bytes, len) in [(&b"\x01\x05hello"[..], 2), (b"\x02\0\0\0\0\0\0\0\x05hello", 9)] {
+            let expected = Header::parse(bytes);
+            for cut in 0..len {
+                let mut partial = PartialHeader::default();
+                assert_eq!(partial.fill(&mut BytesMut::from(&bytes[..cut])), None);
+
+                let mut rest = BytesMut::from(&bytes[cut..]);
+                assert_eq!(partial.fill(&mut rest), expected);
+
+                assert_eq!(&rest[..], b"hello");
+            }
+        }
+    }
+
+    #[test]
+    fn of_256_flags_six_are_good() {
+        let good: Vec<u8> = (0..=255).filter(|&flags| check_flags(flags).is_ok()).collect();
+        assert_eq!(good, [0, MORE, LONG, MORE | LONG, COMMAND, COMMAND | LONG]);
+    }
+
+    #[test]
+    fn a_command_that_lies_in_the_input_is_not_copied() {
+        let mut input = BytesMut::from(&b"\x04PINGrest"[..]);
+        let at = input.as_ptr();
+        let body = PartialCommand::new(5).fill(&mut input).unwrap();
+        assert_eq!((body.as_ptr(), &input[..]), (at, &b"rest"[..]));
+    }
+
+    #[test]
+    fn a_large_body_grows_only_when_it_is_full() {
+        let total = 1_000_000;
+        let mut body = LargeBody::new(total, &mut Buffers::default());
+        let mut came = 0;
+        while !body.is_whole() {
+            assert!(body.held() <= (2 * came).max(64 * 1024));
+            let room = body.room();
+            assert!(!room.is_empty());
+            let n = room.len().min(10_007);
+            room[..n].fill(7);
+            body.handle_filled(n);
+            came += n;
+        }
+        assert_eq!(body.into_bytes(&mut Buffers::default()), vec![7; total]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Two connections, and what carries bytes between them.
+
+mod frames;
+mod handshakes;
+mod hostile;
+mod streams;
+
+use super::command::put_command;
+use super::{Connection, Credit, Facts, Local, Side, Step};
+use crate::batch::buffers::CHUNK;
+use crate::batch::frame::{MORE, put_header};
+use crate::batch::{Buffers, Run};
+use crate::failure::Failure;
+use crate::message::Message;
+use crate::options::Limits;
+use crate::socket_type::SocketType;
+use bytes::BytesMut;
+use std::sync::Arc;
+
+pub(super) const LIMITS: Limits = Limits {
+    message_bytes: 1 << 30,
+    frames: 65_536,
+    handshake_bytes: 16 << 10,
+};
+
+pub(super) const PLENTY: Credit = Credit {
+    messages: usize::MAX,
+    bytes: usize::MAX,
+};
+
+pub(super) fn local(socket_type: SocketType) -> Local {
+    Local {
+        socket_type,
+        identity: None,
+        limits: LIMITS,
+    }
+}
+
+/// A connection, and what a session keeps for it.
+struct End {
+    connection: Connection,
+    buffers: Buffers,
+    run: Run,
+    /// What was read and not taken.
+    rest: BytesMut,
+    facts: Option<Facts>,
+    /// All that was heard, in bytes.
+    heard: usize,
+}
+
+impl End {
+    fn new(local: Local, side: Side) -> Self {
+        End {
+            connection: Connection::new(Arc::new(local), side),
+            buffers: Buffers::default(),
+            run: Run::default(),
+            rest: BytesMut::new(),
+            facts: None,
+            heard: 0,
+        }
+    }
+
+    /// A connection that is ready for messages, under these limits.
+    fn in_traffic(limits: Limits) -> Self {
+        let mut pull = local(SocketType::Pull);
+        pull.limits = limits;
+        let (mut push, mut pull) = (
+            End::new(local(SocketType::Push), Side::Dialed),
+            End::new(pull, Side::Accepted),
+        );
+        pump(&mut push, &mut pull, usize::MAX).unwrap();
+        pull.heard = 0;
+        pull
+    }
+
+    /// These bytes were read; takes every peer that shows itself.
+    fn hear(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.hear_on(bytes, PLENTY)
+    }
+
+    fn hear_on(&mut self, bytes: &[u8], credit: Credit) -> Result<(), Failure> {
+        self.heard += bytes.len();
+        self.rest.extend_from_slice(bytes);
+        loop {
+            match self.step(credit)? {
+                Step::More | Step::Paused => return Ok(()),
+                Step::Ready(facts) => {
+                    self.facts = Some(facts);
+                    self.connection.accept();
+                }
+            }
+        }
+    }
+
+    /// One call. That it comes forward, and holds no more than it may, is asserted for every test.
+    fn step(&mut self, credit: Credit) -> Result<Step, Failure> {
+        let before = self.rest.len();
+        let step = self
+            .connection
+            .handle_received(&mut self.rest, credit, &mut self.buffers, &mut self.run);
+        match &step {
+            Ok(Step::More) => assert!(self.rest.is_empty()),
+            Ok(Step::Paused) => assert!(!self.rest.is_empty()),
+            Ok(Step::Ready(_)) => assert!(self.rest.len() < before),
+            Err(_) => {}
+        }
+        assert!(
+            self.connection.held() <= 2 * CHUNK + 2 * self.heard,
+            "{}",
+            self.connection.held()
+        );
+        step
+    }
+
+    /// All that it has to say.
+    fn say(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(bytes) = self.connection.poll_transmit() {
+            assert!(!bytes.is_empty());
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
+
+    /// The messages that came.
+    fn received(&mut self) -> Vec<Message> {
+        let messages = std::iter::from_fn(|| self.run.pop()).collect();
+        assert_eq!(self.run.weight(), 0, "counted as much as there was");
+        messages
+    }
+}
+
+/// Carries bytes between the two until both are silent, in pieces of this size.
+fn pump(a: &mut End, b: &mut End, piece: usize) -> Result<(), Failure> {
+    loop {
+        let (from_a, from_b) = (a.say(), b.say());
+        if from_a.is_empty() && from_b.is_empty() {
+            return Ok(());
+        }
+        for bytes in from_a.chunks(piece) {
+            b.hear(bytes)?;
+        }
+        for bytes in from_b.chunks(piece) {
+            a.hear(bytes)?;
+        }
+    }
+}
+
+/// The messages in their framing.
+fn wire(messages: &[Message]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for message in messages {
+        let last = message.frame_count() - 1;
+        for (index, body) in message.frames().enumerate() {
+            all.extend_from_slice(&frame(if index < last { MORE } else { 0 }, body));
+        }
+    }
+    all
+}
+
+fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_header(&mut out, flags, body.len());
+    [&out, body].concat()
+}
+
+fn command(name: &str, data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_command(&mut out, name.as_bytes(), &[data]);
+    out
+}
+
+/// Chance that can be had again (SplitMix64, Steele, Lea and Flood 2014); a panic prints the seed.
+struct Chance {
+    seed: u64,
+    state: u64,
+}
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        Chance { seed, state: seed }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// One of `0..below`.
+    fn below(&mut self, below: usize) -> usize {
+        (self.next() % below.max(1) as u64) as usize
+    }
+
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+}
+
+impl Drop for Chance {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed: {}", self.seed);
+        }
+    }
+}

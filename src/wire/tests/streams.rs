@@ -1,0 +1,201 @@
+//! Many messages in pieces of every kind: what was sent is what comes, in its order.
+
+use super::*;
+
+/// A frame's bytes: no two frames of a stream look alike.
+fn body(chance: &mut Chance) -> Vec<u8> {
+    let len = match chance.below(20) {
+        0..10 => chance.below(80),
+        10..16 => chance.one_of(&[0, 1, 254, 255, 256, 1_000]),
+        16..19 => chance.below(9_000),
+        _ => chance.one_of(&[CHUNK - 1, CHUNK, CHUNK + 1, 100_000, 200_000]),
+    };
+    let first = chance.next();
+    (0..len).map(|at| (first as usize + at * 7) as u8).collect()
+}
+
+fn message(chance: &mut Chance) -> Message {
+    let frames = if chance.below(3) == 0 { 1 + chance.below(6) } else { 1 };
+    Message::from_frames((0..frames).map(|_| body(chance))).unwrap()
+}
+
+/// A stream of messages with PINGs between frames, and the contexts of those.
+fn stream(chance: &mut Chance) -> (Vec<u8>, Vec<Message>, u8) {
+    let mut bytes = Vec::new();
+    let mut messages = Vec::new();
+    let mut pings = 0;
+    for _ in 0..1 + chance.below(40) {
+        let message = message(chance);
+        let mut left = message.frame_count();
+        for body in message.frames() {
+            left -= 1;
+            if chance.below(6) == 0 {
+                pings += 1;
+                bytes.extend_from_slice(&command("PING", &[0, 0, pings]));
+            }
+            bytes.extend_from_slice(&frame(if left > 0 { MORE } else { 0 }, body));
+        }
+        messages.push(message);
+    }
+    (bytes, messages, pings)
+}
+
+/// Hears a stream as a session would: what was not taken first, then a body or a chunk.
+fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got: impl FnMut(&mut End, Credit)) {
+    let sizes = chance.one_of(&[1, 3, 64, 1_000, 20_000, CHUNK]);
+    let straight = chance.below(2) == 0;
+    while !bytes.is_empty() || !end.rest.is_empty() {
+        let credit = Credit {
+            messages: chance.below(5),
+            bytes: chance.one_of(&[0, 1, 100, 100_000, usize::MAX]),
+        };
+        let piece = if end.rest.is_empty() {
+            1 + chance.below(sizes)
+        } else {
+            0
+        }
+        .min(bytes.len());
+        let (now, later) = bytes.split_at(piece);
+        bytes = later;
+        end.heard += now.len();
+        match end.connection.body_wanted().filter(|_| straight && end.rest.is_empty()) {
+            Some(room) => {
+                let n = room.len().min(now.len());
+                assert!(n > 0);
+                room[..n].copy_from_slice(&now[..n]);
+                let handled = end.connection.handle_body(n, &mut end.buffers, &mut end.run);
+                handled.unwrap();
+                got(end, Credit { messages: 1, bytes: 1 });
+                end.hear_on(&now[n..], credit).unwrap();
+            }
+            None => end.hear_on(now, credit).unwrap(),
+        }
+        got(
+            end,
+            Credit {
+                // One that was begun on earlier credit may be added.
+                messages: credit.messages.max(1),
+                ..credit
+            },
+        );
+    }
+}
+
+#[test]
+fn what_was_sent_is_what_comes_in_any_pieces_on_any_credit() {
+    for seed in 0..120 {
+        let mut chance = Chance::new(seed);
+        let (bytes, messages, pings) = stream(&mut chance);
+        let mut end = End::in_traffic(LIMITS);
+        let mut received = Vec::new();
+
+        hear_in_pieces(&mut end, &bytes, &mut chance, |end, credit| {
+            assert!(end.run.messages() <= credit.messages);
+            received.extend(end.received());
+        });
+
+        assert!(received == messages, "seed {seed}");
+        assert!(end.connection.is_idle() && end.connection.held() == 0);
+        let pong = if pings == 0 { vec![] } else { command("PONG", &[pings]) };
+        assert_eq!(end.say(), pong);
+    }
+}
+
+#[test]
+fn a_large_body_comes_through_input_or_straight_into_its_place() {
+    for size in [CHUNK, CHUNK + 1, 1 << 20] {
+        let sent = vec![
+            Message::from("before"),
+            Message::from([vec![1; 10], vec![2; size], vec![], vec![3; size], vec![4; 5]]),
+            Message::from(vec![5; size]),
+            Message::from("after"),
+        ];
+        let bytes = wire(&sent);
+        let mut through_input = End::in_traffic(LIMITS);
+        for piece in bytes.chunks(50_000) {
+            through_input.hear(piece).unwrap();
+        }
+        assert!(through_input.received() == sent);
+
+        let mut straight = End::in_traffic(LIMITS);
+        let mut rest = &bytes[..];
+        let mut bodies = 0;
+        while !rest.is_empty() {
+            if let Some(room) = straight.connection.body_wanted() {
+                let n = room.len().min(rest.len());
+                room[..n].copy_from_slice(&rest[..n]);
+                straight.heard += n;
+                rest = &rest[n..];
+                bodies += 1;
+                let (connection, buffers, run) = (&mut straight.connection, &mut straight.buffers, &mut straight.run);
+                connection.handle_body(n, buffers, run).unwrap();
+            } else {
+                let n = rest.len().min(30_000);
+                straight.hear(&rest[..n]).unwrap();
+                rest = &rest[n..];
+            }
+        }
+        assert!(straight.received() == sent);
+        assert_eq!(bodies > 0, size > CHUNK);
+    }
+}
+
+#[test]
+fn a_large_body_is_read_into_the_memory_of_an_earlier_one() {
+    let size = 200_000;
+    let mut end = End::in_traffic(LIMITS);
+    let (mut places, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        end.hear(&frame(0, &vec![7; size])[..CHUNK]).unwrap();
+        let mut missing = size + 9 - CHUNK;
+        while let Some(room) = end.connection.body_wanted() {
+            let n = room.len();
+            room.fill(7);
+            missing -= n;
+            end.heard += n;
+            end.connection.handle_body(n, &mut end.buffers, &mut end.run).unwrap();
+        }
+        assert_eq!(missing, 0);
+        let message = end.run.pop().unwrap();
+        assert!(message == vec![7; size]);
+        places.push(message.first().as_ptr());
+        drop(message);
+        // Takes the place of a body that nobody remembers.
+        others.push(vec![0_u8; size]);
+    }
+    assert_eq!(places, [places[0]; 3]);
+}
+
+#[test]
+fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its_chunk() {
+    let mut end = End::in_traffic(LIMITS);
+    let bytes = [frame(0, &[1; 200]), frame(0, &[2; 60_000])].concat();
+    let chunk = end.buffers.chunk();
+    let place = chunk.as_ptr();
+    let mut input = chunk.split_to(CHUNK - 1);
+    input.truncate(10_000);
+    input.copy_from_slice(&bytes[..10_000]);
+
+    let step = end
+        .connection
+        .handle_received(&mut input, PLENTY, &mut end.buffers, &mut end.run);
+
+    assert_eq!(step, Ok(Step::More));
+    let held = 9_999 - 201;
+    assert!(
+        (held..held + 16).contains(&end.connection.held()),
+        "exactly what came: {}",
+        end.connection.held()
+    );
+    let first = end.run.pop().unwrap();
+    assert_eq!(first.first().as_ptr(), place.wrapping_add(2));
+    drop((first, input));
+    end.buffers.chunk().clear();
+    assert_eq!(
+        end.buffers.chunk().as_ptr(),
+        place,
+        "filled again, the cut message notwithstanding"
+    );
+    end.hear(&bytes[10_000..]).unwrap();
+    assert!(end.received() == [Message::from(vec![2; 60_000])]);
+}
