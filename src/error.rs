@@ -146,3 +146,18 @@ pub enum EndpointError {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the event loop: {0}")]
 pub struct ContextError(#[from] pub(crate) io::Error);
+
+/// A call to close did not wait for the end. The socket closes all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// Something was left after the linger time: the loop is gone.
+    #[error("the event loop is gone")]
+    Unfinished,
+    /// The call would wait on the thread that runs the event loop.
+    #[error("the call would wait on the thread that runs the event loop")]
+    WouldDeadlock,
+    /// The process was forked after the context was made.
+    #[error("the context belongs to the process that was forked")]
+    Forked,
+}

@@ -104,7 +104,8 @@ mod tests {
         assert_ne!(first, second, "still held by the run");
 
         drop(run);
-        buffers.chunk().split_to(CHUNK - 1);
+        let _rest = buffers.chunk().split_to(CHUNK - 1);
+        drop(_rest);
 
         assert_eq!(buffers.chunk().as_ptr(), first);
     }

@@ -3,6 +3,7 @@
 //! Invariant: a frame header is never split between two parts, and neither is a body; the two may lie in different
 //! parts. Whoever pushes parts has walked the headers, so a run is well formed by construction.
 
+use super::Batch;
 use super::frame::Header;
 use crate::message::Message;
 use bytes::Bytes;
@@ -102,6 +103,28 @@ impl Run {
             self.at = 0;
         }
         Some(message)
+    }
+
+    /// Takes messages off the front: as many, and no more once they weigh as much.
+    pub(crate) fn split_front(&mut self, messages: usize, bytes: usize) -> Run {
+        if self.messages <= messages && self.weight() <= bytes {
+            return std::mem::take(self);
+        }
+        let mut front = Batch::default();
+        while front.messages() < messages && front.weight() < bytes {
+            let Some(message) = self.pop() else { break };
+            front.push(&[], &mut message.into());
+        }
+        front.into_run()
+    }
+
+    /// Packs it again, to be written.
+    pub(crate) fn into_batch(mut self) -> Batch {
+        let mut batch = Batch::default();
+        while let Some(message) = self.pop() {
+            batch.push(&[], &mut message.into());
+        }
+        batch
     }
 
     /// Takes one frame; `make` gets its body as a slice, and the part and range that hold it.

@@ -5,7 +5,6 @@ use super::{Engine, Member, Owner, Phase, Slot};
 use crate::failure::Failure;
 use crate::hub::{Effects, Station};
 use crate::transport::Net;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,15 +18,14 @@ impl<N: Net> Engine<N> {
         effects: &mut Effects,
     ) {
         let key = station.key();
-        let member = self.members.entry(key).or_insert_with(|| Member {
-            station: Arc::clone(station),
-            tokens: BTreeSet::new(),
-            is_closing: false,
-        });
+        let expiring = deadline.is_some().then(|| self.slots.insert(Slot::Expiring(Arc::clone(station))));
+        if let Some(token) = expiring {
+            self.timers.set(token, Timer::Linger, deadline);
+        }
+        let member = self.members.entry(key).or_insert_with(|| Member::new(station));
         member.is_closing = true;
+        member.expiring = expiring;
         let tokens: Vec<usize> = member.tokens.iter().copied().collect();
-        // Links that the engine does not know (inproc) end at the deadline too.
-        self.timers.set(expiry(key), Timer::Linger, deadline);
         for token in tokens {
             match self.slots.get_mut(token) {
                 Some(Slot::Listener(_)) => self.drop_listener(token, effects),
@@ -73,13 +71,6 @@ impl<N: Net> Engine<N> {
                 self.serve(token, now, effects);
             }
             Phase::Ending => {}
-        }
-    }
-
-    /// The linger time of a socket is over for what the engine does not know of.
-    pub(super) fn expire(&mut self, token: usize, effects: &mut Effects) {
-        if let Some((_, station)) = self.expiring.remove(&token) {
-            station.expire(effects);
         }
     }
 }

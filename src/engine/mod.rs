@@ -22,7 +22,7 @@ use crate::hub::{Effects, Station};
 use crate::monitor::Event;
 use crate::transport::{Net, Stream};
 use accepting::Listener;
-use dialer::{Dialer, Dialing};
+use dialer::Dialer;
 use seat::{Note, Seat};
 use session::{Filled, Flushed, Found, Session};
 use slots::Slots;
@@ -48,6 +48,8 @@ enum Slot<N: Net> {
     Listener(Listener<N>),
     Dialer(Dialer),
     Session(Entry<N>),
+    /// A socket that closes and has links that only it knows (inproc): they end with its linger time.
+    Expiring(Arc<dyn Station>),
 }
 
 /// A session, and what only the engine knows of it.
@@ -89,6 +91,19 @@ struct Member {
     station: Arc<dyn Station>,
     tokens: BTreeSet<usize>,
     is_closing: bool,
+    /// Its slot of that kind, while it closes.
+    expiring: Option<usize>,
+}
+
+impl Member {
+    fn new(station: &Arc<dyn Station>) -> Self {
+        Member {
+            station: Arc::clone(station),
+            tokens: BTreeSet::new(),
+            is_closing: false,
+            expiring: None,
+        }
+    }
 }
 
 /// What the system reported about a stream or listener.
@@ -149,7 +164,7 @@ impl<N: Net> Engine<N> {
                 entry.wants_write |= readiness.writable && entry.session.take_blocked();
                 self.serve(token, now, effects);
             }
-            Some(Slot::Dialer(_)) | None => {}
+            Some(Slot::Dialer(_) | Slot::Expiring(_)) | None => {}
         }
     }
 
@@ -220,7 +235,10 @@ impl<N: Net> Engine<N> {
             }
             (Timer::Linger, Some(Slot::Session(_))) => self.end(token, Failure::ClosedHere, now, effects),
             (Timer::Linger, Some(Slot::Dialer(_))) => self.drop_dialer(token, false, now, effects),
-            (Timer::Linger, None) => self.expire(token, effects),
+            (Timer::Linger, Some(Slot::Expiring(station))) => {
+                station.expire(effects);
+                self.slots.remove(token);
+            }
             (Timer::Retry, Some(Slot::Dialer(_))) => self.attempt(token, now, effects),
             (Timer::Accept, Some(Slot::Listener(_))) => self.accept(token, now, effects),
             _ => {}
@@ -286,7 +304,7 @@ impl<N: Net> Engine<N> {
             entry.wants_read = filled == Filled::More;
             entry.wants_write |= found.has_output;
             if found.is_ready {
-                self.became_ready(token, effects);
+                self.became_ready(token);
             }
             if let Filled::End(failure) = filled {
                 self.read_ended(token, failure, now, effects);
@@ -317,7 +335,7 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn became_ready(&mut self, token: usize, effects: &mut Effects) {
+    fn became_ready(&mut self, token: usize) {
         self.timers.clear(token, Timer::Handshake);
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
         if entry.phase == Phase::Handshake {
@@ -333,7 +351,6 @@ impl<N: Net> Engine<N> {
         {
             dialer.was_ready();
         }
-        let _ = effects;
     }
 
     /// The read side met the end of the stream, or refuses what came.
@@ -432,11 +449,7 @@ impl<N: Net> Engine<N> {
     fn join(&mut self, station: &Arc<dyn Station>, token: usize) {
         self.members
             .entry(station.key())
-            .or_insert_with(|| Member {
-                station: Arc::clone(station),
-                tokens: BTreeSet::new(),
-                is_closing: false,
-            })
+            .or_insert_with(|| Member::new(station))
             .tokens
             .insert(token);
     }
@@ -455,6 +468,13 @@ impl<N: Net> Engine<N> {
             && member.is_closing
         {
             member.station.engine_done(effects);
+            match member.expiring {
+                Some(token) if member.station.is_closed() => {
+                    self.timers.clear_all(token);
+                    self.slots.remove(token);
+                }
+                _ => {}
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod station;
 pub(crate) mod waiters;
 
 pub(crate) use effects::{Ask, Effects};
-pub(crate) use monitor::Monitor;
+pub use monitor::Monitor;
 pub(crate) use station::{Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
 

@@ -50,8 +50,14 @@ pub(crate) trait Station: Send + Sync {
     /// Messages that wait to go to the peer, or are being written.
     fn outgoing(&self, id: PeerId) -> usize;
 
+    /// Messages that were wholly written to the peer since it exists.
+    fn written(&self, id: PeerId) -> u64;
+
     /// Whether the socket is closing or closed.
     fn is_closing(&self) -> bool;
+
+    /// Whether nothing is left of it.
+    fn is_closed(&self) -> bool;
 
     /// The socket closes: calls end, what is unread is dropped. `false`: it had begun already.
     fn begin_close(&self, effects: &mut Effects) -> bool;
@@ -173,8 +179,16 @@ impl<P: Pattern> Station for Hub<P> {
         self.state.lock().peers.outgoing(id)
     }
 
+    fn written(&self, id: PeerId) -> u64 {
+        self.state.lock().peers.written(id)
+    }
+
     fn is_closing(&self) -> bool {
         !self.is_open()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.report().is_some()
     }
 
     fn begin_close(&self, effects: &mut Effects) -> bool {

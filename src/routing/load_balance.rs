@@ -3,9 +3,11 @@
 //! Round robin over the peers that have room; a peer at its mark leaves the turn and comes back at its low mark. Nothing is
 //! ever dropped here ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
-use super::peers::{PeerId, Peers};
+use super::peers::{Dropped, PeerId, Peers};
 use super::turn::Turn;
-use crate::message::Outgoing;
+use crate::message::{Message, Outgoing};
+use crate::stats::DropReason;
+use std::collections::VecDeque;
 
 /// Outgoing messages to the peers with room, in turn.
 #[derive(Debug, Default)]
@@ -14,6 +16,9 @@ pub(crate) struct LoadBalance {
     /// Peers that are down and are to be passed over while one in `turn` has room.
     last: Turn,
     connected_first: bool,
+    /// Messages that lost their peer, oldest first: they go before any other. At most what lost peers had queued, and
+    /// nothing is accepted while there are any.
+    adrift: VecDeque<Message>,
 }
 
 impl LoadBalance {
@@ -36,7 +41,7 @@ impl LoadBalance {
         if self.connected_first {
             from.remove(id);
         }
-        if peers.has_room(id) {
+        if peers.wants_room(id) {
             into.enter(id);
         }
     }
@@ -49,6 +54,43 @@ impl LoadBalance {
 
     /// Packs the message for the next peer with room. `None`: no peer has, and nothing has happened.
     pub(crate) fn send(&mut self, peers: &mut Peers, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Option<PeerId> {
+        if !self.adrift.is_empty() {
+            return None;
+        }
+        self.place(peers, envelope, message)
+    }
+
+    /// Takes messages that lost their peer; [`LoadBalance::settle`] finds them another.
+    pub(crate) fn adopt(&mut self, messages: Vec<Message>) {
+        self.adrift.extend(messages);
+    }
+
+    /// Sends what is adrift to the peers with room, and says which took what.
+    pub(crate) fn settle(&mut self, peers: &mut Peers, mut placed: impl FnMut(&Peers, PeerId, &Message)) {
+        while let Some(message) = self.adrift.pop_front() {
+            match self.place(peers, &[], &mut Outgoing::from(&message)) {
+                Some(id) => {
+                    peers.settled(&message);
+                    placed(peers, id, &message);
+                }
+                None => {
+                    self.adrift.push_front(message);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Nobody will take what is adrift any more.
+    pub(crate) fn abandon(&mut self, peers: &mut Peers) -> Dropped {
+        let messages: Vec<_> = self.adrift.drain(..).collect();
+        for message in &messages {
+            peers.drop_adrift(message, DropReason::Linger);
+        }
+        Dropped::messages(messages)
+    }
+
+    fn place(&mut self, peers: &mut Peers, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Option<PeerId> {
         for turn in [&mut self.turn, &mut self.last] {
             while let Some(id) = turn.front() {
                 if !peers.wants_room(id) {
@@ -69,6 +111,6 @@ impl LoadBalance {
 
     /// Whether a message would find a peer.
     pub(crate) fn has_room(&self) -> bool {
-        !self.turn.is_empty() || !self.last.is_empty()
+        self.adrift.is_empty() && !(self.turn.is_empty() && self.last.is_empty())
     }
 }

@@ -86,5 +86,3 @@ pub(crate) fn discard_all(peers: &mut Peers, id: PeerId, run: &Run) {
     peers.discard(id, run.messages(), run.payload(), DropReason::WrongDirection);
 }
 
-#[cfg(test)]
-mod model;

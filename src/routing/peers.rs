@@ -350,6 +350,16 @@ impl Peers {
         self.get(id).map_or(0, |peer| peer.out.taken)
     }
 
+    /// Of the messages that were taken on, how many have left the queue: written or dropped.
+    pub(crate) fn left(&self, id: PeerId) -> u64 {
+        self.get(id).map_or(0, |peer| peer.out.passed + peer.out.dropped.total())
+    }
+
+    /// Unread messages of it.
+    pub(crate) fn unread(&self, id: PeerId) -> usize {
+        self.get(id).map_or(0, |peer| peer.incoming.messages())
+    }
+
     /// Messages that were wholly written to it since it exists.
     pub(crate) fn written(&self, id: PeerId) -> u64 {
         self.get(id).map_or(0, |peer| peer.out.passed)

@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     queue: VecDeque<PeerId>,
-    /// By index: whether the peer stands in the queue.
-    standing: Vec<bool>,
+    /// By index: who of that index stands in the queue.
+    standing: Vec<Option<PeerId>>,
 }
 
 impl Turn {
@@ -20,12 +20,12 @@ impl Turn {
     pub(crate) fn enter(&mut self, id: PeerId) {
         let index = id.index();
         if self.standing.len() <= index {
-            self.standing.resize(index + 1, false);
+            self.standing.resize(index + 1, None);
         }
         if let Some(standing) = self.standing.get_mut(index)
-            && !*standing
+            && *standing != Some(id)
         {
-            *standing = true;
+            *standing = Some(id);
             self.queue.push_back(id);
         }
     }
@@ -53,7 +53,7 @@ impl Turn {
 
     /// Takes a peer out wherever it stands.
     pub(crate) fn remove(&mut self, id: PeerId) {
-        if self.standing.get(id.index()) == Some(&true) {
+        if self.standing.get(id.index()) == Some(&Some(id)) {
             self.queue.retain(|&other| other != id);
             self.mark_gone(id);
         }
@@ -64,8 +64,10 @@ impl Turn {
     }
 
     fn mark_gone(&mut self, id: PeerId) {
-        if let Some(standing) = self.standing.get_mut(id.index()) {
-            *standing = false;
+        if let Some(standing) = self.standing.get_mut(id.index())
+            && *standing == Some(id)
+        {
+            *standing = None;
         }
     }
 }

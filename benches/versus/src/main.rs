@@ -1,0 +1,221 @@
+//! The same workloads through peermq and through libzmq, in the same run: each round runs every contender once, the
+//! order turns from round to round, and the figures are medians of the rounds.
+//!
+//! `cargo run --release --manifest-path benches/versus/Cargo.toml -- [--rounds N] [--seconds S] [--sizes 16,64]
+//! [--only throughput|latency]`. Sender and receiver are processes of their own.
+
+mod contender;
+mod libzmq;
+mod peers;
+mod roles;
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// The others' figures are compared with the first one's.
+const CONTENDERS: [&str; 2] = ["peermq", "libzmq"];
+
+fn run(contender: &str, words: &[&str]) {
+    match contender {
+        "peermq" => roles::run::<peers::Peermq>(words),
+        "libzmq" => roles::run::<libzmq::Libzmq>(words),
+        _ => panic!("no such contender: {contender}"),
+    }
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--role", contender, words @ ..] => run(contender, words),
+        words => compare(&Plan::read(words)),
+    }
+}
+
+struct Plan {
+    rounds: usize,
+    seconds: String,
+    sizes: Vec<usize>,
+    only: Option<String>,
+}
+
+impl Plan {
+    fn read(words: &[&str]) -> Self {
+        let mut plan = Plan {
+            rounds: 3,
+            seconds: String::from("2"),
+            sizes: vec![16, 64, 256, 1024, 8192, 65_536, 1 << 20],
+            only: None,
+        };
+        for pair in words.chunks(2) {
+            match pair {
+                ["--rounds", rounds] => plan.rounds = rounds.parse().expect("--rounds"),
+                ["--seconds", seconds] => plan.seconds = String::from(*seconds),
+                ["--sizes", sizes] => {
+                    plan.sizes = sizes.split(',').map(|size| size.parse().expect("--sizes")).collect()
+                }
+                ["--only", what] => plan.only = Some(String::from(*what)),
+                _ => panic!("options: --rounds N, --seconds S, --sizes 16,64, --only throughput|latency"),
+            }
+        }
+        plan
+    }
+
+    fn wants(&self, what: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == what)
+    }
+
+    /// Figures of each contender: each the median of the rounds.
+    fn medians<const N: usize>(&self, measure: impl Fn(&str) -> [f64; N]) -> Vec<[f64; N]> {
+        let mut figures = vec![Vec::new(); CONTENDERS.len()];
+        for round in 0..self.rounds {
+            for turn in 0..CONTENDERS.len() {
+                let at = if round % 2 == 0 {
+                    turn
+                } else {
+                    CONTENDERS.len() - 1 - turn
+                };
+                figures[at].push(measure(CONTENDERS[at]));
+            }
+        }
+        figures
+            .iter()
+            .map(|rounds| std::array::from_fn(|at| median(rounds.iter().map(|figures| figures[at]))))
+            .collect()
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
+}
+
+fn compare(plan: &Plan) {
+    let names = CONTENDERS.map(|contender| {
+        let mut role = Role::start(None, contender, &["name"]);
+        role.line()
+    });
+    let cores = std::thread::available_parallelism().map_or(0, |cores| cores.get());
+    println!(
+        "{}; {cores} cores; medians of {} rounds of {} s",
+        names.join(" and "),
+        plan.rounds,
+        plan.seconds
+    );
+    if plan.wants("throughput") {
+        throughput(plan, &names);
+    }
+    if plan.wants("latency") {
+        latency(plan, &names);
+    }
+}
+
+fn throughput(plan: &Plan, names: &[String]) {
+    println!("\nPUSH to PULL over TCP, marks 1,000, two processes; processor nanoseconds a message");
+    println!(
+        "{:>9} {:<14} {:>12} {:>10} {:>9} {:>9} {:>7}",
+        "size", "", "messages/s", "MB/s", "cpu push", "cpu pull", "ratio"
+    );
+    for &size in &plan.sizes {
+        let figures = plan.medians(|contender| push_pull(contender, size, &plan.seconds));
+        for (name, [rate, cpu_push, cpu_pull]) in names.iter().zip(&figures) {
+            let (megabytes, ratio) = (rate * size as f64 / 1e6, figures[0][0] / rate);
+            println!("{size:>9} {name:<14} {rate:12.0} {megabytes:10.1} {cpu_push:9.0} {cpu_pull:9.0} {ratio:7.2}");
+        }
+    }
+}
+
+/// Messages a second, processor nanoseconds a message of the sender and of the receiver.
+fn push_pull(contender: &str, size: usize, seconds: &str) -> [f64; 3] {
+    let mut pull = Role::start(None, contender, &["pull"]);
+    let endpoint = pull.line();
+    let mut push = Role::start(None, contender, &["push", &endpoint, &size.to_string(), seconds]);
+    let [arrived, elapsed, cpu_pull] = pull.numbers();
+    let [sent, cpu_push] = push.numbers();
+    assert_eq!(arrived, sent, "{contender} at {size} bytes: what was sent arrives");
+    [arrived / (elapsed / 1e9), cpu_push / sent, cpu_pull / arrived]
+}
+
+fn latency(plan: &Plan, names: &[String]) {
+    println!("\nREQ and REP over TCP, 64 bytes, two processes; round trip in microseconds");
+    println!(
+        "{:>9} {:<14} {:>9} {:>9} {:>10} {:>10}",
+        "", "", "p50", "p99", "ratio p50", "ratio p99"
+    );
+    let core = (cores_to_pin(), "one core");
+    for (core, place) in [(None, "free"), core] {
+        if place != "free" && core.is_none() {
+            println!("no taskset here: nothing is pinned");
+            continue;
+        }
+        let figures = plan.medians(|contender| req_rep(core, contender, 64, &plan.seconds));
+        for (name, [p50, p99]) in names.iter().zip(&figures) {
+            let [ratio50, ratio99] = [figures[0][0] / p50, figures[0][1] / p99];
+            let [p50, p99] = [p50 / 1000.0, p99 / 1000.0];
+            println!("{place:>9} {name:<14} {p50:9.1} {p99:9.1} {ratio50:10.2} {ratio99:10.2}");
+        }
+    }
+}
+
+/// p50 and p99 in nanoseconds.
+fn req_rep(core: Option<usize>, contender: &str, size: usize, seconds: &str) -> [f64; 2] {
+    let mut rep = Role::start(core, contender, &["rep"]);
+    let endpoint = rep.line();
+    let mut req = Role::start(core, contender, &["req", &endpoint, &size.to_string(), seconds]);
+    let [p50, p99, _] = req.numbers();
+    [p50, p99]
+}
+
+/// The last core, if `taskset` is here.
+fn cores_to_pin() -> Option<usize> {
+    let found = Command::new("taskset")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    found.is_ok_and(|status| status.success()).then_some(())?;
+    std::thread::available_parallelism().ok().map(|cores| cores.get() - 1)
+}
+
+/// This program again, as one process of a workload.
+struct Role {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Role {
+    fn start(core: Option<usize>, contender: &str, words: &[&str]) -> Self {
+        let program = std::env::current_exe().expect("the path of this program");
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", &core.to_string()]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let command = command.args(["--role", contender]).args(words).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a process");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        Role { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("a line of the process").expect("its output")
+    }
+
+    fn numbers<const N: usize>(&mut self) -> [f64; N] {
+        let line = self.line();
+        let mut numbers = line.split(' ').map(|word| word.parse().expect("a number"));
+        std::array::from_fn(|_| numbers.next().expect("as many numbers"))
+    }
+}
+
+/// A role that has given its figures has no more to do.
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

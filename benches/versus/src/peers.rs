@@ -1,0 +1,90 @@
+//! peermq as a contender.
+
+use crate::contender::{Contender, Pull, Push, Rep, Req};
+use peermq::Context;
+
+pub struct Peermq;
+
+/// A socket and the context that drives it.
+pub struct Socket<S>(S, Context);
+
+fn context() -> Context {
+    Context::new().expect("a context")
+}
+
+impl Contender for Peermq {
+    type Push = Socket<peermq::Push>;
+    type Pull = Socket<peermq::Pull>;
+    type Req = Socket<peermq::Req>;
+    type Rep = Socket<peermq::Rep>;
+
+    fn name() -> String {
+        String::from("peermq")
+    }
+
+    fn push(to: &str) -> Self::Push {
+        let context = context();
+        let push = peermq::Push::new(&context);
+        push.connect(to).expect("connect");
+        Socket(push, context)
+    }
+
+    fn pull() -> (Self::Pull, String) {
+        let context = context();
+        let pull = peermq::Pull::new(&context);
+        let endpoint = pull.bind("tcp://127.0.0.1:0").expect("bind");
+        (Socket(pull, context), endpoint.to_string())
+    }
+
+    fn req(to: &str) -> Self::Req {
+        let context = context();
+        let req = peermq::Req::new(&context);
+        req.connect(to).expect("connect");
+        Socket(req, context)
+    }
+
+    fn rep() -> (Self::Rep, String) {
+        let context = context();
+        let rep = peermq::Rep::new(&context);
+        let endpoint = rep.bind("tcp://127.0.0.1:0").expect("bind");
+        (Socket(rep, context), endpoint.to_string())
+    }
+}
+
+impl Push for Socket<peermq::Push> {
+    fn send(&mut self, message: &[u8]) {
+        self.0.send(message).expect("send");
+    }
+
+    fn close(self) {
+        self.0.close().expect("close");
+    }
+}
+
+impl Pull for Socket<peermq::Pull> {
+    fn recv(&mut self) -> (usize, u8) {
+        let message = self.0.recv().expect("a message");
+        let body = message.first();
+        (body.len(), body[0])
+    }
+}
+
+impl Req for Socket<peermq::Req> {
+    fn request(&mut self, message: &[u8]) -> usize {
+        self.0.request(message).expect("a reply").first().len()
+    }
+}
+
+impl Rep for Socket<peermq::Rep> {
+    fn echo(&mut self) -> usize {
+        let request = self.0.recv().expect("a request");
+        let message = request.message().clone();
+        let len = message.first().len();
+        request.reply(message).expect("reply");
+        len
+    }
+
+    fn close(self) {
+        self.0.close().expect("close");
+    }
+}

@@ -1,0 +1,110 @@
+//! What the processes do. Each prints its figures in one line of numbers.
+
+use crate::contender::{Contender, Pull, Push, Rep, Req};
+use std::time::{Duration, Instant};
+
+/// The first byte of payload, and of the last message.
+const DATA: u8 = 7;
+const END: u8 = 0xFF;
+const WARM_UP: usize = 500;
+
+/// `words` are the role and its arguments.
+pub fn run<C: Contender>(words: &[&str]) {
+    match words {
+        ["name"] => println!("{}", C::name()),
+        ["pull"] => pull::<C>(),
+        ["push", to, size, seconds] => push::<C>(to, number(size), seconds_of(seconds)),
+        ["rep"] => rep::<C>(),
+        ["req", to, size, seconds] => req::<C>(to, number(size), seconds_of(seconds)),
+        _ => panic!("no such role: {words:?}"),
+    }
+}
+
+fn number(word: &str) -> usize {
+    word.parse().unwrap_or_else(|_| panic!("{word}: not a number"))
+}
+
+fn seconds_of(word: &str) -> Duration {
+    Duration::from_secs_f64(word.parse().unwrap_or_else(|_| panic!("{word}: not a number")))
+}
+
+/// The clock runs from the first message to the last one. Prints messages, nanoseconds, processor nanoseconds.
+fn pull<C: Contender>() {
+    let (mut pull, endpoint) = C::pull();
+    println!("{endpoint}");
+    let (size, _) = pull.recv();
+    let (begin, cpu) = (Instant::now(), cpu_ns());
+    let mut count = 0_u64;
+    loop {
+        let (len, first) = pull.recv();
+        assert_eq!(len, size);
+        if first == END {
+            break;
+        }
+        count += 1;
+    }
+    println!("{count} {} {}", begin.elapsed().as_nanos(), cpu_ns() - cpu);
+}
+
+/// Sends slices of memory that was written before. Prints messages and processor nanoseconds.
+fn push<C: Contender>(to: &str, size: usize, duration: Duration) {
+    let mut push = C::push(to);
+    let mut payload = vec![DATA; size];
+    let between_looks = (65_536 / size).clamp(1, 256);
+    push.send(&payload);
+    let (cpu, end) = (cpu_ns(), Instant::now() + duration);
+    let mut count = 0_u64;
+    while Instant::now() < end {
+        for _ in 0..between_looks {
+            push.send(&payload);
+        }
+        count += between_looks as u64;
+    }
+    payload[0] = END;
+    push.send(&payload);
+    push.close();
+    println!("{count} {}", cpu_ns() - cpu);
+}
+
+/// Echoes until a message of one byte, which it echoes too.
+fn rep<C: Contender>() {
+    let (mut rep, endpoint) = C::rep();
+    println!("{endpoint}");
+    while rep.echo() > 1 {}
+    rep.close();
+}
+
+/// Prints p50 and p99 in nanoseconds, and the count.
+fn req<C: Contender>(to: &str, size: usize, duration: Duration) {
+    let mut req = C::req(to);
+    let payload = vec![DATA; size];
+    for _ in 0..WARM_UP {
+        req.request(&payload);
+    }
+    let mut samples = Vec::with_capacity(1 << 20);
+    let end = Instant::now() + duration;
+    let mut begin = Instant::now();
+    while begin < end {
+        assert_eq!(req.request(&payload), size);
+        let now = Instant::now();
+        samples.push(now.duration_since(begin).as_nanos() as u64);
+        begin = now;
+    }
+    req.request(&[END]);
+    samples.sort_unstable();
+    let at = |part: f64| samples[((samples.len() - 1) as f64 * part) as usize];
+    println!("{} {} {}", at(0.5), at(0.99), samples.len());
+}
+
+/// Time that this process has run on a processor, user and system (Linux; steps of 10 ms).
+fn cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    ticks * 10_000_000
+}

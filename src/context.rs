@@ -1,0 +1,304 @@
+//! Starts the loop, makes sockets possible, and ends them all.
+
+use crate::endpoint::{Endpoint, InvalidEndpoint, Kind};
+use crate::engine::inproc::Names;
+use crate::engine::reactor;
+use crate::engine::seat::{Answered, Note, Seat, answer, is_driving};
+use crate::error::{BindError, ConnectError, ContextError, EndpointError};
+use crate::hub::{CannotWait, Drive, Effects, Hub, Station, block_on};
+use crate::options::Options;
+use crate::routing::Pattern;
+use crate::stats::CloseReport;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::transport::real::{RealNet, bind};
+use std::io;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Owns the event loop. Sockets of one context can meet over `inproc`.
+///
+/// A handle: clones are the same context, and sockets do not keep it alive. When the last handle is dropped the context is
+/// [shut down](Context::shutdown). A context belongs to the process that made it: in a forked child its calls fail with
+/// `Forked`, and drops do nothing.
+#[derive(Clone)]
+pub struct Context(Arc<Handle>);
+
+struct Handle {
+    core: Arc<Core>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What sockets keep of their context.
+pub(crate) struct Core {
+    seat: Arc<Seat<RealNet>>,
+    names: Arc<Names>,
+    /// Sockets that are not closed to the last peer, and their linger times.
+    live: Mutex<Vec<(Weak<dyn Closing>, Duration)>>,
+    is_shut_down: crate::sync::AtomicBool,
+    next_key: AtomicU64,
+}
+
+/// A hub as the context closes it.
+trait Closing: Send + Sync {
+    fn station(self: Arc<Self>) -> Arc<dyn Station>;
+    fn wait_closed(&self, deadline: Option<Instant>) -> Option<CloseReport>;
+}
+
+impl<P: Pattern> Closing for Hub<P> {
+    fn station(self: Arc<Self>) -> Arc<dyn Station> {
+        self
+    }
+
+    fn wait_closed(&self, deadline: Option<Instant>) -> Option<CloseReport> {
+        Hub::wait_closed(self, deadline)
+    }
+}
+
+/// What became of the sockets that were still open when their context was shut down.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// A report for each of them, in the order in which they were made.
+    pub sockets: Vec<CloseReport>,
+    /// Sockets of which something was left after the longest linger time.
+    pub unfinished: usize,
+}
+
+impl Context {
+    /// Starts an event loop on a thread of its own.
+    pub fn new() -> Result<Self, ContextError> {
+        let (seat, thread) = reactor::start()?;
+        Ok(Context(Arc::new(Handle {
+            core: Arc::new(Core {
+                seat,
+                names: Arc::default(),
+                live: Mutex::default(),
+                is_shut_down: crate::sync::AtomicBool::new(false),
+                next_key: AtomicU64::new(0),
+            }),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Closes all sockets, waits for what they have queued, and ends the loop. Further calls of any socket fail with
+    /// `Closed`, and so do those that wait now.
+    ///
+    /// Waits at most for the longest linger time of the sockets that are open, never for a name to be looked up. A
+    /// second call returns an empty report. Called on the thread of the loop (from a `Waker`) it does not wait.
+    pub fn shutdown(&self) -> ShutdownReport {
+        self.0.shutdown()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0.core
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    fn shutdown(&self) -> ShutdownReport {
+        let mut report = ShutdownReport::default();
+        if self.core.seat.is_forked() {
+            return report;
+        }
+        self.core.is_shut_down.store(true, Ordering::SeqCst);
+        let live = std::mem::take(&mut *self.core.live.lock());
+        let now = self.core.seat.now();
+        let mut waiting = Vec::new();
+        for (hub, linger) in live {
+            if let Some(hub) = hub.upgrade() {
+                self.core.close(&Arc::clone(&hub).station(), linger);
+                waiting.push((hub, now.checked_add(linger)));
+            }
+        }
+        for (hub, deadline) in waiting {
+            // The loop acts at the deadline, so a moment later all is told.
+            let deadline = deadline.and_then(|deadline| deadline.checked_add(GRACE));
+            match hub.wait_closed(deadline) {
+                Some(one) => report.sockets.push(one),
+                None => report.unfinished += 1,
+            }
+        }
+        self.core.seat.shut_down();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && !is_driving()
+        {
+            // A loop that panicked has said so.
+            let _panicked = thread.join();
+        }
+        report
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Core {
+    /// A new socket's hub.
+    pub(crate) fn open<P: Pattern>(self: &Arc<Self>, pattern: P, options: Options) -> Arc<Hub<P>> {
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let linger = options.linger;
+        let drive: Arc<dyn Drive> = self.seat.clone();
+        let hub = Arc::new(Hub::new(pattern, options, key, drive));
+        let mut live = self.live.lock();
+        live.retain(|(hub, _)| hub.strong_count() > 0);
+        let closing: Arc<dyn Closing> = hub.clone();
+        live.push((Arc::downgrade(&closing), linger));
+        drop(live);
+        if self.is_shut_down.load(Ordering::SeqCst) {
+            let station: Arc<dyn Station> = hub.clone();
+            self.close(&station, Duration::ZERO);
+        }
+        hub
+    }
+
+    /// Begins to close a socket, once.
+    pub(crate) fn close(&self, station: &Arc<dyn Station>, linger: Duration) {
+        if self.seat.is_forked() {
+            return;
+        }
+        let mut effects = Effects::default();
+        let is_first = station.begin_close(&mut effects);
+        effects.run();
+        if !is_first {
+            return;
+        }
+        let deadline = self.seat.now().checked_add(linger);
+        self.names.close(station.key());
+        self.seat.note(Note::Close {
+            station: Arc::clone(station),
+            deadline,
+        });
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        self.seat.is_forked()
+    }
+
+    pub(crate) fn bind<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<Endpoint, BindError> {
+        endpoint.check_bind()?;
+        if self.is_forked() {
+            return Err(BindError::Forked);
+        }
+        if !hub.is_open() {
+            return Err(BindError::Closed);
+        }
+        let station: Arc<dyn Station> = hub.clone();
+        if let Kind::Inproc(name) = endpoint.kind() {
+            return match self.names.bind(name, &station, &endpoint) {
+                Ok(()) => Ok(endpoint.clone()),
+                Err(_in_use) => Err(BindError::Io {
+                    endpoint,
+                    error: io::ErrorKind::AddrInUse.into(),
+                }),
+            };
+        }
+        match bind(&endpoint, &hub.options().transport) {
+            Ok((listener, bound)) => {
+                self.seat.note(Note::Listen {
+                    station,
+                    listener,
+                    endpoint: bound.clone(),
+                });
+                Ok(bound)
+            }
+            Err(error) => Err(BindError::Io { endpoint, error }),
+        }
+    }
+
+    pub(crate) fn connect<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<(), ConnectError> {
+        endpoint.check_connect()?;
+        if self.is_forked() {
+            return Err(ConnectError::Forked);
+        }
+        let peer = hub.attach(endpoint.to_string()).map_err(|_closed| ConnectError::Closed)?;
+        let station: Arc<dyn Station> = hub.clone();
+        match endpoint.kind() {
+            Kind::Inproc(name) => self.names.connect(name, &station, peer, &endpoint),
+            _ => self.seat.note(Note::Dial {
+                station,
+                peer,
+                endpoint,
+            }),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unbind<P: Pattern>(
+        &self,
+        hub: &Arc<Hub<P>>,
+        endpoint: Endpoint,
+        with_connections: bool,
+    ) -> Result<(), EndpointError> {
+        let key = hub.key();
+        if let Kind::Inproc(name) = endpoint.kind() {
+            let found = self.names.unbind(name, key, with_connections);
+            return if found { Ok(()) } else { Err(EndpointError::Unknown(endpoint)) };
+        }
+        let (giving, taking) = answer();
+        self.ask(
+            Note::Unbind {
+                key,
+                endpoint: endpoint.clone(),
+                with_connections,
+                answer: giving,
+            },
+            taking,
+            endpoint,
+        )
+    }
+
+    pub(crate) fn disconnect<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<(), EndpointError> {
+        let key = hub.key();
+        if let Kind::Inproc(name) = endpoint.kind() {
+            let found = self.names.disconnect(name, key);
+            return if found { Ok(()) } else { Err(EndpointError::Unknown(endpoint)) };
+        }
+        let (giving, taking) = answer();
+        self.ask(
+            Note::Disconnect {
+                key,
+                endpoint: endpoint.clone(),
+                answer: giving,
+            },
+            taking,
+            endpoint,
+        )
+    }
+
+    /// Asks the loop, and waits for its answer, which comes with its next turn.
+    fn ask(&self, note: Note<RealNet>, taking: Answered<bool>, endpoint: Endpoint) -> Result<(), EndpointError> {
+        match self.seat.may_wait() {
+            Err(CannotWait::OnDriver) => return Err(EndpointError::WouldDeadlock),
+            Err(CannotWait::Forked) => return Err(EndpointError::Forked),
+            Ok(()) => {}
+        }
+        self.seat.note(note);
+        match block_on(&*self.seat, taking, None) {
+            Ok(Some(Some(true))) => Ok(()),
+            Ok(Some(Some(false))) => Err(EndpointError::Unknown(endpoint)),
+            _ => Err(EndpointError::Closed),
+        }
+    }
+}
+
+/// The endpoint that was meant, from text or as it is.
+pub(crate) fn parse<E>(endpoint: E) -> Result<Endpoint, InvalidEndpoint>
+where
+    E: TryInto<Endpoint, Error: Into<InvalidEndpoint>>,
+{
+    endpoint.try_into().map_err(Into::into)
+}
+
+/// What the end of a context waits beyond the longest linger time.
+const GRACE: Duration = Duration::from_millis(500);

@@ -1,0 +1,162 @@
+//! What all socket types share. One file a type: its docs, verbs and policy.
+
+pub(crate) mod pair;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod reply;
+pub(crate) mod request;
+mod verbs;
+
+use crate::context::{Context, Core};
+use crate::error::{CloseError, NotSent, RecvError, SendError};
+use crate::hub::{CannotWait, Closed, Hub, Station, Stop, deadline};
+use crate::message::{Message, Outgoing};
+use crate::options::{InvalidOptions, Options};
+use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
+use crate::stats::CloseReport;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// A socket of any type; dropping it closes it without waiting.
+pub(crate) struct Socket<P: Pattern> {
+    pub(crate) hub: Arc<Hub<P>>,
+    pub(crate) core: Arc<Core>,
+}
+
+impl<P: Pattern> Socket<P> {
+    pub(crate) fn new(context: &Context, pattern: P, options: Options) -> Self {
+        let core = Arc::clone(context.core());
+        Socket {
+            hub: core.open(pattern, options),
+            core,
+        }
+    }
+
+    pub(crate) fn with_options(
+        context: &Context,
+        options: Options,
+        pattern: impl FnOnce(&Options) -> P,
+    ) -> Result<Self, InvalidOptions> {
+        options.check()?;
+        Ok(Socket::new(context, pattern(&options), options))
+    }
+
+    pub(crate) fn close(&self) -> Result<CloseReport, CloseError> {
+        self.begin_close();
+        match self.hub.drive().may_wait() {
+            Err(CannotWait::OnDriver) => return Err(CloseError::WouldDeadlock),
+            Err(CannotWait::Forked) => return Err(CloseError::Forked),
+            Ok(()) => {}
+        }
+        let limit = self.hub.options().linger.checked_add(GRACE);
+        let deadline = deadline(&**self.hub.drive(), limit);
+        self.hub.wait_closed(deadline).ok_or(CloseError::Unfinished)
+    }
+
+    fn begin_close(&self) {
+        let station: Arc<dyn Station> = self.hub.clone();
+        self.core.close(&station, self.hub.options().linger);
+    }
+}
+
+impl<P: Pattern> Drop for Socket<P> {
+    fn drop(&mut self) {
+        self.begin_close();
+    }
+}
+
+/// How a verb waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patience {
+    None,
+    Limit(Option<Duration>),
+}
+
+impl<P: Sends> Socket<P> {
+    pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
+        let mut message = message;
+        let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
+        let reason = match self.hub.attempt(Awaited::Writable, &mut step) {
+            Poll::Ready(Ok(())) => return Ok(()),
+            Poll::Ready(Err(Closed)) => NotSent::Closed,
+            Poll::Pending => match patience {
+                Patience::None => NotSent::WouldBlock,
+                Patience::Limit(limit) => {
+                    let deadline = deadline(&**self.hub.drive(), limit);
+                    match self.hub.wait(Awaited::Writable, deadline, &mut step) {
+                        Ok(()) => return Ok(()),
+                        Err(stop) => not_sent(stop),
+                    }
+                }
+            },
+        };
+        Err(SendError {
+            reason,
+            message: message.give_back(),
+        })
+    }
+
+    pub(crate) async fn send_async(&self, message: Outgoing<'_>) -> Result<(), SendError> {
+        let mut message = message;
+        let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
+        match self.hub.pending(Awaited::Writable, step).await {
+            Ok(()) => Ok(()),
+            Err(Closed) => Err(SendError {
+                reason: NotSent::Closed,
+                message: message.give_back(),
+            }),
+        }
+    }
+}
+
+impl<P: Receives> Socket<P> {
+    pub(crate) fn recv(&self, patience: Patience) -> Result<Message, RecvError> {
+        self.take(patience, P::recv)
+    }
+
+    pub(crate) async fn recv_async(&self) -> Result<Message, RecvError> {
+        self.hub
+            .pending(Awaited::Readable, P::recv)
+            .await
+            .map_err(|Closed| RecvError::Closed)
+    }
+}
+
+impl<P: Pattern> Socket<P> {
+    /// Takes what a step gives, as patiently as asked.
+    pub(crate) fn take<R>(
+        &self,
+        patience: Patience,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, RecvError> {
+        match self.hub.attempt(Awaited::Readable, &mut step) {
+            Poll::Ready(Ok(value)) => Ok(value),
+            Poll::Ready(Err(Closed)) => Err(RecvError::Closed),
+            Poll::Pending => match patience {
+                Patience::None => Err(RecvError::WouldBlock),
+                Patience::Limit(limit) => {
+                    let deadline = deadline(&**self.hub.drive(), limit);
+                    self.hub.wait(Awaited::Readable, deadline, step).map_err(|stop| match stop {
+                        Stop::Closed => RecvError::Closed,
+                        Stop::TimedOut => RecvError::TimedOut,
+                        Stop::CannotWait(CannotWait::OnDriver) => RecvError::WouldDeadlock,
+                        Stop::CannotWait(CannotWait::Forked) => RecvError::Forked,
+                    })
+                }
+            },
+        }
+    }
+}
+
+pub(crate) fn not_sent(stop: Stop) -> NotSent {
+    match stop {
+        Stop::Closed => NotSent::Closed,
+        Stop::TimedOut => NotSent::TimedOut,
+        Stop::CannotWait(CannotWait::OnDriver) => NotSent::WouldDeadlock,
+        Stop::CannotWait(CannotWait::Forked) => NotSent::Forked,
+    }
+}
+
+/// What `close` waits beyond the linger time: the loop acts at that time, and tells a moment later.
+const GRACE: Duration = Duration::from_millis(500);

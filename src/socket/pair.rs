@@ -1,0 +1,127 @@
+//! PAIR: one peer, both ways ([RFC 31](https://rfc.zeromq.org/spec/31/)).
+
+use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
+use super::{Patience, Socket};
+use crate::batch::Run;
+use crate::error::RecvError;
+use crate::message::{Message, Outgoing};
+use crate::options::Options;
+use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends};
+use crate::socket_type::SocketType;
+
+/// Exchanges messages with exactly one other `Pair`.
+///
+/// While it has a peer, others are turned away: they are told nothing, and try again later. At the peer's mark `send`
+/// waits.
+pub struct Pair {
+    socket: Socket<PairPattern>,
+}
+
+constructors!(Pair, PairPattern::new);
+socket_verbs!(Pair);
+send_verbs!(Pair);
+recv_verbs!(Pair, Message);
+
+impl Pair {
+    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
+        self.socket.recv(patience)
+    }
+
+    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
+        self.socket.recv_async()
+    }
+}
+
+pub(crate) struct PairPattern {
+    /// The peer; a dialed one from `connect` on.
+    only: Option<PeerId>,
+    /// Dialed peers beyond the first, oldest first: the next one takes over when the peer goes.
+    others: Vec<PeerId>,
+    out: LoadBalance,
+    /// What a peer that is gone left unread is received before what its successor sends.
+    queue: FairQueue,
+}
+
+impl PairPattern {
+    pub(crate) fn new(options: &Options) -> Self {
+        PairPattern {
+            only: None,
+            others: Vec::new(),
+            out: LoadBalance::new(options.connected_first),
+            queue: FairQueue::default(),
+        }
+    }
+}
+
+impl Pattern for PairPattern {
+    const TYPE: SocketType = SocketType::Pair;
+
+    fn admit(&self, _peers: &Peers, dialed: Option<PeerId>) -> Result<(), &'static str> {
+        if self.only.is_none() || self.only == dialed {
+            Ok(())
+        } else {
+            Err("this PAIR has a peer already")
+        }
+    }
+
+    fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.only.is_some() {
+            self.others.push(id);
+            return;
+        }
+        self.only = Some(id);
+        self.out.enter(peers, id);
+    }
+
+    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+    }
+
+    fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+    }
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        peers.deliver(id, run);
+        self.queue.enter(id);
+        peers.wants.ready(Awaited::Readable);
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+        self.others.retain(|&other| other != id);
+        if !peers.has_incoming(id) {
+            self.queue.remove(id);
+        }
+        if self.only == Some(id) {
+            self.only = None;
+            if !self.others.is_empty() {
+                let next = self.others.remove(0);
+                self.only = Some(next);
+                self.out.enter(peers, next);
+                peers.wants.ready(Awaited::Writable);
+            }
+        }
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Readable => self.queue.has_messages(),
+            Awaited::Writable => self.out.has_room(),
+            _ => false,
+        }
+    }
+}
+
+impl Sends for PairPattern {
+    fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
+        self.out.send(peers, &[], message).is_some()
+    }
+}
+
+impl Receives for PairPattern {
+    fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
+        self.queue.recv(peers).map(|(_, message)| message)
+    }
+}

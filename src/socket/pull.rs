@@ -1,0 +1,80 @@
+//! PULL: the messages of all peers, in turn ([RFC 30](https://rfc.zeromq.org/spec/30/)).
+
+use super::verbs::{constructors, recv_verbs, socket_verbs};
+use super::{Patience, Socket};
+use crate::batch::Run;
+use crate::error::RecvError;
+use crate::message::Message;
+use crate::options::Options;
+use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives};
+use crate::socket_type::SocketType;
+
+/// Receives the messages of [`Push`](crate::Push) sockets, one of each in turn.
+///
+/// A peer that floods delays the others by one message each. At the mark of a peer, reading from it pauses, and so in
+/// the end does its sender. What a peer sent before it went is still received.
+///
+/// ```no_run
+/// let context = peermq::Context::new()?;
+/// let pull = peermq::Pull::new(&context);
+/// let here = pull.bind("tcp://127.0.0.1:0")?;
+/// println!("at {here}: {:?}", pull.recv()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Pull {
+    socket: Socket<PullPattern>,
+}
+
+constructors!(Pull, PullPattern::new);
+socket_verbs!(Pull);
+recv_verbs!(Pull, Message);
+
+impl Pull {
+    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
+        self.socket.recv(patience)
+    }
+
+    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
+        self.socket.recv_async()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct PullPattern {
+    queue: FairQueue,
+}
+
+impl PullPattern {
+    pub(crate) fn new(_options: &Options) -> Self {
+        PullPattern::default()
+    }
+}
+
+impl Pattern for PullPattern {
+    const TYPE: SocketType = SocketType::Pull;
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        peers.deliver(id, run);
+        self.queue.enter(id);
+        peers.wants.ready(Awaited::Readable);
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        if !peers.has_incoming(id) {
+            self.queue.remove(id);
+        }
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        awaited == Awaited::Readable && self.queue.has_messages()
+    }
+}
+
+impl Receives for PullPattern {
+    fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
+        self.queue.recv(peers).map(|(_, message)| message)
+    }
+}

@@ -1,0 +1,103 @@
+//! PUSH: each message to one of the peers with room, in turn ([RFC 30](https://rfc.zeromq.org/spec/30/)).
+
+use super::Socket;
+use super::verbs::{constructors, send_verbs, socket_verbs};
+use crate::batch::Run;
+use crate::message::Outgoing;
+use crate::options::Options;
+use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Sends, Unwritten, discard_all};
+use crate::socket_type::SocketType;
+use crate::stats::DropReason;
+
+/// Sends messages to [`Pull`](crate::Pull) sockets, each to one of them, in turn.
+///
+/// A peer at its mark is skipped; when all are, `send` waits. Nothing is dropped while its peer lives. What was queued
+/// for a peer that was connected to waits for it to come back; what was queued for one that came to us is dropped and
+/// counted when it goes, or moves to the next with
+/// [`requeue_unwritten`](crate::Options::requeue_unwritten).
+///
+/// ```no_run
+/// let context = peermq::Context::new()?;
+/// let push = peermq::Push::new(&context);
+/// push.connect("tcp://127.0.0.1:5555")?;
+/// push.send("hello")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Push {
+    socket: Socket<PushPattern>,
+}
+
+constructors!(Push, PushPattern::new);
+socket_verbs!(Push);
+send_verbs!(Push);
+
+pub(crate) struct PushPattern {
+    out: LoadBalance,
+    requeue: bool,
+}
+
+impl PushPattern {
+    pub(crate) fn new(options: &Options) -> Self {
+        PushPattern {
+            out: LoadBalance::new(options.connected_first),
+            requeue: options.requeue_unwritten,
+        }
+    }
+}
+
+impl Pattern for PushPattern {
+    const TYPE: SocketType = SocketType::Push;
+
+    fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.has_room(peers, id);
+    }
+
+    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        self.has_room(peers, id);
+    }
+
+    fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+        self.out.settle(peers, |_, _, _| {});
+    }
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        discard_all(peers, id, run);
+    }
+
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+        match peers.kind(id) {
+            Some(PeerKind::Dialed) => {
+                peers.put_back(id, unwritten);
+                self.out.enter(peers, id);
+                Dropped::default()
+            }
+            _ if self.requeue => {
+                self.out.remove(id);
+                let messages = peers.take_back(id, unwritten);
+                self.out.adopt(messages);
+                self.out.settle(peers, |_, _, _| {});
+                Dropped::default()
+            }
+            _ => peers.drop_queue(id, unwritten, DropReason::PeerLost),
+        }
+    }
+
+    fn detached(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        awaited == Awaited::Writable && self.out.has_room()
+    }
+
+    fn abandon(&mut self, peers: &mut Peers) -> Dropped {
+        self.out.abandon(peers)
+    }
+}
+
+impl Sends for PushPattern {
+    fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
+        self.out.send(peers, &[], message).is_some()
+    }
+}

@@ -1,0 +1,214 @@
+//! REP: requests of all peers, in turn, each with its way back ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+
+use super::verbs::{constructors, recv_verbs, socket_verbs};
+use super::{Patience, Socket};
+use crate::batch::Run;
+use crate::error::{NotSent, RecvError, SendError};
+use crate::hub::{Closed, Hub};
+use crate::message::{Message, Outgoing};
+use crate::options::Options;
+use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Unwritten};
+use crate::socket_type::SocketType;
+use crate::stats::DropReason;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Receives requests of [`Req`](crate::Req) sockets, and replies to them.
+///
+/// Each [`Request`] owns its way back, so one socket can be served by many threads, and replies may go in any order.
+///
+/// ```no_run
+/// let context = peermq::Context::new()?;
+/// let rep = peermq::Rep::new(&context);
+/// rep.bind("tcp://127.0.0.1:5555")?;
+/// let request = rep.recv()?;
+/// request.reply("world")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Rep {
+    socket: Socket<RepPattern>,
+}
+
+constructors!(Rep, RepPattern::new);
+socket_verbs!(Rep);
+recv_verbs!(Rep, Request);
+
+impl Rep {
+    fn recv_with(&self, patience: Patience) -> Result<Request, RecvError> {
+        self.socket.take(patience, RepPattern::recv).map(|asked| self.own(asked))
+    }
+
+    /// Receives a request, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+    pub async fn recv_async(&self) -> Result<Request, RecvError> {
+        match self.socket.hub.pending(Awaited::Readable, RepPattern::recv).await {
+            Ok(asked) => Ok(self.own(asked)),
+            Err(Closed) => Err(RecvError::Closed),
+        }
+    }
+
+    fn own(&self, asked: Asked) -> Request {
+        Request {
+            hub: Arc::clone(&self.socket.hub),
+            asked,
+            is_answered: false,
+        }
+    }
+}
+
+/// A request, and its way back. Dropped without a reply, it is counted as `Unanswered`.
+pub struct Request {
+    hub: Arc<Hub<RepPattern>>,
+    asked: Asked,
+    is_answered: bool,
+}
+
+impl Request {
+    /// What was asked.
+    pub fn message(&self) -> &Message {
+        &self.asked.body
+    }
+
+    /// Replies. Never waits: a client that is gone or at its mark is an error that gives the message back, and is
+    /// counted.
+    pub fn reply<'m>(mut self, message: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        let mut message = message.into();
+        self.is_answered = true;
+        let (hub, asked) = (&self.hub, &self.asked);
+        let sent = hub.attempt(Awaited::Writable, |_, peers| Some(asked.reply(peers, &mut message)));
+        let reason = match sent {
+            Poll::Ready(Ok(Ok(()))) => return Ok(()),
+            Poll::Ready(Ok(Err(reason))) => reason,
+            Poll::Ready(Err(Closed)) | Poll::Pending => NotSent::Closed,
+        };
+        Err(SendError {
+            reason,
+            message: message.give_back(),
+        })
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let (peer, size) = (self.asked.peer, self.asked.size);
+            self.hub
+                .act(|_, peers| peers.dropped_after_pop(peer, size, DropReason::Unanswered));
+        }
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("message", self.message())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request as it was received.
+pub(crate) struct Asked {
+    peer: PeerId,
+    /// Which connection of the peer it came by; `None`: one that is over.
+    connection: Option<u64>,
+    /// The frames up to the empty one, with it: they go in front of the reply.
+    envelope: Vec<Bytes>,
+    body: Message,
+    /// Bytes of the whole message.
+    size: usize,
+}
+
+impl Asked {
+    fn reply(&self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Result<(), NotSent> {
+        let is_same = self.connection.is_some() && peers.connection(self.peer) == self.connection;
+        let (reason, why) = if !is_same {
+            (NotSent::PeerGone, DropReason::PeerGone)
+        } else if !peers.wants_room(self.peer) {
+            (NotSent::PeerFull, DropReason::PeerFull)
+        } else {
+            let envelope: Vec<&[u8]> = self.envelope.iter().map(|frame| &frame[..]).collect();
+            peers.enqueue(self.peer, &envelope, message);
+            return Ok(());
+        };
+        peers.refuse(self.peer, message.byte_count(), why);
+        Err(reason)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct RepPattern {
+    queue: FairQueue,
+    /// Unread requests that came by a connection that is over, by peer: the oldest ones of it.
+    orphans: BTreeMap<PeerId, usize>,
+}
+
+impl RepPattern {
+    pub(crate) fn new(_options: &Options) -> Self {
+        RepPattern::default()
+    }
+
+    fn recv(&mut self, peers: &mut Peers) -> Option<Asked> {
+        loop {
+            let (peer, message) = self.queue.recv(peers)?;
+            let connection = match self.orphans.get_mut(&peer) {
+                Some(orphans) => {
+                    *orphans -= 1;
+                    if *orphans == 0 {
+                        self.orphans.remove(&peer);
+                    }
+                    None
+                }
+                None => peers.connection(peer),
+            };
+            let size = message.byte_count();
+            let mut envelope = message.into_frames();
+            let body = match envelope.iter().position(Bytes::is_empty) {
+                Some(border) if border + 1 < envelope.len() => envelope.split_off(border + 1),
+                _ => {
+                    peers.dropped_after_pop(peer, size, DropReason::Malformed);
+                    continue;
+                }
+            };
+            return Some(Asked {
+                peer,
+                connection,
+                envelope,
+                body: Message::many(body),
+                size,
+            });
+        }
+    }
+}
+
+impl Pattern for RepPattern {
+    const TYPE: SocketType = SocketType::Rep;
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        peers.deliver(id, run);
+        self.queue.enter(id);
+        peers.wants.ready(Awaited::Readable);
+    }
+
+    /// Replies belong to the connection that their requests came by: what was not written is dropped.
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+        let unread = peers.unread(id);
+        if unread > 0 && peers.kind(id) == Some(PeerKind::Dialed) {
+            self.orphans.insert(id, unread);
+        }
+        peers.drop_queue(id, unwritten, DropReason::PeerLost)
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        if !peers.has_incoming(id) {
+            self.queue.remove(id);
+            self.orphans.remove(&id);
+        }
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        awaited == Awaited::Readable && self.queue.has_messages()
+    }
+}

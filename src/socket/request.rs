@@ -1,0 +1,306 @@
+//! REQ: requests to the peers with room, in turn, and the reply of the one that was asked
+//! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+
+use super::verbs::{constructors, socket_verbs};
+use super::{Patience, Socket, not_sent};
+use crate::batch::Run;
+use crate::error::{NotSent, RequestError, SendError};
+use crate::hub::{Closed, Hub, Stop, deadline};
+use crate::message::{Message, Outgoing};
+use crate::options::Options;
+use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, Peers, Unwritten};
+use crate::socket_type::SocketType;
+use crate::stats::DropReason;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Sends requests to [`Rep`](crate::Rep) sockets, and waits for their replies.
+///
+/// May be called from several threads at once: each request carries an id in its envelope that its reply carries too
+/// (libzmq's REP and ours echo it), so each caller gets its own reply. A reply counts only if it comes from the peer
+/// that was asked; one that comes too late is dropped and counted. If the peer is lost after the request was written,
+/// the call fails with `PeerLost`; if it was not written yet, it goes to the next peer.
+///
+/// ```no_run
+/// let context = peermq::Context::new()?;
+/// let req = peermq::Req::new(&context);
+/// req.connect("tcp://127.0.0.1:5555")?;
+/// let answer = req.request("hello")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Req {
+    socket: Socket<ReqPattern>,
+}
+
+constructors!(Req, ReqPattern::new);
+socket_verbs!(Req);
+
+impl Req {
+    /// Sends a request and waits for its reply; without a limit, also while no peer has room.
+    pub fn request<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
+        self.ask(message.into(), Patience::Limit(None))
+    }
+
+    /// Sends a request and waits for its reply, both together at most this long.
+    pub fn request_timeout<'m>(
+        &self,
+        message: impl Into<Outgoing<'m>>,
+        timeout: Duration,
+    ) -> Result<Message, RequestError> {
+        self.ask(message.into(), Patience::Limit(Some(timeout)))
+    }
+
+    /// Sends a request and waits for its reply, as a future of no runtime's own. Dropped before it is ready, it forgets
+    /// the request: a reply that comes is dropped and counted.
+    pub async fn request_async<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
+        let mut message = message.into();
+        let hub = &self.socket.hub;
+        let step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
+        let asked = hub.pending(Awaited::Writable, step).await;
+        let asked = match asked {
+            Ok(id) => Asking { hub, id },
+            Err(Closed) => return Err(refused(NotSent::Closed, message)),
+        };
+        let id = asked.id;
+        match hub.pending(Awaited::Reply(id), move |pattern, _| pattern.take(id)).await {
+            Ok(outcome) => outcome.into(),
+            Err(Closed) => Err(RequestError::Closed),
+        }
+    }
+
+    fn ask(&self, mut message: Outgoing<'_>, patience: Patience) -> Result<Message, RequestError> {
+        let hub = &self.socket.hub;
+        let until = match patience {
+            Patience::None => return Err(refused(NotSent::WouldBlock, message)),
+            Patience::Limit(limit) => deadline(&**hub.drive(), limit),
+        };
+        if let Err(why) = hub.drive().may_wait() {
+            return Err(refused(not_sent(Stop::CannotWait(why)), message));
+        }
+        let mut step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
+        let id = match hub.attempt(Awaited::Writable, &mut step) {
+            Poll::Ready(Ok(id)) => id,
+            Poll::Ready(Err(Closed)) => return Err(refused(NotSent::Closed, message)),
+            Poll::Pending => match hub.wait(Awaited::Writable, until, &mut step) {
+                Ok(id) => id,
+                Err(stop) => return Err(refused(not_sent(stop), message)),
+            },
+        };
+        let asked = Asking { hub, id };
+        match hub.wait(Awaited::Reply(id), until, |pattern, _| pattern.take(asked.id)) {
+            Ok(outcome) => outcome.into(),
+            Err(Stop::TimedOut) => Err(RequestError::TimedOut),
+            Err(_) => Err(RequestError::Closed),
+        }
+    }
+}
+
+fn refused(reason: NotSent, message: Outgoing<'_>) -> RequestError {
+    RequestError::NotSent(SendError {
+        reason,
+        message: message.give_back(),
+    })
+}
+
+/// A request that was sent; forgotten when nobody waits for its reply any more.
+struct Asking<'a> {
+    hub: &'a Arc<Hub<ReqPattern>>,
+    id: u32,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let id = self.id;
+        let forgotten = self.hub.act(|pattern, peers| pattern.forget(peers, id));
+        drop(forgotten);
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Replied(Message),
+    PeerLost,
+}
+
+impl From<Outcome> for Result<Message, RequestError> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Replied(message) => Ok(message),
+            Outcome::PeerLost => Err(RequestError::PeerLost),
+        }
+    }
+}
+
+pub(crate) struct ReqPattern {
+    out: LoadBalance,
+    correlate: bool,
+    next_id: u32,
+    /// Requests whose callers wait, by id: one a caller.
+    asked: BTreeMap<u32, Asked>,
+}
+
+/// A request whose caller waits.
+struct Asked {
+    /// `None`: it has no peer now.
+    peer: Option<PeerId>,
+    /// Which of the messages to that peer it is, counted from 1.
+    place: u64,
+    outcome: Option<Outcome>,
+}
+
+impl ReqPattern {
+    pub(crate) fn new(options: &Options) -> Self {
+        ReqPattern {
+            out: LoadBalance::new(options.connected_first),
+            correlate: options.correlate,
+            next_id: RandomState::new().hash_one(()) as u32,
+            asked: BTreeMap::new(),
+        }
+    }
+
+    /// Sends a request to the next peer with room, and remembers it.
+    fn ask(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Option<u32> {
+        if !self.correlate && !self.asked.is_empty() {
+            return None;
+        }
+        while self.asked.contains_key(&self.next_id) {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = self.next_id;
+        let bytes = id.to_be_bytes();
+        let envelope: &[&[u8]] = if self.correlate { &[&bytes, b""] } else { &[b""] };
+        let peer = self.out.send(peers, envelope, message)?;
+        self.next_id = id.wrapping_add(1);
+        let asked = Asked {
+            peer: Some(peer),
+            place: peers.accepted(peer),
+            outcome: None,
+        };
+        self.asked.insert(id, asked);
+        Some(id)
+    }
+
+    fn take(&mut self, id: u32) -> Option<Outcome> {
+        match self.asked.get_mut(&id) {
+            Some(asked) => asked.outcome.take(),
+            None => Some(Outcome::PeerLost),
+        }
+    }
+
+    fn forget(&mut self, peers: &mut Peers, id: u32) -> Option<Outcome> {
+        let asked = self.asked.remove(&id);
+        if !self.correlate {
+            peers.wants.ready(Awaited::Writable);
+        }
+        asked.and_then(|asked| asked.outcome)
+    }
+
+    /// The request that a message belongs to, and its place among the frames.
+    fn id_of(&self, message: &Message) -> Option<(u32, usize)> {
+        if !self.correlate {
+            let (&id, _) = self.asked.first_key_value()?;
+            return message.first().is_empty().then_some((id, 1));
+        }
+        let id = u32::from_be_bytes(message.first().try_into().ok()?);
+        (message.frame(1)?.is_empty()).then_some((id, 2))
+    }
+
+    fn settle(&mut self, peers: &mut Peers) {
+        let mut placed = Vec::new();
+        self.out.settle(peers, |peers, peer, message| placed.push((peer, peers.accepted(peer), message.clone())));
+        for (peer, place, message) in placed {
+            if let Some((id, _)) = self.id_of(&message)
+                && let Some(asked) = self.asked.get_mut(&id)
+            {
+                asked.peer = Some(peer);
+                asked.place = place;
+            }
+        }
+    }
+
+    /// Requests to this peer that it cannot answer any more.
+    fn lose(&mut self, peers: &mut Peers, id: PeerId, is_lost: impl Fn(&Asked) -> bool) {
+        for (&request, asked) in &mut self.asked {
+            if asked.peer == Some(id) && asked.outcome.is_none() && is_lost(asked) {
+                asked.outcome = Some(Outcome::PeerLost);
+                asked.peer = None;
+                peers.wants.ready(Awaited::Reply(request));
+            }
+        }
+    }
+}
+
+impl Pattern for ReqPattern {
+    const TYPE: SocketType = SocketType::Req;
+
+    fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.has_room(peers, id);
+    }
+
+    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        // What was dropped because another peer came back in its place is lost.
+        let left = peers.left(id);
+        self.lose(peers, id, |asked| asked.place <= left);
+        self.has_room(peers, id);
+    }
+
+    fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+        self.settle(peers);
+    }
+
+    /// Each reply goes to its request; what is awaited by nobody is dropped and counted.
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        while let Some(message) = run.pop() {
+            let size = message.byte_count();
+            let Some((request, skip)) = self.id_of(&message) else {
+                peers.discard(id, 1, size, DropReason::Malformed);
+                continue;
+            };
+            match self.asked.get_mut(&request) {
+                Some(asked) if asked.peer == Some(id) && asked.outcome.is_none() && message.frame_count() > skip => {
+                    let body = message.into_frames().split_off(skip);
+                    asked.outcome = Some(Outcome::Replied(Message::many(body)));
+                    peers.hand_over(id, size);
+                    peers.wants.ready(Awaited::Reply(request));
+                }
+                _ => peers.discard(id, 1, size, DropReason::StaleReply),
+            }
+        }
+    }
+
+    /// What was written is lost with the peer; what was not goes to the next, and back to a dialed one only if there is no
+    /// other.
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+        let left = peers.left(id);
+        self.lose(peers, id, |asked| asked.place <= left);
+        self.out.remove(id);
+        let messages = peers.take_back(id, unwritten);
+        self.out.adopt(messages);
+        self.settle(peers);
+        self.out.enter(peers, id);
+        self.settle(peers);
+        Dropped::default()
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+        self.lose(peers, id, |_| true);
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Writable => self.out.has_room() && (self.correlate || self.asked.is_empty()),
+            Awaited::Reply(id) => self.asked.get(&id).is_none_or(|asked| asked.outcome.is_some()),
+            _ => false,
+        }
+    }
+
+    fn abandon(&mut self, peers: &mut Peers) -> Dropped {
+        self.out.abandon(peers)
+    }
+}

@@ -1,0 +1,243 @@
+//! Every example, run as a process: how it ends, and what it says.
+//!
+//! Each has a limit; what exceeds it is ended by its own handle, and fails.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn the_pipeline_counts_these_sources_over_tcp() {
+    let ended = Running::start("pipeline", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("check: the totals equal a count made without messages");
+    ended.assert_says("messages per second");
+    for worker in 1..=4 {
+        ended.assert_says(&format!("worker-{worker}: "));
+    }
+    assert!(ended.err.contains("100 %"), "no full progress bar: {ended:?}");
+}
+
+#[test]
+fn the_pipeline_counts_these_sources_over_ipc() {
+    let ended = Running::start("pipeline", &["--transport", "ipc"]).end();
+
+    ended.assert_success();
+    ended.assert_says("check: the totals equal a count made without messages");
+}
+
+#[test]
+fn the_roles_of_the_pipeline_can_be_started_by_hand() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("by_hand");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("text"), "one two two\n".repeat(500)).unwrap();
+    fs::write(folder.join("no_text"), b"one \xff").unwrap();
+
+    let mut sink = Running::start("pipeline", &["sink", "--bind", "tcp://127.0.0.1:0"]);
+    let to = sink.endpoint();
+    let input = folder.to_str().unwrap();
+    let mut ventilator = Running::start(
+        "pipeline",
+        &["ventilator", "--bind", "tcp://127.0.0.1:0", "--input", input],
+    );
+    let from = ventilator.endpoint();
+    let _worker = Running::start("pipeline", &["worker", "--from", &from, "--to", &to, "--name", "w"]);
+
+    ventilator.end().assert_success();
+    let ended = sink.end();
+    ended.assert_success();
+    ended.assert_says("1500 words, 2 different");
+    ended.assert_says("1000  two");
+    ended.assert_says("500  one");
+    ended.assert_says("w: 50 chunks, 100.0 %");
+}
+
+#[test]
+fn the_pipeline_gives_up_when_nobody_comes() {
+    let sink = ["sink", "--bind", "tcp://127.0.0.1:0", "--patience", "1"];
+    let ended = Running::start("pipeline", &sink).end();
+
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.err.contains("0 chunks came"), "{ended:?}");
+}
+
+#[test]
+fn the_pipeline_explains_itself_and_bad_arguments() {
+    let ended = Running::start("pipeline", &["--help"]).end();
+    ended.assert_success();
+    ended.assert_says("pipeline worker --from ENDPOINT --to ENDPOINT");
+
+    for (args, expected) in [
+        (&["--input"][..], "--input needs a value"),
+        (&["--input", "/no/such/folder"], "/no/such/folder is no folder"),
+        (&["--output", "x"], "there is no option --output here"),
+        (&["--transport", "udp"], "it is tcp or ipc"),
+        (&["--workers", "0"], "not a number above 0"),
+        (&["dispatcher"], "there is no role dispatcher"),
+        (&["worker", "--from", "tcp://127.0.0.1:1"], "--to ENDPOINT is missing"),
+        (&["sink", "--bind", "127.0.0.1:5558"], "the transport is missing"),
+    ] {
+        let ended = Running::start("pipeline", args).end();
+        assert_eq!(ended.status.code(), Some(2), "{args:?}: {ended:?}");
+        assert!(ended.err.contains(expected), "{args:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn requests_are_answered_and_one_times_out() {
+    let ended = Running::start("request_reply", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("1000 requests from 4 threads");
+    ended.assert_says("as expected: no reply in time");
+    ended.assert_says("STILL THERE?");
+}
+
+#[test]
+fn request_reply_refuses_bad_arguments() {
+    let ended = Running::start("request_reply", &["serve"]).end();
+
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert!(ended.err.contains("cannot make sense of"), "{ended:?}");
+}
+
+#[test]
+fn hello_goes_from_one_program_to_the_other() {
+    let mut pull = Running::start("hello_pull", &["tcp://127.0.0.1:0"]);
+    let push = Running::start("hello_push", &[&pull.endpoint()]);
+
+    let ended = push.end();
+    ended.assert_success();
+    ended.assert_says("1 written, 0 dropped");
+    let ended = pull.end();
+    ended.assert_success();
+    ended.assert_says("received hello");
+}
+
+#[test]
+fn a_future_receives_without_a_runtime() {
+    let ended = Running::start("async_recv", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("the sum is 55");
+}
+
+#[test]
+fn the_monitor_tells_who_came_and_went() {
+    let ended = Running::start("monitor", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("received first and second");
+    ended.assert_says("listening on tcp://127.0.0.1:");
+    ended.assert_says("\nconnected: ");
+    ended.assert_says("\ndisconnected: ");
+    ended.assert_says("in: 2 arrived, 2 received");
+}
+
+/// An example that runs. It does not outlive this value.
+struct Running {
+    process: Child,
+    out: Option<BufReader<ChildStdout>>,
+    err: Receiver<String>,
+}
+
+/// How it ended, and all that it said after what was read of it before.
+#[derive(Debug)]
+struct Ended {
+    status: ExitStatus,
+    out: String,
+    err: String,
+}
+
+impl Running {
+    fn start(example: &str, args: &[&str]) -> Running {
+        let mut process = Command::new(program(example))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = process.stdout.take().map(BufReader::new);
+        let err = read_to_end(process.stderr.take().unwrap());
+        Running { process, out, err }
+    }
+
+    /// The endpoint that its first line announces.
+    fn endpoint(&mut self) -> String {
+        let mut out = self.out.take().unwrap();
+        let (sender, line) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            sender.send((line, out))
+        });
+        let (line, out) = line.recv_timeout(LIMIT).expect("an example took too long to start");
+        self.out = Some(out);
+        let endpoint = line.trim_end().strip_prefix("listening on ");
+        endpoint
+            .unwrap_or_else(|| panic!("{line:?} is no endpoint"))
+            .to_string()
+    }
+
+    /// Waits until it ends: both of its outputs end with it.
+    fn end(mut self) -> Ended {
+        let out = read_to_end(self.out.take().unwrap()).recv_timeout(LIMIT);
+        let err = self.err.recv_timeout(LIMIT);
+        if out.is_err() || err.is_err() {
+            self.process.kill().unwrap();
+        }
+        let status = self.process.wait().unwrap();
+        Ended {
+            status,
+            out: out.unwrap_or_else(|_| panic!("ended after {LIMIT:?}: {err:?}")),
+            err: err.unwrap_or_else(|_| panic!("its error output did not end within {LIMIT:?}")),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Ended {
+    fn assert_success(&self) {
+        assert!(self.status.success(), "{self:?}");
+    }
+
+    fn assert_says(&self, expected: &str) {
+        assert!(self.out.contains(expected), "no {expected:?} in {self:?}");
+    }
+}
+
+fn read_to_end(mut stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, text) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        sender.send(String::from_utf8_lossy(&bytes).into_owned())
+    });
+    text
+}
+
+/// Where cargo has put it: beside the folder of this test.
+fn program(example: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let folder = this.parent().and_then(|deps| deps.parent()).unwrap();
+    let program = folder
+        .join("examples")
+        .join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{program:?} is missing: cargo build --examples");
+    program
+}
+
+const LIMIT: Duration = Duration::from_secs(120);
