@@ -221,7 +221,9 @@ impl Core {
         if self.is_forked() {
             return Err(ConnectError::Forked);
         }
-        let peer = hub.attach(endpoint.to_string()).map_err(|_closed| ConnectError::Closed)?;
+        let peer = hub
+            .attach(endpoint.to_string())
+            .map_err(|_closed| ConnectError::Closed)?;
         let station: Arc<dyn Station> = hub.clone();
         match endpoint.kind() {
             Kind::Inproc(name) => self.names.connect(name, &station, peer, &endpoint),
@@ -243,7 +245,11 @@ impl Core {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
             let found = self.names.unbind(name, key, with_connections);
-            return if found { Ok(()) } else { Err(EndpointError::Unknown(endpoint)) };
+            return if found {
+                Ok(())
+            } else {
+                Err(EndpointError::Unknown(endpoint))
+            };
         }
         let (giving, taking) = answer();
         self.ask(
@@ -262,7 +268,11 @@ impl Core {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
             let found = self.names.disconnect(name, key);
-            return if found { Ok(()) } else { Err(EndpointError::Unknown(endpoint)) };
+            return if found {
+                Ok(())
+            } else {
+                Err(EndpointError::Unknown(endpoint))
+            };
         }
         let (giving, taking) = answer();
         self.ask(

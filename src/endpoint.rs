@@ -3,7 +3,6 @@
 //! What is written is checked here, once, and an error says what was probably meant. Knows nothing of sockets, and
 //! looks no name up: whether somebody is there shows only when it is bound or connected to.
 
-
 mod parse;
 
 use parse::Wrong;

@@ -338,26 +338,6 @@ impl Outgoing<'_> {
         }
     }
 
-    /// As a value that borrows nothing.
-    pub(crate) fn into_message(self) -> Message {
-        match self.0 {
-            Source::Lent(slice) => Message::from(slice),
-            Source::LentFrames(frames) => Message::many(frames.iter().map(|frame| frame.into_frame()).collect()),
-            Source::LentMessage(message) => message.clone(),
-            Source::Vec(bytes) => Message::from(bytes),
-            Source::Message(message) => message,
-        }
-    }
-
-    pub(crate) fn frame_count(&self) -> usize {
-        match &self.0 {
-            Source::Lent(_) | Source::Vec(_) => 1,
-            Source::LentFrames(frames) => frames.len().max(1),
-            Source::LentMessage(message) => message.frame_count(),
-            Source::Message(message) => message.frame_count(),
-        }
-    }
-
     pub(crate) fn byte_count(&self) -> usize {
         match &self.0 {
             Source::Lent(slice) => slice.len(),

@@ -73,9 +73,7 @@ impl fmt::Display for SocketType {
     }
 }
 
-const ALL: [SocketType; 11] = [
-    Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair,
-];
+const ALL: [SocketType; 11] = [Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair];
 
 #[cfg(test)]
 mod tests {

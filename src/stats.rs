@@ -150,6 +150,8 @@ pub struct PeerStats {
     pub reconnects: u64,
     /// Why the last connection ended or did not come about, if one did.
     pub last_error: Option<String>,
+    /// Commands of it that mean nothing to this socket, and were ignored.
+    pub ignored_commands: u64,
 }
 
 /// What a socket has done: in total, and for each peer that it has now.
@@ -162,6 +164,8 @@ pub struct SocketStats {
     pub incoming: Flow,
     /// Connections that became ready again, of all peers that ever were.
     pub reconnects: u64,
+    /// Commands that mean nothing to this socket, and were ignored, of all peers that ever were.
+    pub ignored_commands: u64,
     /// The peers of now.
     pub peers: Vec<PeerStats>,
 }

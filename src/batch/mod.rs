@@ -51,11 +51,6 @@ impl Batch {
         self.messages
     }
 
-    /// Bytes of all bodies, without framing.
-    pub(crate) fn payload(&self) -> usize {
-        self.payload
-    }
-
     /// What the messages weigh against a mark.
     pub(crate) fn weight(&self) -> usize {
         weight(self.messages, self.payload)
@@ -196,7 +191,10 @@ impl Batch {
         let mut end = 0;
         let mut run = self.into_run();
         while let Some(message) = run.pop() {
-            let wire: usize = message.frames().map(|frame| header_len(frame.len()) + frame.len()).sum();
+            let wire: usize = message
+                .frames()
+                .map(|frame| header_len(frame.len()) + frame.len())
+                .sum();
             end += wire;
             if end <= written {
                 done.add(1, message.byte_count());
@@ -275,7 +273,10 @@ mod tests {
 
     fn messages() -> Vec<Message> {
         let sizes = [0, 1, 64, 65, 255, 256, 4095, 4096, 70_000];
-        let mut all: Vec<_> = sizes.iter().map(|&size| Message::from(vec![size as u8; size])).collect();
+        let mut all: Vec<_> = sizes
+            .iter()
+            .map(|&size| Message::from(vec![size as u8; size]))
+            .collect();
         all.push(Message::from([vec![1; 5000], vec![], vec![2; 3], vec![3; 9000]]));
         all.push(Message::from("last"));
         all

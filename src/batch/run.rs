@@ -128,10 +128,7 @@ impl Run {
     }
 
     /// Takes one frame; `make` gets its body as a slice, and the part and range that hold it.
-    fn pop_frame<T>(
-        &mut self,
-        make: impl FnOnce(&[u8], &Bytes, std::ops::Range<usize>) -> T,
-    ) -> Option<(Header, T)> {
+    fn pop_frame<T>(&mut self, make: impl FnOnce(&[u8], &Bytes, std::ops::Range<usize>) -> T) -> Option<(Header, T)> {
         let part = self.parts.front()?;
         let header = Header::parse(part.get(self.at..)?)?;
         let len = usize::try_from(header.body).ok()?;

@@ -58,15 +58,24 @@ impl<N: Net> Engine<N> {
     pub(super) fn accept(&mut self, token: usize, now: Instant, effects: &mut Effects) {
         for _ in 0..BUDGET {
             let next = self.slots.next_token();
-            let Some(Slot::Listener(it)) = self.slots.get_mut(token) else { return };
+            let Some(Slot::Listener(it)) = self.slots.get_mut(token) else {
+                return;
+            };
             let options = Arc::clone(it.station.options());
             match self.net.accept(&it.listener, &options.transport, next) {
                 Ok((stream, remote)) => {
                     it.pause = PAUSE_MIN;
                     let (station, endpoint) = (Arc::clone(&it.station), it.endpoint.clone());
                     let origin = Origin::Accepted(remote.clone());
-                    let session =
-                        self.begin_session(stream, &station, Owner::Listener, origin, endpoint, remote, Phase::Handshake);
+                    let session = self.begin_session(
+                        stream,
+                        &station,
+                        Owner::Listener,
+                        origin,
+                        endpoint,
+                        remote,
+                        Phase::Handshake,
+                    );
                     self.begin_handshake(session, now, effects);
                 }
                 Err(error) => match error.kind() {
@@ -100,7 +109,10 @@ impl<N: Net> Engine<N> {
         now: Instant,
         effects: &mut Effects,
     ) -> bool {
-        let Some(token) = self.find(key, |slot| matches!(slot, Slot::Listener(it) if it.endpoint == *endpoint)) else {
+        let Some(token) = self.find(
+            key,
+            |slot| matches!(slot, Slot::Listener(it) if it.endpoint == *endpoint),
+        ) else {
             return false;
         };
         self.drop_listener(token, effects);
@@ -132,7 +144,10 @@ impl<N: Net> Engine<N> {
     }
 
     pub(super) fn find_all(&mut self, key: u64, fits: impl Fn(&Slot<N>) -> bool) -> Vec<usize> {
-        let tokens: Vec<usize> = self.members.get(&key).map_or(Vec::new(), |member| member.tokens.iter().copied().collect());
+        let tokens: Vec<usize> = self
+            .members
+            .get(&key)
+            .map_or(Vec::new(), |member| member.tokens.iter().copied().collect());
         tokens
             .into_iter()
             .filter(|&token| self.slots.get_mut(token).is_some_and(|slot| fits(slot)))

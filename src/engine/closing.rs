@@ -18,7 +18,9 @@ impl<N: Net> Engine<N> {
         effects: &mut Effects,
     ) {
         let key = station.key();
-        let expiring = deadline.is_some().then(|| self.slots.insert(Slot::Expiring(Arc::clone(station))));
+        let expiring = deadline
+            .is_some()
+            .then(|| self.slots.insert(Slot::Expiring(Arc::clone(station))));
         if let Some(token) = expiring {
             self.timers.set(token, Timer::Linger, deadline);
         }
@@ -41,7 +43,9 @@ impl<N: Net> Engine<N> {
 
     /// Ends a session in good order.
     pub(super) fn end_orderly(&mut self, token: usize, deadline: Option<Instant>, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         let is_late = deadline.is_some_and(|deadline| deadline <= now);
         let is_idle = match entry.owner {
             Owner::Listener => entry.session.peer().is_none(),

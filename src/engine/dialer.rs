@@ -84,7 +84,9 @@ impl Dialer {
                         port: tcp.port,
                     };
                 }
-                _ => self.addresses.extend(tcp.address().map(|to| Address::Tcp { to, from: tcp.source })),
+                _ => self
+                    .addresses
+                    .extend(tcp.address().map(|to| Address::Tcp { to, from: tcp.source })),
             },
             Kind::Ipc(path) => self.addresses.push_back(Address::Ipc(path.clone())),
             Kind::Inproc(_) => {}
@@ -122,7 +124,9 @@ impl Dialer {
 
 /// The wait after so many waits: doubled each time, up to the longest, and varied by a quarter either way.
 fn wait_after(waits: u32, reconnect: Reconnect, chance: u64) -> Duration {
-    let doubled = reconnect.min.saturating_mul(1u32.checked_shl(waits).unwrap_or(u32::MAX));
+    let doubled = reconnect
+        .min
+        .saturating_mul(1u32.checked_shl(waits).unwrap_or(u32::MAX));
     let wait = doubled.min(reconnect.max);
     // 0 to 1/2 of the wait, from the upper bits of chance.
     let part = u32::try_from(chance >> 40).unwrap_or(0);

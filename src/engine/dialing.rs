@@ -22,14 +22,18 @@ impl<N: Net> Engine<N> {
         now: Instant,
         effects: &mut Effects,
     ) {
-        let token = self.slots.insert(Slot::Dialer(Dialer::new(Arc::clone(&station), peer, endpoint)));
+        let token = self
+            .slots
+            .insert(Slot::Dialer(Dialer::new(Arc::clone(&station), peer, endpoint)));
         self.join(&station, token);
         self.attempt(token, now, effects);
     }
 
     /// Begins an attempt to reach the endpoint.
     pub(super) fn attempt(&mut self, token: usize, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+            return;
+        };
         match dialer.begin() {
             Begin::Connect => self.next_address(token, None, now, effects),
             Begin::Resolve { host, port } => {
@@ -41,7 +45,9 @@ impl<N: Net> Engine<N> {
     }
 
     pub(super) fn resolved(&mut self, token: usize, result: Resolved, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+            return;
+        };
         if dialer.state != Dialing::Resolving {
             return;
         }
@@ -69,7 +75,9 @@ impl<N: Net> Engine<N> {
         let mut last = failed.cloned();
         loop {
             let session = self.slots.next_token();
-            let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else { return };
+            let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+                return;
+            };
             let Some(address) = dialer.next_address() else { break };
             let options = Arc::clone(dialer.station.options());
             match self.net.connect(&address, &options.transport, session) {
@@ -78,8 +86,17 @@ impl<N: Net> Engine<N> {
                     let (station, endpoint) = (Arc::clone(&dialer.station), dialer.endpoint.clone());
                     let origin = Origin::Dialed(dialer.peer);
                     let remote = endpoint.to_string();
-                    self.begin_session(stream, &station, Owner::Dialer(token), origin, endpoint, remote, Phase::Connecting);
-                    self.timers.set(session, Timer::Connect, now.checked_add(options.connect_timeout));
+                    self.begin_session(
+                        stream,
+                        &station,
+                        Owner::Dialer(token),
+                        origin,
+                        endpoint,
+                        remote,
+                        Phase::Connecting,
+                    );
+                    self.timers
+                        .set(session, Timer::Connect, now.checked_add(options.connect_timeout));
                     // Some streams are connected at once, and no event says so.
                     self.check_connected(session, now, effects);
                     return;
@@ -107,7 +124,9 @@ impl<N: Net> Engine<N> {
         now: Instant,
         effects: &mut Effects,
     ) {
-        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+            return;
+        };
         dialer.state = Dialing::Idle;
         if dialer.ending.is_some() && (is_confirmed || dialer.station.outgoing(dialer.peer) == 0) {
             self.drop_dialer(token, is_confirmed, now, effects);
@@ -121,7 +140,9 @@ impl<N: Net> Engine<N> {
     /// Waits until the next attempt, or gives up.
     fn retry(&mut self, token: usize, failure: &Failure, now: Instant, effects: &mut Effects) {
         let chance = self.net.chance();
-        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+            return;
+        };
         dialer.station.failed(dialer.peer, failure);
         let options = Arc::clone(dialer.station.options());
         let delay = match options.retry_refused {
@@ -162,7 +183,9 @@ impl<N: Net> Engine<N> {
 
     /// A dialer is to go: its session in good order, what waits for its peer until the deadline.
     pub(super) fn end_dialer(&mut self, token: usize, deadline: Option<Instant>, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+            return;
+        };
         dialer.ending = Some(Ending { deadline });
         let is_empty = dialer.station.outgoing(dialer.peer) == 0;
         let is_late = deadline.is_some_and(|deadline| deadline <= now);

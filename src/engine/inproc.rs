@@ -4,10 +4,10 @@
 //! resumes; each call moves one way, under the link's lock, one pass. Lock order: names, link, hub.
 
 use crate::batch::{Run, Tally};
+use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hub::{Effects, Link, Origin, Station};
 use crate::monitor::Event;
-use crate::endpoint::Endpoint;
 use crate::routing::PeerId;
 use crate::sync::Mutex;
 use crate::wire::Facts;
@@ -48,7 +48,12 @@ pub(crate) struct NameInUse;
 
 impl Names {
     /// Binds a name; who waits for it is linked.
-    pub(crate) fn bind(self: &Arc<Self>, name: &str, station: &Arc<dyn Station>, endpoint: &Endpoint) -> Result<(), NameInUse> {
+    pub(crate) fn bind(
+        self: &Arc<Self>,
+        name: &str,
+        station: &Arc<dyn Station>,
+        endpoint: &Endpoint,
+    ) -> Result<(), NameInUse> {
         let mut effects = Effects::default();
         let mut names = self.names.lock();
         let entry = names.entry(name.to_owned()).or_default();
@@ -59,7 +64,12 @@ impl Names {
             station: Arc::clone(station),
             endpoint: endpoint.clone(),
         };
-        let mut events = vec![(Arc::clone(station), Event::Listening { endpoint: endpoint.clone() })];
+        let mut events = vec![(
+            Arc::clone(station),
+            Event::Listening {
+                endpoint: endpoint.clone(),
+            },
+        )];
         for end in std::mem::take(&mut entry.waiting) {
             meet(self, name, entry, &binder, end, &mut effects, &mut events);
         }
@@ -99,7 +109,9 @@ impl Names {
         let links = if with_links { entry.links.clone() } else { Vec::new() };
         drop(names);
         if let Some(binder) = binder {
-            binder.station.tell(Event::Unbound { endpoint: binder.endpoint });
+            binder.station.tell(Event::Unbound {
+                endpoint: binder.endpoint,
+            });
         }
         for link in links {
             link.end_from(key, false);
@@ -114,7 +126,11 @@ impl Names {
         let Some(entry) = names.get_mut(name) else { return false };
         let waiting = entry.waiting.iter().position(|end| end.station.key() == key);
         let waiting = waiting.map(|place| entry.waiting.remove(place));
-        let link = entry.links.iter().find(|link| link.dialer.station.key() == key && !link.is_over()).cloned();
+        let link = entry
+            .links
+            .iter()
+            .find(|link| link.dialer.station.key() == key && !link.is_over())
+            .cloned();
         drop(names);
         let found = waiting.is_some() || link.is_some();
         match (waiting, link) {
@@ -145,7 +161,9 @@ impl Names {
         });
         drop(names);
         for binder in unbound {
-            binder.station.tell(Event::Unbound { endpoint: binder.endpoint });
+            binder.station.tell(Event::Unbound {
+                endpoint: binder.endpoint,
+            });
         }
         for end in gone {
             end.station.detach(end.peer, false, &mut effects);
@@ -201,7 +219,10 @@ fn meet(
             side,
         })
     };
-    let accepted = match binder.station.ready(from, &facts(&end.station), side(Side::Binder), effects) {
+    let accepted = match binder
+        .station
+        .ready(from, &facts(&end.station), side(Side::Binder), effects)
+    {
         Ok(peer) => peer,
         Err(why) => {
             let failure = Failure::Refused { why };
@@ -212,7 +233,11 @@ fn meet(
     };
     pairing.state.lock().accepted = Some(accepted);
     let dialed = Origin::Dialed(end.peer);
-    if end.station.ready(dialed, &facts(&binder.station), side(Side::Dialer), effects).is_err() {
+    if end
+        .station
+        .ready(dialed, &facts(&binder.station), side(Side::Dialer), effects)
+        .is_err()
+    {
         pairing.state.lock().is_over = true;
         binder.station.detach(accepted, false, effects);
         entry.waiting.push(end);
@@ -308,7 +333,9 @@ impl Pairing {
         self.pass(&mut state, from, &mut effects);
         let is_finished = !state.is_over
             && self.station(from).is_closing()
-            && self.peer(from, &state).is_some_and(|peer| self.station(from).outgoing(peer) == 0);
+            && self
+                .peer(from, &state)
+                .is_some_and(|peer| self.station(from).outgoing(peer) == 0);
         drop(state);
         effects.run();
         if is_finished {
@@ -352,10 +379,16 @@ impl Pairing {
 
     /// A socket wants the link to end: at once if nothing is queued on its side, else once that has moved.
     fn end_from(self: &Arc<Self>, key: u64, may_linger: bool) {
-        let side = if self.dialer.station.key() == key { Side::Dialer } else { Side::Binder };
+        let side = if self.dialer.station.key() == key {
+            Side::Dialer
+        } else {
+            Side::Binder
+        };
         self.move_from(side);
         let state = self.state.lock();
-        let is_empty = self.peer(side, &state).is_none_or(|peer| self.station(side).outgoing(peer) == 0);
+        let is_empty = self
+            .peer(side, &state)
+            .is_none_or(|peer| self.station(side).outgoing(peer) == 0);
         let is_over = state.is_over;
         drop(state);
         if !is_over && (is_empty || !may_linger) {
@@ -379,7 +412,11 @@ impl Pairing {
             unmoved.reverse();
         }
         for (side, run) in unmoved {
-            let failure = if side == by { Failure::ClosedHere } else { Failure::ClosedByPeer };
+            let failure = if side == by {
+                Failure::ClosedHere
+            } else {
+                Failure::ClosedByPeer
+            };
             let station = self.station(side);
             let peer = match side {
                 Side::Dialer => Some(self.dialer.peer),

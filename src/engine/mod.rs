@@ -142,11 +142,6 @@ impl<N: Net> Engine<N> {
         !self.ready.is_empty()
     }
 
-    /// How many listeners, dialers and sessions there are.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     // -- what happened
 
     pub(crate) fn on_event(&mut self, token: usize, readiness: Readiness, now: Instant, effects: &mut Effects) {
@@ -281,7 +276,9 @@ impl<N: Net> Engine<N> {
 
     /// Its stream is open: greets, within the time that a handshake may take.
     fn begin_handshake(&mut self, token: usize, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         entry.phase = Phase::Handshake;
         entry.wants_write = true;
         entry.wants_read = true;
@@ -293,7 +290,9 @@ impl<N: Net> Engine<N> {
 
     /// Reads and writes what is wanted, within the budgets.
     fn serve(&mut self, token: usize, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         if entry.phase == Phase::Connecting {
             return;
         }
@@ -311,7 +310,9 @@ impl<N: Net> Engine<N> {
                 return;
             }
         }
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         if std::mem::take(&mut entry.wants_write) {
             match session.flush(effects) {
                 Ok(Flushed::Done) => {
@@ -337,7 +338,9 @@ impl<N: Net> Engine<N> {
 
     fn became_ready(&mut self, token: usize) {
         self.timers.clear(token, Timer::Handshake);
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         if entry.phase == Phase::Handshake {
             entry.phase = Phase::Traffic;
         }
@@ -355,7 +358,9 @@ impl<N: Net> Engine<N> {
 
     /// The read side met the end of the stream, or refuses what came.
     fn read_ended(&mut self, token: usize, failure: Failure, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         let is_over = matches!(
             failure,
             Failure::ClosedByPeer | Failure::CutShort { .. } | Failure::Io { .. }
@@ -388,8 +393,12 @@ impl<N: Net> Engine<N> {
 
     /// A session is over: what it had not written goes back, and its owner is told.
     fn end(&mut self, token: usize, failure: Failure, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Session(_)) = self.slots.get_mut(token) else { return };
-        let Some(Slot::Session(mut entry)) = self.slots.remove(token) else { return };
+        let Some(Slot::Session(_)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let Some(Slot::Session(mut entry)) = self.slots.remove(token) else {
+            return;
+        };
         self.timers.clear_all(token);
         let failure = entry.failure.take().unwrap_or(failure);
         let session = &entry.session;
@@ -421,7 +430,14 @@ impl<N: Net> Engine<N> {
         entry.station.tell(event);
         match (entry.owner, peer) {
             (Owner::Dialer(dialer), _) => {
-                self.dialer_lost(dialer, &failure, entry.phase == Phase::Connecting, is_confirmed, now, effects);
+                self.dialer_lost(
+                    dialer,
+                    &failure,
+                    entry.phase == Phase::Connecting,
+                    is_confirmed,
+                    now,
+                    effects,
+                );
             }
             (Owner::Listener, Some(id)) => entry.station.detach(id, is_confirmed, effects),
             (Owner::Listener, None) => {}
@@ -431,7 +447,9 @@ impl<N: Net> Engine<N> {
 
     /// A stream that was on its way reached its peer, or did not.
     fn check_connected(&mut self, token: usize, now: Instant, effects: &mut Effects) {
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else { return };
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
         match entry.session.stream.connected() {
             Ok(None) => {}
             Ok(Some(reached)) if reached.itself => self.end(token, Failure::ConnectedToItself, now, effects),

@@ -72,7 +72,10 @@ impl Reactor {
                 self.poll(Some(Duration::ZERO));
             }
             Before::MaySleep => {
-                let left = self.engine.deadline().map(|deadline| deadline.saturating_duration_since(now));
+                let left = self
+                    .engine
+                    .deadline()
+                    .map(|deadline| deadline.saturating_duration_since(now));
                 // mio counts whole milliseconds and would wake early.
                 let timeout = left.map(|left| left.saturating_add(Duration::from_micros(999)));
                 self.poll(if has_ready { Some(Duration::ZERO) } else { timeout });

@@ -63,6 +63,8 @@ struct Reading {
     run: Run,
     /// What comes is thrown away: our side is shut.
     is_discarding: bool,
+    /// Commands that the connection ignored, as far as the station knows.
+    ignored: u64,
 }
 
 /// How far a flush came.
@@ -135,6 +137,7 @@ impl<N: Net> Session<N> {
                 held: BytesMut::new(),
                 run: Run::default(),
                 is_discarding: false,
+                ignored: 0,
             }),
             blocked: AtomicBool::new(false),
             is_hung_up: AtomicBool::new(false),
@@ -354,12 +357,14 @@ impl<N: Net> Session<N> {
             return (asked, Ok(Read::Bytes(n)));
         }
         let mut input = chunk.split_to(n);
-        let result = self.take_in(read, &mut input, buffers, effects, found).map(|is_used_up| {
-            if !is_used_up {
-                read.held = input;
-            }
-            Read::Bytes(n)
-        });
+        let result = self
+            .take_in(read, &mut input, buffers, effects, found)
+            .map(|is_used_up| {
+                if !is_used_up {
+                    read.held = input;
+                }
+                Read::Bytes(n)
+            });
         (asked, result)
     }
 
@@ -389,6 +394,7 @@ impl<N: Net> Session<N> {
             let step = connection.handle_received(input, credit, buffers, run);
             self.deliver(read, effects);
             found.has_output |= self.transmit_of(&mut read.connection);
+            self.count_ignored(read);
             match step? {
                 Step::More => return Ok(true),
                 Step::Ready(facts) => {
@@ -420,6 +426,16 @@ impl<N: Net> Session<N> {
                     }
                 }
             }
+        }
+    }
+
+    fn count_ignored(&self, read: &mut Reading) {
+        let ignored = read.connection.unknown_commands();
+        if let Some(peer) = read.peer
+            && ignored > read.ignored
+        {
+            self.station.ignored(peer, ignored - read.ignored);
+            read.ignored = ignored;
         }
     }
 

@@ -39,10 +39,6 @@ impl<T> Slots<T> {
         self.get_mut(token)?;
         self.slab.try_remove(index(token)).map(|(_, value)| value)
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.slab.len()
-    }
 }
 
 fn token(index: usize, generation: usize) -> usize {

@@ -64,7 +64,13 @@ impl Timers {
     }
 }
 
-const ALL: [Timer; 5] = [Timer::Connect, Timer::Handshake, Timer::Retry, Timer::Accept, Timer::Linger];
+const ALL: [Timer; 5] = [
+    Timer::Connect,
+    Timer::Handshake,
+    Timer::Retry,
+    Timer::Accept,
+    Timer::Linger,
+];
 
 #[cfg(test)]
 mod tests {

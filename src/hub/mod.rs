@@ -17,7 +17,7 @@ pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, PeerId, PeerKind, Peers, Pattern};
+use crate::routing::{Awaited, Dropped, Pattern, PeerId, PeerKind, Peers};
 use crate::stats::{CloseReport, DropReason, SocketStats};
 use crate::sync::{Mutex, Parker};
 use crate::wire::Local;
@@ -117,7 +117,11 @@ impl<P: Pattern> Hub<P> {
     }
 
     /// Tries once.
-    pub(crate) fn attempt<R>(&self, awaited: Awaited, step: impl FnMut(&mut P, &mut Peers) -> Option<R>) -> Poll<Result<R, Closed>> {
+    pub(crate) fn attempt<R>(
+        &self,
+        awaited: Awaited,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Poll<Result<R, Closed>> {
         self.poll(awaited, &mut None, None, step)
     }
 
@@ -242,7 +246,9 @@ impl<P: Pattern> Hub<P> {
                 let report = self.step(&mut effects, |state, effects| match &state.phase {
                     Phase::Closed(report) => Some(report.clone()),
                     _ => {
-                        state.waiters.stand(Awaited::Detached, &mut place.ticket, waker, effects);
+                        state
+                            .waiters
+                            .stand(Awaited::Detached, &mut place.ticket, waker, effects);
                         None
                     }
                 });
@@ -342,7 +348,11 @@ impl<P: Pattern> State<P> {
 
     /// Closes for good once the engine is done and no peer is left.
     fn finish(&mut self, effects: &mut Effects) -> bool {
-        let Phase::Closing { report, is_engine_done: true } = &mut self.phase else {
+        let Phase::Closing {
+            report,
+            is_engine_done: true,
+        } = &mut self.phase
+        else {
             return false;
         };
         if self.peers.count() > 0 {
@@ -408,8 +418,11 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.place
-            .hub
-            .poll(this.place.awaited, &mut this.place.ticket, Some(context.waker()), &mut this.step)
+        this.place.hub.poll(
+            this.place.awaited,
+            &mut this.place.ticket,
+            Some(context.waker()),
+            &mut this.step,
+        )
     }
 }

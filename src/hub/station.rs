@@ -24,7 +24,13 @@ pub(crate) trait Station: Send + Sync {
     fn options(&self) -> &Arc<Options>;
 
     /// The peer's READY is in. Decides whether it has a place here; from now on it collects and delivers.
-    fn ready(&self, origin: Origin, facts: &Facts, link: Arc<dyn Link>, effects: &mut Effects) -> Result<PeerId, &'static str>;
+    fn ready(
+        &self,
+        origin: Origin,
+        facts: &Facts,
+        link: Arc<dyn Link>,
+        effects: &mut Effects,
+    ) -> Result<PeerId, &'static str>;
 
     /// Takes off what was wholly written, and gives the next batch. `None`: a flush follows when there is one.
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch>;
@@ -37,6 +43,9 @@ pub(crate) trait Station: Send + Sync {
 
     /// Takes whole messages, all of them, and tells how much more may come.
     fn deliver(&self, id: PeerId, run: &mut Run, effects: &mut Effects) -> Room;
+
+    /// So many commands came that mean nothing to us.
+    fn ignored(&self, id: PeerId, commands: u64);
 
     /// The connection ended, with so many bytes of this batch written. A dialed peer stays.
     fn lost(&self, id: PeerId, batch: Option<(Batch, usize)>, failure: &Failure, effects: &mut Effects);
@@ -93,7 +102,13 @@ impl<P: Pattern> Station for Hub<P> {
         &self.options
     }
 
-    fn ready(&self, origin: Origin, facts: &Facts, link: Arc<dyn Link>, effects: &mut Effects) -> Result<PeerId, &'static str> {
+    fn ready(
+        &self,
+        origin: Origin,
+        facts: &Facts,
+        link: Arc<dyn Link>,
+        effects: &mut Effects,
+    ) -> Result<PeerId, &'static str> {
         self.step(effects, |state, effects| {
             let id = match origin {
                 Origin::Dialed(id) => {
@@ -146,6 +161,10 @@ impl<P: Pattern> Station for Hub<P> {
             let unwritten = state.peers.disconnected(id, batch, failure.to_string());
             effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten));
         });
+    }
+
+    fn ignored(&self, id: PeerId, commands: u64) {
+        self.state.lock().peers.ignored(id, commands);
     }
 
     fn failed(&self, id: PeerId, failure: &Failure) {
@@ -217,7 +236,9 @@ impl<P: Pattern> Station for Hub<P> {
     }
 
     fn expire(&self, effects: &mut Effects) {
-        self.step(effects, |state, effects| sever_all(state, &Failure::ClosedHere, effects));
+        self.step(effects, |state, effects| {
+            sever_all(state, &Failure::ClosedHere, effects)
+        });
     }
 
     fn tell(&self, event: Event) {

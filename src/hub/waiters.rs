@@ -82,7 +82,13 @@ impl Waiters {
     }
 
     /// Stands in line, in the place of `ticket` if there is one. The waker replaces an earlier one.
-    pub(crate) fn stand(&mut self, awaited: Awaited, ticket: &mut Option<Ticket>, waker: &Waker, effects: &mut Effects) {
+    pub(crate) fn stand(
+        &mut self,
+        awaited: Awaited,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) {
         let mine = *ticket.get_or_insert_with(|| {
             self.next_ticket += 1;
             self.next_ticket

@@ -85,4 +85,3 @@ pub(crate) trait Receives: Pattern {
 pub(crate) fn discard_all(peers: &mut Peers, id: PeerId, run: &Run) {
     peers.discard(id, run.messages(), run.payload(), DropReason::WrongDirection);
 }
-

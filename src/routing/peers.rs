@@ -56,6 +56,8 @@ struct Peer {
     /// Under what name it was ready last.
     identity: Option<Identity>,
     last_error: Option<String>,
+    /// Commands of it that mean nothing to us.
+    ignored: u64,
 
     /// To the peer, youngest messages: what the next send is packed into. At the mark the peer leaves its socket's turn;
     /// nothing is dropped.
@@ -114,9 +116,7 @@ impl Peers {
     }
 
     fn get(&self, id: PeerId) -> Option<&Peer> {
-        self.slots
-            .get(id.index)
-            .filter(|peer| peer.generation == id.generation)
+        self.slots.get(id.index).filter(|peer| peer.generation == id.generation)
     }
 
     fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
@@ -139,6 +139,7 @@ impl Peers {
             connections: 0,
             identity: None,
             last_error: None,
+            ignored: 0,
             open: Batch::default(),
             closed: VecDeque::new(),
             queued: Tally::default(),
@@ -299,10 +300,14 @@ impl Peers {
 
     /// Forgets a peer that is over and has nothing unread.
     pub(crate) fn forget_if_over(&mut self, id: PeerId) {
-        if self.get(id).is_some_and(|peer| peer.is_over && peer.incoming.is_empty()) {
+        if self
+            .get(id)
+            .is_some_and(|peer| peer.is_over && peer.incoming.is_empty())
+        {
             let peer = self.slots.remove(id.index);
             self.gone.out.merge(&peer.out);
             self.gone.incoming.merge(&peer.arrived);
+            self.gone.ignored_commands += peer.ignored;
             self.gone.reconnects += peer.connections.saturating_sub(1);
             self.wants.forget.push(id);
         }
@@ -342,7 +347,8 @@ impl Peers {
 
     /// Messages that wait to go to it, or are being written.
     pub(crate) fn outgoing(&self, id: PeerId) -> usize {
-        self.get(id).map_or(0, |peer| peer.queued.messages + peer.writing.messages)
+        self.get(id)
+            .map_or(0, |peer| peer.queued.messages + peer.writing.messages)
     }
 
     /// Messages that were taken on for it since it exists.
@@ -352,7 +358,8 @@ impl Peers {
 
     /// Of the messages that were taken on, how many have left the queue: written or dropped.
     pub(crate) fn left(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.passed + peer.out.dropped.total())
+        self.get(id)
+            .map_or(0, |peer| peer.out.passed + peer.out.dropped.total())
     }
 
     /// Unread messages of it.
@@ -422,7 +429,10 @@ impl Peers {
         if peer.has_fallen_to_low(mark) {
             self.wants.room.push(id);
         }
-        debug_assert_eq!(peer.writing.messages, 0, "a batch is collected once the last one is written");
+        debug_assert_eq!(
+            peer.writing.messages, 0,
+            "a batch is collected once the last one is written"
+        );
         let next = match peer.closed.pop_front() {
             Some(batch) => batch,
             None => std::mem::take(&mut peer.open),
@@ -485,6 +495,13 @@ impl Peers {
         }
     }
 
+    /// Counts commands that came and mean nothing to us.
+    pub(crate) fn ignored(&mut self, id: PeerId, commands: u64) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.ignored += commands;
+        }
+    }
+
     /// Counts messages that came and are not for anybody.
     pub(crate) fn discard(&mut self, id: PeerId, messages: usize, payload: usize, why: DropReason) {
         if let Some(peer) = self.get_mut(id) {
@@ -510,9 +527,7 @@ impl Peers {
             .filter(|peer| peer.generation == id.generation)?;
         let message = peer.incoming.pop()?;
         receive(&mut peer.arrived, message.byte_count());
-        if peer.is_starved
-            && peer.incoming.messages() <= mark.messages / 2
-            && peer.incoming.weight() <= mark.bytes / 2
+        if peer.is_starved && peer.incoming.messages() <= mark.messages / 2 && peer.incoming.weight() <= mark.bytes / 2
         {
             peer.is_starved = false;
             self.wants.resume.push(id);
@@ -551,6 +566,7 @@ impl Peers {
             stats.out.merge(&one.out);
             stats.incoming.merge(&one.incoming);
             stats.reconnects += one.reconnects;
+            stats.ignored_commands += one.ignored_commands;
             if !peer.is_over {
                 stats.peers.push(one);
             }
@@ -601,13 +617,13 @@ impl Peer {
             },
             reconnects: self.connections.saturating_sub(1),
             last_error: self.last_error.clone(),
+            ignored_commands: self.ignored,
         }
     }
 }
 
 /// What is to be dropped where no lock is held: it may be the application's own kind of memory.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "held only to be dropped later")]
 pub(crate) struct Dropped {
     messages: Vec<Message>,
     batches: Vec<Batch>,

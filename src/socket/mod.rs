@@ -137,12 +137,14 @@ impl<P: Pattern> Socket<P> {
                 Patience::None => Err(RecvError::WouldBlock),
                 Patience::Limit(limit) => {
                     let deadline = deadline(&**self.hub.drive(), limit);
-                    self.hub.wait(Awaited::Readable, deadline, step).map_err(|stop| match stop {
-                        Stop::Closed => RecvError::Closed,
-                        Stop::TimedOut => RecvError::TimedOut,
-                        Stop::CannotWait(CannotWait::OnDriver) => RecvError::WouldDeadlock,
-                        Stop::CannotWait(CannotWait::Forked) => RecvError::Forked,
-                    })
+                    self.hub
+                        .wait(Awaited::Readable, deadline, step)
+                        .map_err(|stop| match stop {
+                            Stop::Closed => RecvError::Closed,
+                            Stop::TimedOut => RecvError::TimedOut,
+                            Stop::CannotWait(CannotWait::OnDriver) => RecvError::WouldDeadlock,
+                            Stop::CannotWait(CannotWait::Forked) => RecvError::Forked,
+                        })
                 }
             },
         }

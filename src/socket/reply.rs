@@ -37,7 +37,9 @@ recv_verbs!(Rep, Request);
 
 impl Rep {
     fn recv_with(&self, patience: Patience) -> Result<Request, RecvError> {
-        self.socket.take(patience, RepPattern::recv).map(|asked| self.own(asked))
+        self.socket
+            .take(patience, RepPattern::recv)
+            .map(|asked| self.own(asked))
     }
 
     /// Receives a request, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.

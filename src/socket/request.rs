@@ -65,7 +65,10 @@ impl Req {
             Err(Closed) => return Err(refused(NotSent::Closed, message)),
         };
         let id = asked.id;
-        match hub.pending(Awaited::Reply(id), move |pattern, _| pattern.take(id)).await {
+        match hub
+            .pending(Awaited::Reply(id), move |pattern, _| pattern.take(id))
+            .await
+        {
             Ok(outcome) => outcome.into(),
             Err(Closed) => Err(RequestError::Closed),
         }
@@ -211,7 +214,9 @@ impl ReqPattern {
 
     fn settle(&mut self, peers: &mut Peers) {
         let mut placed = Vec::new();
-        self.out.settle(peers, |peers, peer, message| placed.push((peer, peers.accepted(peer), message.clone())));
+        self.out.settle(peers, |peers, peer, message| {
+            placed.push((peer, peers.accepted(peer), message.clone()))
+        });
         for (peer, place, message) in placed {
             if let Some((id, _)) = self.id_of(&message)
                 && let Some(asked) = self.asked.get_mut(&id)

@@ -88,7 +88,8 @@ macro_rules! send_verbs {
             ///
             /// `Ok` means that it is queued for one peer. The error gives back what was given away.
             pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
-                self.socket.send(message.into(), crate::socket::Patience::Limit(None))
+                self.socket
+                    .send(message.into(), crate::socket::Patience::Limit(None))
             }
 
             /// Sends a message if a peer has room now.
@@ -102,7 +103,8 @@ macro_rules! send_verbs {
                 message: impl Into<crate::Outgoing<'m>>,
                 timeout: std::time::Duration,
             ) -> Result<(), crate::SendError> {
-                self.socket.send(message.into(), crate::socket::Patience::Limit(Some(timeout)))
+                self.socket
+                    .send(message.into(), crate::socket::Patience::Limit(Some(timeout)))
             }
 
             /// Sends a message, as a future of no runtime's own. Dropped before it is ready, it has sent nothing.

@@ -145,6 +145,7 @@ impl Connection {
     }
 
     /// Whether nothing that came is held here.
+    #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.is_idle(),

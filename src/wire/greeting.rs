@@ -30,6 +30,7 @@ impl PartialGreeting {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }

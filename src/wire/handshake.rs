@@ -78,6 +78,7 @@ impl Handshake {
         }
     }
 
+    #[cfg(test)]
     /// Whether nothing is held of what is awaited.
     pub(super) fn is_idle(&self) -> bool {
         match self {

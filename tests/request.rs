@@ -1,0 +1,194 @@
+//! REQ and REP over real sockets: the same tests over every transport.
+
+mod common;
+
+use common::{LONG, endpoint, wait_connected, wait_for};
+use peermq::{Context, DropReason, Event, NotSent, Options, Rep, Req, RequestError};
+use std::thread;
+use std::time::Duration;
+
+fn linked(context: &Context, transport: &str) -> (Req, Rep) {
+    linked_with(context, transport, Options::default())
+}
+
+fn linked_with(context: &Context, transport: &str, options: Options) -> (Req, Rep) {
+    let rep = Rep::new(context);
+    let req = Req::with_options(context, options).unwrap();
+    let monitor = req.monitor();
+    req.connect(rep.bind(endpoint(transport)).unwrap()).unwrap();
+    wait_connected(&monitor);
+    (req, rep)
+}
+
+fn serve(rep: &Rep, requests: usize) {
+    for _ in 0..requests {
+        let request = rep.recv_timeout(LONG).unwrap();
+        let answer = request.message().clone();
+        request.reply(answer).unwrap();
+    }
+}
+
+/// Many threads on one REQ, four on one REP: each caller gets its own reply.
+fn each_caller_gets_its_own_reply(transport: &str) {
+    let context = Context::new().unwrap();
+    let (req, rep) = linked(&context, transport);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| serve(&rep, 400));
+        }
+        for caller in 0..8u32 {
+            let req = &req;
+            scope.spawn(move || {
+                for number in 0..200u32 {
+                    let body = [caller.to_le_bytes(), number.to_le_bytes()].concat();
+                    assert_eq!(req.request_timeout(&body, LONG).unwrap(), body);
+                }
+            });
+        }
+    });
+    let stats = req.stats();
+    assert!(stats.out.is_conserved() && stats.incoming.is_conserved());
+    assert_eq!(stats.incoming.passed, 1600);
+}
+
+fn one_at_a_time_without_correlation(transport: &str) {
+    let context = Context::new().unwrap();
+    let (req, rep) = linked_with(&context, transport, Options::default().correlate(false));
+    thread::scope(|scope| {
+        scope.spawn(|| serve(&rep, 400));
+        for caller in 0..4u32 {
+            let req = &req;
+            scope.spawn(move || {
+                for number in 0..100u32 {
+                    let body = [caller.to_le_bytes(), number.to_le_bytes()].concat();
+                    assert_eq!(req.request_timeout(&body, LONG).unwrap(), body);
+                }
+            });
+        }
+    });
+}
+
+fn a_late_reply_is_dropped_and_counted(transport: &str) {
+    let context = Context::new().unwrap();
+    let (req, rep) = linked(&context, transport);
+    let error = req.request_timeout("slow", Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(error, RequestError::TimedOut), "{error:?}");
+    let late = rep.recv_timeout(LONG).unwrap();
+    late.reply("too late").unwrap();
+
+    thread::scope(|scope| {
+        scope.spawn(|| serve(&rep, 1));
+        assert_eq!(req.request_timeout("next", LONG).unwrap(), "next");
+    });
+    assert_eq!(req.stats().incoming.dropped.of(DropReason::StaleReply), 1);
+}
+
+fn a_request_outlives_its_socket_only_to_fail(transport: &str) {
+    let context = Context::new().unwrap();
+    let (req, rep) = linked(&context, transport);
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| req.request_timeout("hello", LONG));
+        let request = rep.recv_timeout(LONG).unwrap();
+        rep.close().unwrap();
+        let error = request.reply(vec![1]).unwrap_err();
+        assert_eq!(
+            (error.reason, error.message.unwrap()),
+            (NotSent::Closed, vec![1].into())
+        );
+        let lost = caller.join().unwrap().unwrap_err();
+        assert!(matches!(lost, RequestError::PeerLost), "{lost:?}");
+    });
+}
+
+fn a_reply_to_a_client_that_is_gone_comes_back(transport: &str) {
+    let context = Context::new().unwrap();
+    let (req, rep) = linked(&context, transport);
+    let monitor = rep.monitor();
+    let _timed_out = req.request_timeout("bye", Duration::from_millis(1));
+    let request = rep.recv_timeout(LONG).unwrap();
+    req.close().unwrap();
+    wait_for(&monitor, "Disconnected", |event| {
+        matches!(event, Event::Disconnected { .. })
+    });
+    let error = request.reply(String::from("nobody")).unwrap_err();
+    assert_eq!(error.reason, NotSent::PeerGone);
+    assert_eq!(error.message.unwrap(), "nobody");
+    assert_eq!(rep.stats().out.dropped.of(DropReason::PeerGone), 1);
+}
+
+fn an_unanswered_request_is_counted(transport: &str) {
+    let context = Context::new().unwrap();
+    let (req, rep) = linked(&context, transport);
+    let _timed_out = req.request_timeout("anyone?", Duration::from_millis(1));
+    drop(rep.recv_timeout(LONG).unwrap());
+    let incoming = rep.stats().incoming;
+    assert_eq!(incoming.dropped.of(DropReason::Unanswered), 1);
+    assert!(incoming.is_conserved());
+}
+
+macro_rules! transport_suite {
+    ($($test:ident),* $(,)?) => {
+        mod tcp { $(#[test] fn $test() { super::$test("tcp") })* }
+        mod ipc { $(#[test] fn $test() { super::$test("ipc") })* }
+        mod inproc { $(#[test] fn $test() { super::$test("inproc") })* }
+    };
+}
+
+transport_suite!(
+    each_caller_gets_its_own_reply,
+    one_at_a_time_without_correlation,
+    a_late_reply_is_dropped_and_counted,
+    a_request_outlives_its_socket_only_to_fail,
+    a_reply_to_a_client_that_is_gone_comes_back,
+    an_unanswered_request_is_counted,
+);
+
+#[test]
+fn requests_go_round_and_a_lost_servers_unwritten_ones_go_to_the_next() {
+    let context = Context::new().unwrap();
+    let req = Req::new(&context);
+    let reps: Vec<Rep> = (0..5).map(|_| Rep::new(&context)).collect();
+    for rep in &reps {
+        req.connect(rep.bind(endpoint("inproc")).unwrap()).unwrap();
+    }
+    thread::scope(|scope| {
+        for rep in &reps {
+            scope.spawn(|| serve(rep, 1));
+        }
+        for number in 0..5u8 {
+            assert_eq!(req.request_timeout(&[number], LONG).unwrap(), [number]);
+        }
+    });
+}
+
+#[test]
+fn a_pair_takes_one_peer_and_turns_the_next_away() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        let context = Context::new().unwrap();
+        let first = peermq::Pair::new(&context);
+        let here = first.bind(endpoint(transport)).unwrap();
+        let second = peermq::Pair::new(&context);
+        let monitor = second.monitor();
+        second.connect(&here).unwrap();
+        wait_connected(&monitor);
+        second.send("one way").unwrap();
+        assert_eq!(first.recv_timeout(LONG).unwrap(), "one way");
+        first.send("and back").unwrap();
+        assert_eq!(second.recv_timeout(LONG).unwrap(), "and back");
+
+        if transport == "inproc" {
+            continue;
+        }
+        let quick = Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(20));
+        let third = peermq::Pair::with_options(&context, quick).unwrap();
+        let turned_away = third.monitor();
+        third.connect(&here).unwrap();
+        wait_for(&turned_away, "HandshakeFailed", |event| {
+            matches!(event, Event::HandshakeFailed { .. })
+        });
+        second.close().unwrap();
+        wait_connected(&turned_away);
+        third.send("my turn").unwrap();
+        assert_eq!(first.recv_timeout(LONG).unwrap(), "my turn");
+    }
+}
