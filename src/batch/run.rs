@@ -73,6 +73,11 @@ impl Run {
 
     /// Takes the oldest message.
     pub(crate) fn pop(&mut self) -> Option<Message> {
+        self.pop_counted().map(|(message, _)| message)
+    }
+
+    /// Takes the oldest message, and says how many bytes its bodies have.
+    pub(crate) fn pop_counted(&mut self) -> Option<(Message, usize)> {
         if self.messages == 0 {
             return None;
         }
@@ -83,11 +88,13 @@ impl Run {
                 Message::one(part.slice(range))
             }
         })?;
+        let mut payload = header.body as usize;
         let message = if header.has_more() {
             let mut frames = first.into_frames();
             loop {
                 let (header, frame) = self.pop_frame(|_, part, range| part.slice(range))?;
                 frames.push(frame);
+                payload += header.body as usize;
                 if !header.has_more() {
                     break Message::many(frames);
                 }
@@ -96,13 +103,13 @@ impl Run {
             first
         };
         self.messages -= 1;
-        self.payload = self.payload.saturating_sub(message.byte_count());
+        self.payload = self.payload.saturating_sub(payload);
         if self.messages == 0 {
             // Nothing of a chunk is kept by an empty run.
             self.parts.clear();
             self.at = 0;
         }
-        Some(message)
+        Some((message, payload))
     }
 
     /// Takes messages off the front: as many, and no more once they weigh as much.
@@ -128,6 +135,7 @@ impl Run {
     }
 
     /// Takes one frame; `make` gets its body as a slice, and the part and range that hold it.
+    #[inline]
     fn pop_frame<T>(&mut self, make: impl FnOnce(&[u8], &Bytes, std::ops::Range<usize>) -> T) -> Option<(Header, T)> {
         let part = self.parts.front()?;
         let header = Header::parse(part.get(self.at..)?)?;
@@ -142,6 +150,7 @@ impl Run {
         self.take_body(header, start, len, make)
     }
 
+    #[inline]
     fn take_body<T>(
         &mut self,
         header: Header,

@@ -11,7 +11,13 @@ use tracing::error;
 /// What a step wants done outside; [`Effects::run`] does it.
 #[derive(Default)]
 #[must_use = "wakes that are not run are lost"]
-pub(crate) struct Effects {
+pub(crate) struct Effects(
+    /// Most steps want nothing, and pay for looking at one word.
+    Option<Wanted>,
+);
+
+#[derive(Default)]
+struct Wanted {
     wakes: Few<Waker>,
     links: Few<(Arc<dyn Link>, Ask)>,
     dropped: Few<Dropped>,
@@ -30,24 +36,40 @@ pub(crate) enum Ask {
 }
 
 impl Effects {
+    fn wanted(&mut self) -> &mut Wanted {
+        self.0.get_or_insert_default()
+    }
+
     pub(crate) fn wake(&mut self, waker: Waker) {
-        self.wakes.push(waker);
+        self.wanted().wakes.push(waker);
     }
 
     pub(crate) fn ask(&mut self, link: Arc<dyn Link>, ask: Ask) {
-        self.links.push((link, ask));
+        self.wanted().links.push((link, ask));
     }
 
     pub(crate) fn drop_later(&mut self, dropped: Dropped) {
-        self.dropped.push(dropped);
+        if !dropped.is_empty() {
+            self.wanted().dropped.push(dropped);
+        }
     }
 
     pub(crate) fn drop_waker(&mut self, waker: Waker) {
-        self.wakers.push(waker);
+        self.wanted().wakers.push(waker);
     }
 
     /// Does it all. The caller holds no lock.
+    #[inline]
     pub(crate) fn run(self) {
+        if let Some(wanted) = self.0 {
+            wanted.run();
+        }
+    }
+}
+
+impl Wanted {
+    #[inline(never)]
+    fn run(self) {
         self.wakes.each(wake);
         self.links.each(|(link, ask)| match ask {
             Ask::Flush => link.flush(),

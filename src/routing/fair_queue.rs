@@ -27,17 +27,17 @@ impl FairQueue {
     /// The oldest message of the next peer that has one.
     pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<(PeerId, Message)> {
         while let Some(id) = self.turn.front() {
-            let Some(message) = peers.pop(id) else {
+            let Some(popped) = peers.pop(id) else {
                 self.turn.rest();
                 continue;
             };
-            if peers.has_incoming(id) {
-                self.turn.pass();
-            } else {
+            if popped.is_last {
                 self.turn.rest();
                 peers.forget_if_over(id);
+            } else {
+                self.turn.pass();
             }
-            return Some((id, message));
+            return Some((id, popped.message));
         }
         None
     }

@@ -3,7 +3,7 @@
 //! Round robin over the peers that have room; a peer at its mark leaves the turn and comes back at its low mark. Nothing is
 //! ever dropped here ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
-use super::peers::{Dropped, PeerId, Peers};
+use super::peers::{Dropped, PeerId, Peers, Placed};
 use super::turn::Turn;
 use crate::message::{Message, Outgoing};
 use crate::stats::DropReason;
@@ -93,15 +93,13 @@ impl LoadBalance {
     fn place(&mut self, peers: &mut Peers, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Option<PeerId> {
         for turn in [&mut self.turn, &mut self.last] {
             while let Some(id) = turn.front() {
-                if !peers.wants_room(id) {
-                    turn.rest();
-                    continue;
-                }
-                peers.enqueue(id, envelope, message);
-                if peers.wants_room(id) {
-                    turn.pass();
-                } else {
-                    turn.rest();
+                match peers.enqueue(id, envelope, message) {
+                    Placed::WithRoom => turn.pass(),
+                    Placed::Last => turn.rest(),
+                    Placed::Refused => {
+                        turn.rest();
+                        continue;
+                    }
                 }
                 return Some(id);
             }

@@ -16,7 +16,7 @@ mod wants;
 
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use load_balance::LoadBalance;
-pub(crate) use peers::{Dropped, PeerId, PeerKind, Peers, Room, Unwritten};
+pub(crate) use peers::{Dropped, PeerId, PeerKind, Peers, Placed, Room, Unwritten};
 pub(crate) use wants::Awaited;
 
 use crate::batch::Run;

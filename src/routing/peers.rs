@@ -42,6 +42,24 @@ pub(crate) struct Room {
     pub(crate) bytes: usize,
 }
 
+/// The oldest message of a peer, and whether it has no other.
+#[derive(Debug)]
+pub(crate) struct Popped {
+    pub(crate) message: Message,
+    pub(crate) is_last: bool,
+}
+
+/// What became of a message that was to go to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// It is queued, and another would be too.
+    WithRoom,
+    /// It is queued, and the peer is at its mark now.
+    Last,
+    /// The peer is at its mark, or gone; nothing has happened.
+    Refused,
+}
+
 /// What was left of a connection's batch when it ended: the messages whose last byte was not written, oldest first.
 pub(crate) type Unwritten = Vec<Message>;
 
@@ -380,26 +398,25 @@ impl Peers {
     /// If not, [`Pattern::has_room`](super::Pattern::has_room) follows at the low mark.
     pub(crate) fn wants_room(&mut self, id: PeerId) -> bool {
         let mark = self.send_mark;
-        self.get_mut(id).is_some_and(|peer| {
-            let held = peer.held();
-            peer.awaits_room = held.messages >= mark.messages || held.weight() >= mark.bytes;
-            !peer.awaits_room
-        })
+        self.get_mut(id).is_some_and(|peer| peer.has_room(mark))
     }
 
     // -- the way out
 
-    /// Packs a message to the end of the peer's queue. The caller has asked for room.
-    pub(crate) fn enqueue(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
-        let batch_messages = half(self.send_mark.messages);
+    /// Packs a message to the end of the peer's queue, if there is room.
+    pub(crate) fn enqueue(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
+        let mark = self.send_mark;
         let Some(peer) = self
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)
         else {
-            return;
+            return Placed::Refused;
         };
-        if peer.open.messages() >= batch_messages || peer.open.wire_len() >= BATCH_BYTES {
+        if !peer.has_room(mark) {
+            return Placed::Refused;
+        }
+        if peer.open.messages() >= half(mark.messages) || peer.open.wire_len() >= BATCH_BYTES {
             peer.closed.push_back(std::mem::take(&mut peer.open));
         }
         if peer.open.is_empty() {
@@ -412,6 +429,11 @@ impl Peers {
         if !peer.is_busy {
             peer.is_busy = true;
             self.wants.flush.push(id);
+        }
+        if peer.has_room(mark) {
+            Placed::WithRoom
+        } else {
+            Placed::Last
         }
     }
 
@@ -519,20 +541,23 @@ impl Peers {
     }
 
     /// Takes the oldest unread message of a peer.
-    pub(crate) fn pop(&mut self, id: PeerId) -> Option<Message> {
+    pub(crate) fn pop(&mut self, id: PeerId) -> Option<Popped> {
         let mark = self.recv_mark;
         let peer = self
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        let message = peer.incoming.pop()?;
-        receive(&mut peer.arrived, message.byte_count());
+        let (message, payload) = peer.incoming.pop_counted()?;
+        receive(&mut peer.arrived, payload);
         if peer.is_starved && peer.incoming.messages() <= mark.messages / 2 && peer.incoming.weight() <= mark.bytes / 2
         {
             peer.is_starved = false;
             self.wants.resume.push(id);
         }
-        Some(message)
+        Some(Popped {
+            message,
+            is_last: peer.incoming.is_empty(),
+        })
     }
 
     /// Counts a message that was popped as dropped, not received.
@@ -592,6 +617,13 @@ impl Peer {
         }
     }
 
+    /// Whether it is below its mark. If not, its low mark is waited for.
+    fn has_room(&mut self, mark: Mark) -> bool {
+        let held = self.held();
+        self.awaits_room = held.messages >= mark.messages || held.weight() >= mark.bytes;
+        !self.awaits_room
+    }
+
     /// Whether it was found full and is at its low mark now; says so once.
     fn has_fallen_to_low(&mut self, mark: Mark) -> bool {
         let held = self.held();
@@ -640,6 +672,10 @@ impl Dropped {
 
     pub(crate) fn bodies(bodies: Vec<Bytes>) -> Self {
         Dropped::messages(bodies.into_iter().map(Message::from).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.batches.is_empty() && self.runs.is_empty()
     }
 
     pub(crate) fn merge(&mut self, mut other: Dropped) {

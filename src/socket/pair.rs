@@ -40,7 +40,7 @@ pub(crate) struct PairPattern {
     others: Vec<PeerId>,
     out: LoadBalance,
     /// What a peer that is gone left unread is received before what its successor sends.
-    queue: FairQueue,
+    pub(crate) queue: FairQueue,
 }
 
 impl PairPattern {

@@ -42,7 +42,7 @@ impl Pull {
 
 #[derive(Default)]
 pub(crate) struct PullPattern {
-    queue: FairQueue,
+    pub(crate) queue: FairQueue,
 }
 
 impl PullPattern {

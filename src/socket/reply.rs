@@ -7,7 +7,7 @@ use crate::error::{NotSent, RecvError, SendError};
 use crate::hub::{Closed, Hub};
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Unwritten};
+use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Placed, Unwritten};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use bytes::Bytes;
@@ -116,22 +116,22 @@ pub(crate) struct Asked {
     connection: Option<u64>,
     /// The frames up to the empty one, with it: they go in front of the reply.
     envelope: Vec<Bytes>,
-    body: Message,
+    pub(crate) body: Message,
     /// Bytes of the whole message.
     size: usize,
 }
 
 impl Asked {
-    fn reply(&self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Result<(), NotSent> {
+    pub(crate) fn reply(&self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Result<(), NotSent> {
         let is_same = self.connection.is_some() && peers.connection(self.peer) == self.connection;
         let (reason, why) = if !is_same {
             (NotSent::PeerGone, DropReason::PeerGone)
-        } else if !peers.wants_room(self.peer) {
-            (NotSent::PeerFull, DropReason::PeerFull)
         } else {
             let envelope: Vec<&[u8]> = self.envelope.iter().map(|frame| &frame[..]).collect();
-            peers.enqueue(self.peer, &envelope, message);
-            return Ok(());
+            if peers.enqueue(self.peer, &envelope, message) != Placed::Refused {
+                return Ok(());
+            }
+            (NotSent::PeerFull, DropReason::PeerFull)
         };
         peers.refuse(self.peer, message.byte_count(), why);
         Err(reason)
@@ -150,7 +150,7 @@ impl RepPattern {
         RepPattern::default()
     }
 
-    fn recv(&mut self, peers: &mut Peers) -> Option<Asked> {
+    pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<Asked> {
         loop {
             let (peer, message) = self.queue.recv(peers)?;
             let connection = match self.orphans.get_mut(&peer) {

@@ -166,7 +166,7 @@ impl ReqPattern {
     }
 
     /// Sends a request to the next peer with room, and remembers it.
-    fn ask(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Option<u32> {
+    pub(crate) fn ask(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Option<u32> {
         if !self.correlate && !self.asked.is_empty() {
             return None;
         }
@@ -187,14 +187,14 @@ impl ReqPattern {
         Some(id)
     }
 
-    fn take(&mut self, id: u32) -> Option<Outcome> {
+    pub(crate) fn take(&mut self, id: u32) -> Option<Outcome> {
         match self.asked.get_mut(&id) {
             Some(asked) => asked.outcome.take(),
             None => Some(Outcome::PeerLost),
         }
     }
 
-    fn forget(&mut self, peers: &mut Peers, id: u32) -> Option<Outcome> {
+    pub(crate) fn forget(&mut self, peers: &mut Peers, id: u32) -> Option<Outcome> {
         let asked = self.asked.remove(&id);
         if !self.correlate {
             peers.wants.ready(Awaited::Writable);
