@@ -1,6 +1,7 @@
 //! Every example, run as a process: how it ends, and what it says.
 //!
-//! Each has a limit; what exceeds it is ended by its own handle, and fails.
+//! Each has a limit; what exceeds it is ended by its own handle, and fails. `cargo test` builds them all; this file alone
+//! needs `cargo build --examples` before it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

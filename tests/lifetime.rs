@@ -1,0 +1,259 @@
+//! What is promised when a process dies, and when a socket closes while its reader is late.
+
+mod common;
+
+use common::{Chance, LONG, wait_connected, wait_for};
+use peermq::{Context, Event, Options, Pull, Push};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Not a test of its own: the receiving process of the tests below, which writes what it receives to its output.
+#[test]
+fn child_that_receives() {
+    let Ok(endpoint) = std::env::var("PEERMQ_TEST_RECEIVER") else {
+        return;
+    };
+    let context = Context::new().unwrap();
+    let pull = Pull::new(&context);
+    let here = pull.bind(&endpoint).unwrap();
+    println!("\nat {here}");
+    while let Ok(message) = pull.recv_timeout(LONG) {
+        println!("got {}", message.to_str().unwrap());
+    }
+}
+
+struct Receiver {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    endpoint: String,
+}
+
+impl Receiver {
+    fn start(endpoint: &str) -> Receiver {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_receives", "--nocapture", "--test-threads=1"])
+            .env("PEERMQ_TEST_RECEIVER", endpoint)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let endpoint = loop {
+            let line = output.next().unwrap().unwrap();
+            if let Some(endpoint) = line.strip_prefix("at ") {
+                break endpoint.to_owned();
+            }
+        };
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in output.map_while(Result::ok) {
+                if let Some(number) = line.strip_prefix("got ") {
+                    let _gone = sender.send(number.to_owned());
+                }
+            }
+        });
+        Receiver { child, lines, endpoint }
+    }
+
+    fn next(&self) -> u64 {
+        self.lines.recv_timeout(LONG).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+#[test]
+fn a_receiver_that_is_killed_and_restarted_gets_the_rest_in_order_and_nothing_twice() {
+    let mut receiver = Receiver::start("tcp://127.0.0.1:0");
+    let context = Context::new().unwrap();
+    let quick = Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(100));
+    let push = Push::with_options(&context, quick).unwrap();
+    let monitor = push.monitor();
+    push.connect(&receiver.endpoint).unwrap();
+    wait_connected(&monitor);
+
+    let (mut before, mut sent) = (Vec::new(), 0u64);
+    for _ in 0..2_000 {
+        push.send(sent.to_string()).unwrap();
+        sent += 1;
+    }
+    while before.len() < 500 {
+        before.push(receiver.next());
+    }
+    receiver.child.kill().unwrap();
+    receiver.child.wait().unwrap();
+    let event = wait_for(&monitor, "Disconnected", |event| {
+        matches!(event, Event::Disconnected { .. })
+    });
+    let Event::Disconnected { written, .. } = event else {
+        unreachable!()
+    };
+    before.extend(receiver.lines.iter().map(|number| number.parse::<u64>().unwrap()));
+    // The mark is 1,000: these wait for the receiver to come back.
+    for _ in 0..200 {
+        push.send(sent.to_string()).unwrap();
+        sent += 1;
+    }
+
+    let endpoint = receiver.endpoint.clone();
+    receiver = Receiver::start(&endpoint);
+
+    let mut after = vec![receiver.next()];
+    while *after.last().unwrap() != sent - 1 {
+        after.push(receiver.next());
+    }
+    assert!(before.is_sorted() && after.is_sorted());
+    let all: BTreeSet<u64> = before.iter().chain(&after).copied().collect();
+    assert_eq!(all.len(), before.len() + after.len(), "nothing twice");
+    assert_eq!(
+        after.len() as u64,
+        sent - written,
+        "what was not written arrives, all of it"
+    );
+    assert!(before.len() as u64 <= written, "what is missing was written");
+}
+
+#[test]
+fn a_receiver_that_comes_later_gets_what_waited() {
+    // A port that is free now, and that nobody else asks for by number.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("tcp://127.0.0.1:{port}");
+    let context = Context::new().unwrap();
+    let quick = Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(100));
+    let push = Push::with_options(&context, quick).unwrap();
+    let monitor = push.monitor();
+    push.connect(&endpoint).unwrap();
+    push.send("7").unwrap();
+    wait_for(&monitor, "RetryingIn", |event| {
+        matches!(event, Event::RetryingIn { .. })
+    });
+    let receiver = Receiver::start(&endpoint);
+    assert_eq!(receiver.next(), 7);
+}
+
+fn read_frame(stream: &mut impl Read) -> Vec<u8> {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    let len = if head[0] & 2 == 0 {
+        usize::from(head[1])
+    } else {
+        let mut rest = [0; 7];
+        stream.read_exact(&mut rest).unwrap();
+        let mut len = [head[1]; 8];
+        len[1..].copy_from_slice(&rest);
+        u64::from_be_bytes(len) as usize
+    };
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+/// A reader that does not read, and PINGs meanwhile: a careless close would reset the connection and lose the queue.
+#[test]
+fn close_is_confirmed_by_a_reader_that_is_late_and_pings_meanwhile() {
+    let seed = 7;
+    println!("seed {seed}");
+    let mut chance = Chance(seed);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let context = Context::new().unwrap();
+    let push = Push::with_options(&context, Options::default().send_mark(10_000).linger(LONG)).unwrap();
+    push.connect(&endpoint).unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut greeting = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
+    greeting.extend_from_slice(b"NULL");
+    greeting.resize(64, 0);
+    greeting.extend_from_slice(b"\x04\x1A\x05READY\x0BSocket-Type\x00\x00\x00\x04PULL");
+    stream.write_all(&greeting).unwrap();
+    for number in 0..10_000u32 {
+        let mut body = vec![chance.next() as u8; 1024];
+        body[..4].copy_from_slice(&number.to_be_bytes());
+        push.send(body).unwrap();
+    }
+    let (all_is_queued, begin) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for _ in 0..50 {
+            stream.write_all(b"\x04\x07\x04PING\x00\x00").unwrap();
+        }
+        begin.recv().unwrap();
+        for _ in 0..50 {
+            let _shut = stream.write_all(b"\x04\x07\x04PING\x00\x00");
+        }
+        let mut input = BufReader::new(stream);
+        let mut greeting = [0; 64];
+        input.read_exact(&mut greeting).unwrap();
+        let mut next = 0;
+        while next < 10_000 {
+            let body = read_frame(&mut input);
+            if body.len() == 1024 {
+                assert_eq!(body[..4], u32::to_be_bytes(next));
+                next += 1;
+            }
+        }
+        let mut rest = Vec::new();
+        input.read_to_end(&mut rest).unwrap();
+    });
+    all_is_queued.send(()).unwrap();
+    let report = push.close().unwrap();
+    reader.join().unwrap();
+    assert!(report.is_confirmed(), "{report:?}");
+    assert_eq!(report.written(), 10_000);
+}
+
+#[test]
+fn the_last_handle_of_a_context_ends_its_sockets_and_reports() {
+    let context = Context::new().unwrap();
+    let push = Push::with_options(&context, Options::default().linger(Duration::from_millis(20))).unwrap();
+    push.connect("tcp://127.0.0.1:1").unwrap();
+    push.send("for nobody").unwrap();
+    let report = context.shutdown();
+    assert_eq!(report.sockets.len(), 1);
+    assert_eq!(report.sockets[0].dropped(), 1);
+    assert_eq!(context.shutdown().sockets.len(), 0);
+    assert!(push.send("late").is_err());
+    let late = Pull::new(&context);
+    assert!(late.bind("tcp://127.0.0.1:0").is_err());
+}
+
+#[test]
+fn a_waker_that_panics_or_blocks_leaves_the_loop_usable() {
+    struct Bad(Push, Context);
+    impl std::task::Wake for Bad {
+        fn wake(self: std::sync::Arc<Self>) {
+            let error = self.0.send("would wait on the loop's own thread").unwrap_err();
+            assert_eq!(error.reason, peermq::NotSent::WouldDeadlock);
+            let _keep = &self.1;
+            panic!("a waker that panics");
+        }
+    }
+    let context = Context::new().unwrap();
+    let pull = Pull::new(&context);
+    let push = Push::new(&context);
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let waker = std::sync::Arc::new(Bad(Push::new(&context), context.clone())).into();
+    {
+        let mut future = std::pin::pin!(pull.recv_async());
+        assert!(
+            future
+                .as_mut()
+                .poll(&mut std::task::Context::from_waker(&waker))
+                .is_pending()
+        );
+        push.send("one").unwrap();
+        while pull.stats().incoming.queued == 0 {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "one");
+    push.send("two").unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "two");
+}
