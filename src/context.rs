@@ -175,10 +175,17 @@ impl Core {
         }
         let deadline = self.seat.now().checked_add(linger);
         self.names.close(station.key());
-        self.seat.note(Note::Close {
+        let is_noted = self.seat.note(Note::Close {
             station: Arc::clone(station),
             deadline,
         });
+        if !is_noted {
+            // The loop is gone, and all that it had of this socket.
+            let mut effects = Effects::default();
+            station.expire(&mut effects);
+            station.engine_done(&mut effects);
+            effects.run();
+        }
     }
 
     pub(crate) fn is_forked(&self) -> bool {
@@ -205,12 +212,16 @@ impl Core {
         }
         match bind(&endpoint, &hub.options().transport) {
             Ok((listener, bound)) => {
-                self.seat.note(Note::Listen {
+                let note = Note::Listen {
                     station,
                     listener,
                     endpoint: bound.clone(),
-                });
-                Ok(bound)
+                };
+                if self.seat.note(note) {
+                    Ok(bound)
+                } else {
+                    Err(BindError::Closed)
+                }
             }
             Err(error) => Err(BindError::Io { endpoint, error }),
         }
@@ -227,11 +238,16 @@ impl Core {
         let station: Arc<dyn Station> = hub.clone();
         match endpoint.kind() {
             Kind::Inproc(name) => self.names.connect(name, &station, peer, &endpoint),
-            _ => self.seat.note(Note::Dial {
-                station,
-                peer,
-                endpoint,
-            }),
+            _ => {
+                let note = Note::Dial {
+                    station,
+                    peer,
+                    endpoint,
+                };
+                if !self.seat.note(note) {
+                    return Err(ConnectError::Closed);
+                }
+            }
         }
         Ok(())
     }
@@ -293,7 +309,9 @@ impl Core {
             Err(CannotWait::Forked) => return Err(EndpointError::Forked),
             Ok(()) => {}
         }
-        self.seat.note(note);
+        if !self.seat.note(note) {
+            return Err(EndpointError::Closed);
+        }
         match block_on(&*self.seat, taking, None) {
             Ok(Some(Some(true))) => Ok(()),
             Ok(Some(Some(false))) => Err(EndpointError::Unknown(endpoint)),

@@ -222,6 +222,7 @@ fn the_last_handle_of_a_context_ends_its_sockets_and_reports() {
     assert!(push.send("late").is_err());
     let late = Pull::new(&context);
     assert!(late.bind("tcp://127.0.0.1:0").is_err());
+    late.close().unwrap();
 }
 
 #[test]

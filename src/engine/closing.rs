@@ -41,6 +41,20 @@ impl<N: Net> Engine<N> {
         self.forget_if_empty(key, effects);
     }
 
+    /// The loop goes: ends everything at once.
+    pub(crate) fn close_all(&mut self, now: Instant, effects: &mut Effects) {
+        let stations: Vec<_> = self
+            .members
+            .values()
+            .map(|member| Arc::clone(&member.station))
+            .collect();
+        for station in stations {
+            station.begin_close(effects);
+            self.close(&station, Some(now), now, effects);
+            station.expire(effects);
+        }
+    }
+
     /// Ends a session in good order.
     pub(super) fn end_orderly(&mut self, token: usize, deadline: Option<Instant>, now: Instant, effects: &mut Effects) {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
@@ -59,9 +73,6 @@ impl<N: Net> Engine<N> {
                     let has_queue = matches!(self.slots.get_mut(dialer), Some(Slot::Dialer(it)) if it.station.outgoing(it.peer) > 0);
                     if has_queue {
                         self.timers.set(token, Timer::Linger, deadline);
-                        if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
-                            entry.session.end_when_flushed();
-                        }
                     } else {
                         self.end(token, Failure::ClosedHere, now, effects);
                     }

@@ -22,6 +22,10 @@ impl<N: Net> Engine<N> {
         now: Instant,
         effects: &mut Effects,
     ) {
+        if station.is_closing() {
+            station.detach(peer, false, effects);
+            return;
+        }
         let token = self
             .slots
             .insert(Slot::Dialer(Dialer::new(Arc::clone(&station), peer, endpoint)));
@@ -38,7 +42,9 @@ impl<N: Net> Engine<N> {
             Begin::Connect => self.next_address(token, None, now, effects),
             Begin::Resolve { host, port } => {
                 let seat = Arc::clone(&self.seat);
-                let answer = move |result| seat.note(Note::Resolved { token, result });
+                let answer = move |result| {
+                    let _is_live = seat.note(Note::Resolved { token, result });
+                };
                 self.net.resolve(&host, port, Box::new(answer));
             }
         }

@@ -341,18 +341,25 @@ impl<N: Net> Engine<N> {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };
-        if entry.phase == Phase::Handshake {
-            entry.phase = Phase::Traffic;
-        }
+        entry.phase = Phase::Traffic;
         let event = Event::Connected {
             endpoint: entry.endpoint.clone(),
             peer: entry.remote.clone(),
         };
         entry.station.tell(event);
+        let session = Arc::clone(&entry.session);
         if let Owner::Dialer(dialer) = entry.owner
             && let Some(Slot::Dialer(dialer)) = self.slots.get_mut(dialer)
         {
             dialer.was_ready();
+            if let Some(ending) = dialer.ending {
+                // It came about only for what still waits for the peer.
+                session.end_when_flushed();
+                self.timers.set(token, Timer::Linger, ending.deadline);
+                if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
+                    entry.phase = Phase::Ending;
+                }
+            }
         }
     }
 

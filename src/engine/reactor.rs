@@ -39,8 +39,14 @@ pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
         if catch_unwind(AssertUnwindSafe(|| reactor.run())).is_err() {
             error!("the event loop panicked; its sockets are dead");
         }
-        drop(reactor);
         theirs.end();
+        let end = AssertUnwindSafe(|| {
+            let now = reactor.engine.now();
+            step(|effects| reactor.engine.close_all(now, effects));
+        });
+        if catch_unwind(end).is_err() {
+            error!("the event loop panicked at its end");
+        }
     })?;
     Ok((seat, thread))
 }

@@ -105,17 +105,18 @@ impl<N: Net> Seat<N> {
         }
     }
 
-    /// Asks for attention. Wakes the loop only if it sleeps.
-    pub(crate) fn note(&self, note: Note<N>) {
+    /// Asks for attention. Wakes the loop only if it sleeps. `false`: the loop is gone, and the note with it.
+    pub(crate) fn note(&self, note: Note<N>) -> bool {
         let mut state = self.state.lock();
         if state.is_over {
             drop(state);
             // Dropped without the lock: it may hold the application's values.
             drop(note);
-            return;
+            return false;
         }
         state.notes.push(note);
         self.ring_if(state);
+        true
     }
 
     fn ring_if(&self, mut state: std::sync::MutexGuard<'_, State<N>>) {

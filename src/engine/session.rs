@@ -496,7 +496,7 @@ impl<N: Net> SessionLink<N> {
     fn note(&self, note: impl FnOnce(Arc<Session<N>>) -> Note<N>) {
         if let Some(session) = self.session.upgrade() {
             let seat = Arc::clone(&session.seat);
-            seat.note(note(session));
+            let _is_live = seat.note(note(session));
         }
     }
 }
