@@ -126,6 +126,7 @@ impl Message {
     }
 
     /// One frame that was received: copied if it is small, so that it pins nothing.
+    #[inline]
     pub(crate) fn one(frame: Bytes) -> Self {
         if frame.len() <= SMALL {
             Message::small(&frame)
@@ -135,6 +136,7 @@ impl Message {
     }
 
     /// One frame of at most [`SMALL`] bytes; a longer one is copied to memory of its own.
+    #[inline]
     pub(crate) fn small(frame: &[u8]) -> Self {
         let mut bytes = [0; SMALL];
         match (bytes.get_mut(..frame.len()), u8::try_from(frame.len())) {

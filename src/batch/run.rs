@@ -72,11 +72,13 @@ impl Run {
     }
 
     /// Takes the oldest message.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Message> {
         self.pop_counted().map(|(message, _)| message)
     }
 
     /// Takes the oldest message, and says how many bytes its bodies have.
+    #[inline]
     pub(crate) fn pop_counted(&mut self) -> Option<(Message, usize)> {
         if self.messages == 0 {
             return None;

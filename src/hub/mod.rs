@@ -117,6 +117,7 @@ impl<P: Pattern> Hub<P> {
     }
 
     /// Tries once.
+    #[inline]
     pub(crate) fn attempt<R>(
         &self,
         awaited: Awaited,
@@ -161,6 +162,7 @@ impl<P: Pattern> Hub<P> {
         }
     }
 
+    #[inline]
     fn poll<R>(
         &self,
         awaited: Awaited,
@@ -194,6 +196,7 @@ impl<P: Pattern> Hub<P> {
         result
     }
 
+    #[inline]
     fn step<R>(&self, effects: &mut Effects, step: impl FnOnce(&mut State<P>, &mut Effects) -> R) -> R {
         let mut state = self.state.lock();
         let result = step(&mut state, effects);

@@ -404,6 +404,7 @@ impl Peers {
     // -- the way out
 
     /// Packs a message to the end of the peer's queue, if there is room.
+    #[inline]
     pub(crate) fn enqueue(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
         let mark = self.send_mark;
         let Some(peer) = self
@@ -541,6 +542,7 @@ impl Peers {
     }
 
     /// Takes the oldest unread message of a peer.
+    #[inline]
     pub(crate) fn pop(&mut self, id: PeerId) -> Option<Popped> {
         let mark = self.recv_mark;
         let peer = self

@@ -31,11 +31,13 @@ impl Turn {
     }
 
     /// The peer whose turn it is.
+    #[inline]
     pub(crate) fn front(&self) -> Option<PeerId> {
         self.queue.front().copied()
     }
 
     /// The front peer was served and is still wanted.
+    #[inline]
     pub(crate) fn pass(&mut self) {
         if self.queue.len() > 1
             && let Some(front) = self.queue.pop_front()

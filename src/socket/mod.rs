@@ -74,6 +74,7 @@ pub(crate) enum Patience {
 }
 
 impl<P: Sends> Socket<P> {
+    #[inline]
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
         let mut message = message;
         let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
@@ -111,6 +112,7 @@ impl<P: Sends> Socket<P> {
 }
 
 impl<P: Receives> Socket<P> {
+    #[inline]
     pub(crate) fn recv(&self, patience: Patience) -> Result<Message, RecvError> {
         self.take(patience, P::recv)
     }
@@ -125,6 +127,7 @@ impl<P: Receives> Socket<P> {
 
 impl<P: Pattern> Socket<P> {
     /// Takes what a step gives, as patiently as asked.
+    #[inline]
     pub(crate) fn take<R>(
         &self,
         patience: Patience,
