@@ -2,7 +2,7 @@
 //!
 //! The ventilator feeds chunks of lines, workers count their words, the sink adds them up. Every message says how many
 //! chunks there are in all, so that the sink knows when it has seen the last one. Without a role, this starts all six
-//! processes and compares what the sink says with a count that it makes itself, without any messages.
+//! processes and compares what the sink says with a count of the same texts that was made without any messages.
 
 use peermq::{Context, Event, Message, Options, Pull, Push, RecvError};
 use std::collections::BTreeMap;
@@ -76,7 +76,12 @@ fn run(mut words: Vec<String>) -> Outcome {
 fn ventilator(args: &Args) -> Outcome {
     let patience = args.patience()?;
     let workers = args.workers(1)?;
-    let chunks = chunks_below(&args.input()?)?;
+    let input = args.input()?;
+    let texts = texts_below(&input)?;
+    let chunks = chunks_of(&texts);
+    if chunks.is_empty() {
+        return Err(format!("there is no text below {}", input.display()).into());
+    }
     let context = Context::new()?;
     // A small mark: who works faster gets more, because nobody hoards.
     let push = Push::with_options(&context, Options::default().send_mark(16).linger(patience))?;
@@ -99,10 +104,16 @@ fn ventilator(args: &Args) -> Outcome {
         push.send_timeout([total.as_str(), chunk.file.as_str(), chunk.lines.as_str()], patience)?;
     }
     let report = push.close()?;
-    match report.dropped() {
-        0 => Ok(()),
-        dropped => Err(format!("{dropped} of {total} chunks were not sent: {report:?}").into()),
+    if report.dropped() > 0 {
+        return Err(format!("{} of {total} chunks were not sent: {report:?}", report.dropped()).into());
     }
+    if args.is_child {
+        // Of the very texts that were sent: the files may have changed since.
+        let mut expected = Counts::new();
+        texts.iter().for_each(|(_, text)| count_words(text, &mut expected));
+        print!("{}", to_lines(&expected));
+    }
+    Ok(())
 }
 
 /// Counts the words of each chunk, until nobody has any for it.
@@ -164,7 +175,7 @@ fn sink(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// Starts every role as a process, and compares the sink's totals with a count of its own.
+/// Starts every role as a process, and compares the sink's totals with the ventilator's own count.
 fn all(args: &Args) -> Outcome {
     let input = args.input()?;
     let workers = args.workers(4)?;
@@ -192,9 +203,7 @@ fn all(args: &Args) -> Outcome {
     }
 
     let mut expected = Counts::new();
-    for (_, text) in texts_below(&input)? {
-        count_words(&text, &mut expected);
-    }
+    add_lines(&ventilator.rest()?, &mut expected)?;
     ventilator.finish()?;
     let totals = Totals::from_text(&sink.rest()?)?;
     sink.finish()?;
@@ -222,10 +231,10 @@ struct Chunk {
     lines: String,
 }
 
-fn chunks_below(folder: &Path) -> Outcome<Vec<Chunk>> {
+fn chunks_of(texts: &[(PathBuf, String)]) -> Vec<Chunk> {
     const LINES: usize = 10;
     let mut chunks = Vec::new();
-    for (path, text) in texts_below(folder)? {
+    for (path, text) in texts {
         let file = path.display().to_string();
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let parts = lines.chunks(LINES).map(|part| Chunk {
@@ -234,13 +243,10 @@ fn chunks_below(folder: &Path) -> Outcome<Vec<Chunk>> {
         });
         chunks.extend(parts);
     }
-    if chunks.is_empty() {
-        return Err(format!("there is no text below {}", folder.display()).into());
-    }
-    Ok(chunks)
+    chunks
 }
 
-/// Every file below a folder that is UTF-8, in the order of their names.
+/// Every file below a folder that can be read and is UTF-8, in the order of their names.
 fn texts_below(folder: &Path) -> Outcome<Vec<(PathBuf, String)>> {
     let mut texts = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -251,11 +257,8 @@ fn texts_below(folder: &Path) -> Outcome<Vec<(PathBuf, String)>> {
             if kind.is_dir() && name != "target" && name != ".git" {
                 folders.push(entry.path());
             } else if kind.is_file() {
-                texts.extend(
-                    String::from_utf8(fs::read(entry.path())?)
-                        .ok()
-                        .map(|text| (entry.path(), text)),
-                );
+                let text = fs::read_to_string(entry.path()).ok();
+                texts.extend(text.map(|text| (entry.path(), text)));
             }
         }
     }

@@ -25,10 +25,15 @@ pub struct Message(Repr);
 /// Invariant: `Small` and `One` are exactly one frame; `Many` is never empty.
 #[derive(Clone)]
 enum Repr {
-    Small { len: u8, bytes: [u8; SMALL] },
+    Small { len: u64, bytes: Inline },
     One(Bytes),
     Many(Arc<Vec<Bytes>>),
 }
+
+/// Aligned, so that moves of a message are moves of whole words.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Inline([u8; SMALL]);
 
 /// A message has at least one frame, and this iterator had none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +45,7 @@ impl Message {
     pub const fn empty() -> Self {
         Message(Repr::Small {
             len: 0,
-            bytes: [0; SMALL],
+            bytes: Inline([0; SMALL]),
         })
     }
 
@@ -79,7 +84,7 @@ impl Message {
     /// The bytes of the first frame: of the whole message, if it has only one.
     pub fn first(&self) -> &[u8] {
         match &self.0 {
-            Repr::Small { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Small { len, bytes } => bytes.0.get(..*len as usize).unwrap_or_default(),
             Repr::One(frame) => frame,
             Repr::Many(frames) => frames.first().map_or(&[], |frame| frame),
         }
@@ -138,13 +143,14 @@ impl Message {
     /// One frame of at most [`SMALL`] bytes; a longer one is copied to memory of its own.
     #[inline]
     pub(crate) fn small(frame: &[u8]) -> Self {
-        let mut bytes = [0; SMALL];
-        match (bytes.get_mut(..frame.len()), u8::try_from(frame.len())) {
-            (Some(place), Ok(len)) => {
+        let mut bytes = Inline([0; SMALL]);
+        match bytes.0.get_mut(..frame.len()) {
+            Some(place) => {
                 place.copy_from_slice(frame);
+                let len = frame.len() as u64;
                 Message(Repr::Small { len, bytes })
             }
-            _ => Message(Repr::One(Bytes::copy_from_slice(frame))),
+            None => Message(Repr::One(Bytes::copy_from_slice(frame))),
         }
     }
 

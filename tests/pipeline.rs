@@ -158,6 +158,24 @@ fn a_closed_receiver_is_replaced_and_nothing_queued_is_lost(transport: &str) {
     assert_eq!(push.stats().reconnects, 1);
 }
 
+fn what_was_accepted_right_before_close_is_sent(transport: &str) {
+    let context = Context::new().unwrap();
+    let pull = Pull::new(&context);
+    let here = pull.bind(endpoint(transport)).unwrap();
+    for number in 0..200u32 {
+        let push = Push::new(&context);
+        push.connect(&here).unwrap();
+        push.send(&number.to_le_bytes()).unwrap();
+        if number % 2 == 0 {
+            let report = push.close().unwrap();
+            assert!(report.is_confirmed(), "{number}: {report:?}");
+        } else {
+            drop(push);
+        }
+        assert_eq!(pull.recv_timeout(LONG).unwrap(), number.to_le_bytes());
+    }
+}
+
 fn closing_wakes_blocked_calls(transport: &str) {
     let context = Context::new().unwrap();
     let (push, pull) = linked(
@@ -229,6 +247,7 @@ transport_suite!(
     close_is_confirmed_when_all_was_read,
     start_order_does_not_matter,
     a_closed_receiver_is_replaced_and_nothing_queued_is_lost,
+    what_was_accepted_right_before_close_is_sent,
     closing_wakes_blocked_calls,
     dropped_receive_futures_lose_no_wake_up,
 );

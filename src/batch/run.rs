@@ -72,13 +72,13 @@ impl Run {
     }
 
     /// Takes the oldest message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Message> {
         self.pop_counted().map(|(message, _)| message)
     }
 
     /// Takes the oldest message, and says how many bytes its bodies have.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop_counted(&mut self) -> Option<(Message, usize)> {
         if self.messages == 0 {
             return None;
@@ -137,7 +137,7 @@ impl Run {
     }
 
     /// Takes one frame; `make` gets its body as a slice, and the part and range that hold it.
-    #[inline]
+    #[inline(always)]
     fn pop_frame<T>(&mut self, make: impl FnOnce(&[u8], &Bytes, std::ops::Range<usize>) -> T) -> Option<(Header, T)> {
         let part = self.parts.front()?;
         let header = Header::parse(part.get(self.at..)?)?;
@@ -152,7 +152,7 @@ impl Run {
         self.take_body(header, start, len, make)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_body<T>(
         &mut self,
         header: Header,

@@ -22,7 +22,8 @@ impl<N: Net> Engine<N> {
         now: Instant,
         effects: &mut Effects,
     ) {
-        if station.is_closing() {
+        // A socket that closed while another thread connected it; one whose close is still to come lingers.
+        if station.is_engine_done() || self.members.get(&station.key()).is_some_and(|member| member.is_closing) {
             station.detach(peer, false, effects);
             return;
         }
@@ -133,6 +134,10 @@ impl<N: Net> Engine<N> {
         let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
             return;
         };
+        if dialer.state == Dialing::Stopped {
+            // It is going, and ended its session itself.
+            return;
+        }
         dialer.state = Dialing::Idle;
         if dialer.ending.is_some() && (is_confirmed || dialer.station.outgoing(dialer.peer) == 0) {
             self.drop_dialer(token, is_confirmed, now, effects);

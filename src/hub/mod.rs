@@ -117,7 +117,7 @@ impl<P: Pattern> Hub<P> {
     }
 
     /// Tries once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn attempt<R>(
         &self,
         awaited: Awaited,
@@ -162,7 +162,7 @@ impl<P: Pattern> Hub<P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll<R>(
         &self,
         awaited: Awaited,
@@ -196,7 +196,7 @@ impl<P: Pattern> Hub<P> {
         result
     }
 
-    #[inline]
+    #[inline(always)]
     fn step<R>(&self, effects: &mut Effects, step: impl FnOnce(&mut State<P>, &mut Effects) -> R) -> R {
         let mut state = self.state.lock();
         let result = step(&mut state, effects);

@@ -65,6 +65,9 @@ pub(crate) trait Station: Send + Sync {
     /// Whether the socket is closing or closed.
     fn is_closing(&self) -> bool;
 
+    /// Whether it closes, and the engine had nothing more of it.
+    fn is_engine_done(&self) -> bool;
+
     /// Whether nothing is left of it.
     fn is_closed(&self) -> bool;
 
@@ -204,6 +207,14 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn is_closing(&self) -> bool {
         !self.is_open()
+    }
+
+    fn is_engine_done(&self) -> bool {
+        match self.state.lock().phase {
+            Phase::Open => false,
+            Phase::Closing { is_engine_done, .. } => is_engine_done,
+            Phase::Closed(_) => true,
+        }
     }
 
     fn is_closed(&self) -> bool {

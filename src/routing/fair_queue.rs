@@ -25,7 +25,7 @@ impl FairQueue {
     }
 
     /// The oldest message of the next peer that has one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<(PeerId, Message)> {
         while let Some(id) = self.turn.front() {
             let Some(popped) = peers.pop(id) else {

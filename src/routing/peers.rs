@@ -542,7 +542,7 @@ impl Peers {
     }
 
     /// Takes the oldest unread message of a peer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self, id: PeerId) -> Option<Popped> {
         let mark = self.recv_mark;
         let peer = self

@@ -74,7 +74,7 @@ pub(crate) enum Patience {
 }
 
 impl<P: Sends> Socket<P> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
         let mut message = message;
         let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
@@ -112,7 +112,7 @@ impl<P: Sends> Socket<P> {
 }
 
 impl<P: Receives> Socket<P> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv(&self, patience: Patience) -> Result<Message, RecvError> {
         self.take(patience, P::recv)
     }
@@ -127,7 +127,7 @@ impl<P: Receives> Socket<P> {
 
 impl<P: Pattern> Socket<P> {
     /// Takes what a step gives, as patiently as asked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take<R>(
         &self,
         patience: Patience,

@@ -1,0 +1,195 @@
+//! The floors of the design: imports point down, and only where it is written may the world be touched.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module and floor, and the modules beside it that it may use.
+const FLOORS: [(&str, u32, &[&str]); 22] = [
+    ("message", 0, &[]),
+    ("endpoint", 0, &[]),
+    ("identity", 0, &[]),
+    ("socket_type", 0, &[]),
+    ("options", 0, &["identity"]),
+    ("error", 0, &["endpoint", "message"]),
+    ("failure", 0, &["socket_type"]),
+    ("monitor", 0, &["endpoint", "failure"]),
+    ("stats", 0, &[]),
+    ("sync", 0, &[]),
+    ("batch", 1, &[]),
+    ("wire", 2, &[]),
+    ("routing", 2, &[]),
+    ("hub", 3, &[]),
+    ("transport", 3, &[]),
+    ("engine", 4, &[]),
+    ("context", 5, &[]),
+    ("socket", 6, &[]),
+    ("proxy", 7, &[]),
+    ("poller", 7, &[]),
+    ("confirmed", 7, &[]),
+    ("sim", 8, &[]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below a folder, by their path from there.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = root().join(folder);
+    let mut paths = Vec::new();
+    walk(&root, &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path
+            .strip_prefix(&root)
+            .expect("below the root")
+            .to_string_lossy()
+            .replace('\\', "/");
+        (name, code(&fs::read_to_string(&path).expect("a source")))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Without comments.
+fn code(source: &str) -> String {
+    let lines = source.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Without its unit tests, which may use what they like.
+fn shipped(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
+/// Test only, as a whole.
+fn is_test(name: &str) -> bool {
+    name.starts_with("sim/") || name.contains("/tests") || name == "routing/model.rs"
+}
+
+fn module_of(name: &str) -> &str {
+    name.split(['/', '.']).next().unwrap_or_default()
+}
+
+/// The modules that a source names after `crate::`, one by one or in braces.
+fn imports(source: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let word = |text: &str| {
+        text.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    for (at, _) in source.match_indices("crate::") {
+        if at > 0 && source.as_bytes()[at - 1] == b'$' {
+            continue;
+        }
+        let rest = &source[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            None => drop(found.insert(word(rest))),
+            Some(list) => found.extend(
+                list.split('}')
+                    .next()
+                    .unwrap_or_default()
+                    .split(',')
+                    .map(|item| word(item.trim())),
+            ),
+        }
+    }
+    found
+}
+
+fn names(source: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    source.match_indices(word).any(|(at, _)| {
+        let before = source[..at].chars().next_back().is_some_and(is_part);
+        let after = source[at + word.len()..].chars().next().is_some_and(is_part);
+        !before && !after
+    })
+}
+
+#[test]
+fn imports_point_to_lower_floors() {
+    let floor = |module: &str| FLOORS.iter().find(|(name, ..)| *name == module);
+    let mut wrong = Vec::new();
+    for (name, source) in sources("src") {
+        if name == "lib.rs" || is_test(&name) {
+            continue;
+        }
+        let module = module_of(&name);
+        let Some(&(_, mine, beside)) = floor(module) else {
+            wrong.push(format!("{name} stands on no floor"));
+            continue;
+        };
+        for import in imports(shipped(&source)) {
+            if mine > 5 && import.starts_with(char::is_uppercase) {
+                // The public name of something, as the macros of the top floor write it.
+                continue;
+            }
+            let Some(&(_, theirs, _)) = floor(&import) else {
+                wrong.push(format!("{name} imports {import}, which is no module"));
+                continue;
+            };
+            if import != module && theirs >= mine && !beside.contains(&import.as_str()) {
+                wrong.push(format!("{name} (floor {mine}) imports {import} (floor {theirs})"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_world_is_touched_only_where_it_is_written() {
+    let allowed = |word: &str, name: &str| match word {
+        "mio" => name == "engine/reactor.rs" || name == "poller.rs" || name.starts_with("transport/"),
+        "socket2" => name.starts_with("transport/"),
+        "Instant::now" => name == "transport/real.rs" || name == "engine/reactor.rs",
+        _ => unreachable!(),
+    };
+    for (name, source) in sources("src") {
+        if is_test(&name) {
+            continue;
+        }
+        for word in ["mio", "socket2", "Instant::now"] {
+            assert!(
+                !names(shipped(&source), word) || allowed(word, &name),
+                "{name} names {word}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).expect("lib.rs");
+    assert!(lib.contains("#![forbid(unsafe_code)]"));
+}
+
+#[test]
+fn nothing_sleeps_to_wait_for_a_state() {
+    // Binding an ipc path waits a moment for a lock that another binder holds.
+    let is_known = |name: &str| name == "transport/ipc.rs";
+    let sleep = ["thread", "sleep"].join("::");
+    for folder in ["src", "tests"] {
+        for (name, source) in sources(folder) {
+            assert!(!source.contains(&sleep) || is_known(&name), "{folder}/{name} sleeps");
+        }
+    }
+}
+
+#[test]
+fn the_world_is_compiled_for_tests_only() {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).expect("lib.rs");
+    assert!(!lib.contains("mod sim;") || lib.contains("#[cfg(test)]\nmod sim;"));
+    let sim_is_used = |(name, source): (String, String)| !is_test(&name) && names(shipped(&source), "crate::sim");
+    assert!(!sources("src").into_iter().any(sim_is_used));
+}
