@@ -124,7 +124,8 @@ fn client(context: &Context, to: &str, size: usize, duration: Duration) {
         assert_eq!(reply.byte_count(), size);
     };
     (0..WARM_UP).for_each(|_| round_trip());
-    let mut histogram = Histogram::<u64>::new(3).expect("a histogram");
+    // Bounds are needed: a histogram that resizes itself does not do so for `saturating_record`.
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, LIMIT.as_nanos() as u64, 3).expect("a histogram");
     let end = Instant::now() + duration;
     let mut begin = Instant::now();
     while begin < end {

@@ -54,8 +54,9 @@ fn all(args: &Args) {
                 &seconds,
             ],
         );
-        let figures = pull.numbers();
+        // The sender's end first: if it fails, the receiver waits for ever.
         push.end();
+        let figures = pull.numbers();
         pull.end();
         let [count, elapsed, cpu_push, cpu_pull] = [0, 1, 2, 3].map(|at| figures[at] as f64);
         let size: usize = size.parse().expect("a size");

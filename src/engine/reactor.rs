@@ -3,7 +3,7 @@
 //! Between two pieces of work it runs what they want done outside, so that a receiver is woken as soon as its messages
 //! are there, and no lock is held then.
 
-use super::seat::{Before, Seat};
+use super::seat::{Before, Note, Seat};
 use super::{Engine, Readiness};
 use crate::hub::Effects;
 use crate::transport::real::RealNet;
@@ -34,6 +34,7 @@ pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
             events: Events::with_capacity(EVENTS),
             engine,
             seat: Arc::clone(&theirs),
+            notes: Vec::new(),
         };
         // The engine has no reason to panic; if it does, waiting calls end instead of hanging.
         if catch_unwind(AssertUnwindSafe(|| reactor.run())).is_err() {
@@ -56,6 +57,8 @@ struct Reactor {
     events: Events,
     engine: Engine<RealNet>,
     seat: Arc<Seat<RealNet>>,
+    /// Empty between two turns; kept for its memory.
+    notes: Vec<Note<RealNet>>,
 }
 
 impl Reactor {
@@ -69,10 +72,10 @@ impl Reactor {
     fn turn(&mut self) -> bool {
         let has_ready = self.engine.has_ready();
         let now = self.engine.now();
-        match self.seat.before_poll(!has_ready) {
+        match self.seat.before_poll(!has_ready, &mut self.notes) {
             Before::ShutDown => return false,
-            Before::Notes(notes) => {
-                for note in notes {
+            Before::Notes => {
+                for note in self.notes.drain(..) {
                     step(|effects| self.engine.on_note(note, now, effects));
                 }
                 self.poll(Some(Duration::ZERO));

@@ -78,9 +78,10 @@ struct State<N: Net> {
 }
 
 /// What a turn may do at its start.
-pub(crate) enum Before<N: Net> {
-    /// These notes were waiting.
-    Notes(Vec<Note<N>>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Notes were waiting.
+    Notes,
     /// Nothing waits: who polls now may sleep, and is rung for the next note.
     MaySleep,
     /// The context is over.
@@ -127,12 +128,13 @@ impl<N: Net> Seat<N> {
         }
     }
 
-    /// Takes the notes; with none of them and `wants_sleep`, declares that the caller is about to sleep. Test and
+    /// Takes the notes, into a vector that is empty and keeps its memory; with none of them and `wants_sleep`, declares that the caller is about to sleep. Test and
     /// declaration are one step, so a note that comes later rings.
-    pub(crate) fn before_poll(&self, wants_sleep: bool) -> Before<N> {
+    pub(crate) fn before_poll(&self, wants_sleep: bool, notes: &mut Vec<Note<N>>) -> Before {
         let mut state = self.state.lock();
         if !state.notes.is_empty() {
-            return Before::Notes(std::mem::take(&mut state.notes));
+            std::mem::swap(notes, &mut state.notes);
+            return Before::Notes;
         }
         if state.is_shut_down {
             return Before::ShutDown;

@@ -65,8 +65,8 @@ impl Plan {
         self.only.as_deref().is_none_or(|only| only == what)
     }
 
-    /// Figures of each contender: each the median of the rounds.
-    fn medians<const N: usize>(&self, measure: impl Fn(&str) -> [f64; N]) -> Vec<[f64; N]> {
+    /// Figures of each contender: each the median of the rounds; and the range of the first.
+    fn medians<const N: usize>(&self, measure: impl Fn(&str) -> [f64; N]) -> Vec<([f64; N], Range)> {
         let mut figures = vec![Vec::new(); CONTENDERS.len()];
         for round in 0..self.rounds {
             for turn in 0..CONTENDERS.len() {
@@ -78,10 +78,27 @@ impl Plan {
                 figures[at].push(measure(CONTENDERS[at]));
             }
         }
-        figures
-            .iter()
-            .map(|rounds| std::array::from_fn(|at| median(rounds.iter().map(|figures| figures[at]))))
-            .collect()
+        let summary = |rounds: &Vec<[f64; N]>| {
+            let each = |at: usize| rounds.iter().map(move |figures| figures[at]);
+            let range = Range {
+                least: each(0).fold(f64::INFINITY, f64::min),
+                most: each(0).fold(0.0, f64::max),
+            };
+            (std::array::from_fn(|at| median(each(at))), range)
+        };
+        figures.iter().map(summary).collect()
+    }
+}
+
+/// How far the rounds lie apart.
+struct Range {
+    least: f64,
+    most: f64,
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.0} to {:.0}", self.least, self.most)
     }
 }
 
@@ -114,14 +131,16 @@ fn compare(plan: &Plan) {
 fn throughput(plan: &Plan, names: &[String]) {
     println!("\nPUSH to PULL over TCP, marks 1,000, two processes; processor nanoseconds a message");
     println!(
-        "{:>9} {:<14} {:>12} {:>10} {:>9} {:>9} {:>7}",
+        "{:>9} {:<14} {:>12} {:>10} {:>9} {:>9} {:>7}  messages/s of the rounds",
         "size", "", "messages/s", "MB/s", "cpu push", "cpu pull", "ratio"
     );
     for &size in &plan.sizes {
         let figures = plan.medians(|contender| push_pull(contender, size, &plan.seconds));
-        for (name, [rate, cpu_push, cpu_pull]) in names.iter().zip(&figures) {
-            let (megabytes, ratio) = (rate * size as f64 / 1e6, figures[0][0] / rate);
-            println!("{size:>9} {name:<14} {rate:12.0} {megabytes:10.1} {cpu_push:9.0} {cpu_pull:9.0} {ratio:7.2}");
+        for (name, ([rate, cpu_push, cpu_pull], range)) in names.iter().zip(&figures) {
+            let (megabytes, ratio) = (rate * size as f64 / 1e6, figures[0].0[0] / rate);
+            println!(
+                "{size:>9} {name:<14} {rate:12.0} {megabytes:10.1} {cpu_push:9.0} {cpu_pull:9.0} {ratio:7.2}  {range}"
+            );
         }
     }
 }
@@ -131,8 +150,9 @@ fn push_pull(contender: &str, size: usize, seconds: &str) -> [f64; 3] {
     let mut pull = Role::start(None, contender, &["pull"]);
     let endpoint = pull.line();
     let mut push = Role::start(None, contender, &["push", &endpoint, &size.to_string(), seconds]);
-    let [arrived, elapsed, cpu_pull] = pull.numbers();
+    // The sender's first: if it fails, the receiver waits for ever.
     let [sent, cpu_push] = push.numbers();
+    let [arrived, elapsed, cpu_pull] = pull.numbers();
     assert_eq!(arrived, sent, "{contender} at {size} bytes: what was sent arrives");
     [arrived / (elapsed / 1e9), cpu_push / sent, cpu_pull / arrived]
 }
@@ -150,8 +170,8 @@ fn latency(plan: &Plan, names: &[String]) {
             continue;
         }
         let figures = plan.medians(|contender| req_rep(core, contender, 64, &plan.seconds));
-        for (name, [p50, p99]) in names.iter().zip(&figures) {
-            let [ratio50, ratio99] = [figures[0][0] / p50, figures[0][1] / p99];
+        for (name, ([p50, p99], _)) in names.iter().zip(&figures) {
+            let [ratio50, ratio99] = [figures[0].0[0] / p50, figures[0].0[1] / p99];
             let [p50, p99] = [p50 / 1000.0, p99 / 1000.0];
             println!("{place:>9} {name:<14} {p50:9.1} {p99:9.1} {ratio50:10.2} {ratio99:10.2}");
         }

@@ -6,7 +6,19 @@ use peermq::Context;
 pub struct Peermq;
 
 /// A socket and the context that drives it.
-pub struct Socket<S>(S, Context);
+pub struct Socket<S> {
+    socket: S,
+    _context: Context,
+}
+
+impl<S> Socket<S> {
+    fn new(socket: S, context: Context) -> Self {
+        Socket {
+            socket,
+            _context: context,
+        }
+    }
+}
 
 fn context() -> Context {
     Context::new().expect("a context")
@@ -26,44 +38,44 @@ impl Contender for Peermq {
         let context = context();
         let push = peermq::Push::new(&context);
         push.connect(to).expect("connect");
-        Socket(push, context)
+        Socket::new(push, context)
     }
 
     fn pull() -> (Self::Pull, String) {
         let context = context();
         let pull = peermq::Pull::new(&context);
         let endpoint = pull.bind("tcp://127.0.0.1:0").expect("bind");
-        (Socket(pull, context), endpoint.to_string())
+        (Socket::new(pull, context), endpoint.to_string())
     }
 
     fn req(to: &str) -> Self::Req {
         let context = context();
         let req = peermq::Req::new(&context);
         req.connect(to).expect("connect");
-        Socket(req, context)
+        Socket::new(req, context)
     }
 
     fn rep() -> (Self::Rep, String) {
         let context = context();
         let rep = peermq::Rep::new(&context);
         let endpoint = rep.bind("tcp://127.0.0.1:0").expect("bind");
-        (Socket(rep, context), endpoint.to_string())
+        (Socket::new(rep, context), endpoint.to_string())
     }
 }
 
 impl Push for Socket<peermq::Push> {
     fn send(&mut self, message: &[u8]) {
-        self.0.send(message).expect("send");
+        self.socket.send(message).expect("send");
     }
 
     fn close(self) {
-        self.0.close().expect("close");
+        self.socket.close().expect("close");
     }
 }
 
 impl Pull for Socket<peermq::Pull> {
     fn recv(&mut self) -> (usize, u8) {
-        let message = self.0.recv().expect("a message");
+        let message = self.socket.recv().expect("a message");
         let body = message.first();
         (body.len(), body[0])
     }
@@ -71,13 +83,13 @@ impl Pull for Socket<peermq::Pull> {
 
 impl Req for Socket<peermq::Req> {
     fn request(&mut self, message: &[u8]) -> usize {
-        self.0.request(message).expect("a reply").first().len()
+        self.socket.request(message).expect("a reply").first().len()
     }
 }
 
 impl Rep for Socket<peermq::Rep> {
     fn echo(&mut self) -> usize {
-        let request = self.0.recv().expect("a request");
+        let request = self.socket.recv().expect("a request");
         let message = request.message().clone();
         let len = message.first().len();
         request.reply(message).expect("reply");
@@ -85,6 +97,6 @@ impl Rep for Socket<peermq::Rep> {
     }
 
     fn close(self) {
-        self.0.close().expect("close");
+        self.socket.close().expect("close");
     }
 }
