@@ -66,9 +66,9 @@ impl Buffers {
         BytesMut::zeroed(total.min(CHUNK))
     }
 
-    /// Makes a full body buffer four times as long, up to `total`: memory follows what has come.
+    /// Doubles a full body buffer, up to `total`: memory follows what has come.
     pub(crate) fn grow(body: &mut BytesMut, total: usize) {
-        let len = body.len().saturating_mul(4).max(CHUNK).min(total);
+        let len = body.len().saturating_mul(2).max(CHUNK).min(total);
         body.resize(len, 0);
     }
 
@@ -130,6 +130,6 @@ mod tests {
         let mut body = buffers.body(1 << 30);
         assert_eq!(body.len(), CHUNK);
         Buffers::grow(&mut body, 1 << 30);
-        assert_eq!(body.len(), 4 * CHUNK);
+        assert_eq!(body.len(), 2 * CHUNK);
     }
 }
