@@ -42,6 +42,9 @@ mod engine;
 mod context;
 mod socket;
 
+#[cfg(test)]
+mod sim;
+
 pub use context::{Context, ShutdownReport};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{

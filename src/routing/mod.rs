@@ -10,6 +10,8 @@
 
 mod fair_queue;
 mod load_balance;
+#[cfg(test)]
+mod model;
 mod peers;
 mod turn;
 mod wants;

@@ -1,0 +1,107 @@
+//! What has to hold after every step, and how messages of the tests are numbered.
+
+use crate::hub::Hub;
+use crate::message::Message;
+use crate::options::Options;
+use crate::routing::{Awaited, Pattern, PeerId, Receives, Sends};
+use crate::stats::SocketStats;
+use std::collections::{BTreeMap, BTreeSet};
+use std::task::Poll;
+use std::time::Duration;
+
+use super::chance::Chance;
+
+/// The law of conservation, in total and for each peer, and the marks.
+pub(super) fn check<P: Pattern>(hub: &Hub<P>) -> SocketStats {
+    let stats = hub.stats();
+    let options = hub.options();
+    for (out, incoming) in [(&stats.out, &stats.incoming)]
+        .into_iter()
+        .chain(stats.peers.iter().map(|peer| (&peer.out, &peer.incoming)))
+    {
+        assert!(out.is_conserved(), "out: {stats:#?}");
+        assert!(incoming.is_conserved(), "in: {stats:#?}");
+    }
+    for peer in &stats.peers {
+        assert!(
+            peer.out.queued <= options.send_mark.messages as u64,
+            "send mark: {peer:#?}"
+        );
+        assert!(
+            peer.incoming.queued <= options.recv_mark.messages as u64,
+            "recv mark: {peer:#?}"
+        );
+    }
+    stats
+}
+
+/// Small marks, short times.
+pub(super) fn small(chance: &mut Chance) -> Options {
+    Options::default()
+        .send_mark(chance.within(1..9))
+        .recv_mark(chance.within(1..9))
+        .linger(Duration::from_millis(chance.within(0..2000) as u64))
+        .connect_timeout(Duration::from_millis(500))
+        .handshake_timeout(Duration::from_secs(1))
+        .reconnect(Duration::from_millis(10), Duration::from_millis(200))
+}
+
+/// Sends if there is room.
+pub(super) fn send<P: Sends>(hub: &Hub<P>, message: impl Into<Message>) -> bool {
+    let mut message = message.into().into();
+    let sent = hub.attempt(Awaited::Writable, |pattern, peers| {
+        pattern.send(peers, &mut message).then_some(())
+    });
+    matches!(sent, Poll::Ready(Ok(())))
+}
+
+/// Receives if there is something.
+pub(super) fn recv<P: Receives>(hub: &Hub<P>) -> Option<Message> {
+    match hub.attempt(Awaited::Readable, |pattern, peers| pattern.recv(peers)) {
+        Poll::Ready(Ok(message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// A message that says whose it is, which it is, and what it should look like.
+pub(super) fn numbered(sender: usize, number: u32, size: usize) -> Message {
+    let head = [&[sender as u8][..], &number.to_be_bytes()].concat();
+    let tail = vec![number as u8; size];
+    if number.is_multiple_of(3) {
+        return Message::from([head, tail]);
+    }
+    Message::from([head, tail].concat())
+}
+
+/// Who received what: nothing twice, and of one connection in the order in which it was sent.
+#[derive(Default)]
+pub(super) struct Ledger {
+    seen: BTreeSet<(usize, u32)>,
+    last: BTreeMap<(usize, PeerId, usize), u32>,
+}
+
+impl Ledger {
+    pub(super) fn note(&mut self, receiver: usize, peer: PeerId, message: &Message) {
+        let bytes = message.frames().collect::<Vec<_>>().concat();
+        let sender = usize::from(bytes[0]);
+        let number = u32::from_be_bytes(bytes[1..5].try_into().expect("four bytes"));
+        assert!(bytes[5..].iter().all(|&byte| byte == number as u8), "torn: {message:?}");
+        assert_eq!(
+            message.frame_count(),
+            if number.is_multiple_of(3) { 2 } else { 1 },
+            "torn: {message:?}"
+        );
+        assert!(self.seen.insert((sender, number)), "{sender}:{number} came twice");
+        if let Some(before) = self.last.insert((receiver, peer, sender), number) {
+            assert!(before < number, "{sender}:{number} came after {before}");
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    pub(super) fn has(&self, sender: usize, number: u32) -> bool {
+        self.seen.contains(&(sender, number))
+    }
+}

@@ -1,0 +1,257 @@
+//! The world: engines and hubs as they ship, over a simulated network, under a virtual clock and one seed.
+//!
+//! One thread does everything: it calls the hubs' verbs that do not wait, gives each engine its turns as the reactor
+//! does, and moves bytes. The seed chooses what is next. The clock stands still while anything can happen, then jumps to
+//! the next deadline, so a minute of back-off takes no time, and a failure is replayed by its seed.
+
+pub(crate) mod chance;
+mod clock;
+mod cuts;
+mod fabric;
+mod laws;
+mod marks;
+mod net;
+mod pair;
+mod pipeline;
+mod request;
+
+use crate::endpoint::Endpoint;
+use crate::engine::seat::{Before, Note, Seat};
+use crate::engine::{Engine, Readiness};
+use crate::hub::{Effects, Hub, Station};
+use crate::options::Options;
+use crate::routing::{Pattern, PeerId};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use chance::Chance;
+use fabric::Fabric;
+use net::{SimListener, SimNet};
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Nodes, and the network between them.
+struct World {
+    fabric: Arc<Mutex<Fabric>>,
+    nodes: Vec<Node>,
+    chance: Chance,
+    next_key: u64,
+}
+
+/// One context: an engine and its seat.
+struct Node {
+    engine: Engine<SimNet>,
+    seat: Arc<Seat<SimNet>>,
+    rung: Arc<AtomicBool>,
+    /// It is inside its poll.
+    is_asleep: bool,
+}
+
+impl World {
+    fn new(seed: u64, nodes: usize) -> Self {
+        let fabric = Arc::new(Mutex::new(Fabric::new(seed, nodes)));
+        let node = |node| {
+            let rung = Arc::new(AtomicBool::new(false));
+            let (bell, clock) = (Arc::clone(&rung), Arc::clone(&fabric));
+            let ring = move || bell.store(true, Ordering::SeqCst);
+            let seat = Arc::new(Seat::new(ring, move || clock.lock().now));
+            let net = SimNet {
+                node,
+                fabric: Arc::clone(&fabric),
+            };
+            Node {
+                engine: Engine::new(net, Arc::clone(&seat)),
+                seat,
+                rung,
+                is_asleep: false,
+            }
+        };
+        World {
+            nodes: (0..nodes).map(node).collect(),
+            fabric,
+            chance: Chance::new(!seed),
+            next_key: 0,
+        }
+    }
+
+    fn fabric(&self) -> MutexGuard<'_, Fabric> {
+        self.fabric.lock()
+    }
+
+    fn now(&self) -> Instant {
+        self.fabric().now
+    }
+
+    // -- sockets
+
+    fn open<P: Pattern>(&mut self, node: usize, pattern: impl FnOnce(&Options) -> P, options: Options) -> Arc<Hub<P>> {
+        self.next_key += 1;
+        let drive = Arc::clone(&self.nodes[node].seat);
+        Arc::new(Hub::new(pattern(&options), options, self.next_key, drive))
+    }
+
+    fn listen<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {
+        let endpoint = endpoint(port);
+        self.nodes[node].seat.note(Note::Listen {
+            station: hub.clone(),
+            listener: SimListener {
+                address: ([127, 0, 0, 1], port).into(),
+            },
+            endpoint,
+        });
+    }
+
+    fn dial<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) -> PeerId {
+        self.dial_to(node, hub, endpoint(port))
+    }
+
+    fn dial_to<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> PeerId {
+        let peer = hub.attach(endpoint.to_string()).expect("the hub is open");
+        self.nodes[node].seat.note(Note::Dial {
+            station: hub.clone(),
+            peer,
+            endpoint,
+        });
+        peer
+    }
+
+    /// Begins to close a socket; returns when it has to be closed.
+    fn close(&self, node: usize, station: Arc<dyn Station>) -> Instant {
+        let mut effects = Effects::default();
+        assert!(station.begin_close(&mut effects));
+        effects.run();
+        let deadline = self.now() + station.options().linger;
+        self.nodes[node].seat.note(Note::Close {
+            station,
+            deadline: Some(deadline),
+        });
+        deadline
+    }
+
+    // -- time
+
+    /// Does one thing that can be done now. `false`: there is none.
+    fn step(&mut self) -> bool {
+        let moves = {
+            let mut fabric = self.fabric();
+            fabric.misbehave();
+            fabric.moves()
+        };
+        let busy: Vec<usize> = (0..self.nodes.len()).filter(|&node| self.is_busy(node)).collect();
+        let choices = moves.len() + busy.len();
+        if choices == 0 {
+            return false;
+        }
+        let choice = self.chance.within(0..choices);
+        match moves.get(choice) {
+            Some(&end) => self.fabric().advance(end),
+            None => self.turn(busy[choice - moves.len()]),
+        }
+        true
+    }
+
+    /// Lets the clock jump to what is due next, `until` at the latest. `false`: it is that late already.
+    fn sleep(&mut self, until: Instant) -> bool {
+        let engines = self.nodes.iter().filter_map(|node| node.engine.deadline());
+        let next = engines.chain(self.fabric().deadline()).min().unwrap_or(until);
+        let mut fabric = self.fabric.lock();
+        if fabric.now >= until {
+            return false;
+        }
+        fabric.now = next.min(until).max(fabric.now);
+        true
+    }
+
+    /// Steps until nothing can happen without the clock.
+    fn settle(&mut self) {
+        for _ in 0..1_000_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    /// Lets all happen that happens within this time.
+    fn run_for(&mut self, time: Duration) {
+        self.run_until(time, || false);
+    }
+
+    /// Lets things happen until the condition holds; `false`: it did not, in this time.
+    fn run_until(&mut self, limit: Duration, mut is_done: impl FnMut() -> bool) -> bool {
+        let until = self.now() + limit;
+        for _ in 0..1_000_000 {
+            if is_done() {
+                return true;
+            }
+            if !self.step() && !self.sleep(until) {
+                return is_done();
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    // -- engines
+
+    fn is_busy(&self, node: usize) -> bool {
+        let it = &self.nodes[node];
+        let fabric = self.fabric();
+        !it.is_asleep
+            || it.rung.load(Ordering::SeqCst)
+            || !fabric.events[node].is_empty()
+            || it.engine.deadline().is_some_and(|deadline| deadline <= fabric.now)
+    }
+
+    /// A turn, as the reactor takes it; what it sleeps through is left to the next one.
+    fn turn(&mut self, node: usize) {
+        let now = self.now();
+        let it = &mut self.nodes[node];
+        if it.is_asleep {
+            it.is_asleep = false;
+            it.rung.store(false, Ordering::SeqCst);
+            it.seat.after_poll();
+        } else {
+            let has_ready = it.engine.has_ready();
+            let mut notes = Vec::new();
+            match it.seat.before_poll(!has_ready, &mut notes) {
+                Before::ShutDown => panic!("nobody shuts a node down"),
+                Before::Notes => {
+                    for note in notes {
+                        run(|effects| it.engine.on_note(note, now, effects));
+                    }
+                }
+                Before::MaySleep if !has_ready => {
+                    it.is_asleep = true;
+                    return;
+                }
+                Before::MaySleep => it.seat.after_poll(),
+            }
+        }
+        let events = std::mem::take(&mut self.fabric.lock().events[node]);
+        let mut events: Vec<(usize, Readiness)> = events.into_iter().collect();
+        while !events.is_empty() {
+            let (token, readiness) = events.swap_remove(self.chance.within(0..events.len()));
+            run(|effects| it.engine.on_event(token, readiness, now, effects));
+        }
+        for _ in 0..READY {
+            if !it.engine.has_ready() {
+                break;
+            }
+            run(|effects| it.engine.on_ready(now, effects));
+        }
+        while run(|effects| it.engine.on_timeout(now, effects)) {}
+    }
+}
+
+/// One piece of work, and then what it wants done outside.
+fn run<R>(work: impl FnOnce(&mut Effects) -> R) -> R {
+    let mut effects = Effects::default();
+    let result = work(&mut effects);
+    effects.run();
+    result
+}
+
+fn endpoint(port: u16) -> Endpoint {
+    format!("tcp://127.0.0.1:{port}").parse().expect("an endpoint")
+}
+
+/// Slots that go on in one turn after they stopped at their budget.
+const READY: usize = 4;

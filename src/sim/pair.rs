@@ -1,0 +1,150 @@
+//! PAIR under faults, both ways at once, with a third that would like to be one of the two.
+
+use super::World;
+use super::chance::with_seeds;
+use super::laws::{Ledger, check, numbered, send, small};
+use crate::hub::Hub;
+use crate::routing::Awaited;
+use crate::socket::pair::PairPattern;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+struct Pairs {
+    world: World,
+    hubs: Vec<Arc<Hub<PairPattern>>>,
+    ledger: Ledger,
+    next: [u32; 3],
+}
+
+impl Pairs {
+    /// The first listens; the second dials, and so may a third.
+    fn new(seed: u64) -> Self {
+        let mut world = World::new(seed, 3);
+        let dialing = if world.chance.once_in(3) { 2 } else { 1 };
+        let hubs: Vec<_> = (0..=dialing)
+            .map(|n| {
+                let options = small(&mut world.chance);
+                world.open(n, PairPattern::new, options)
+            })
+            .collect();
+        world.listen(0, &hubs[0], 1);
+        for (n, hub) in hubs.iter().enumerate().skip(1) {
+            world.dial(n, hub, 1);
+        }
+        let capacity = world.chance.within(1..300);
+        let mut fabric = world.fabric();
+        fabric.set_capacity(capacity);
+        fabric.piece = 40;
+        fabric.has_partial_writes = true;
+        drop(fabric);
+        Pairs {
+            world,
+            hubs,
+            ledger: Ledger::default(),
+            next: [0; 3],
+        }
+    }
+
+    fn recv(&mut self, n: usize) -> bool {
+        let step = |pattern: &mut PairPattern, peers: &mut _| pattern.queue.recv(peers);
+        if let Poll::Ready(Ok((peer, message))) = self.hubs[n].attempt(Awaited::Readable, step) {
+            self.ledger.note(n, peer, &message);
+            return true;
+        }
+        false
+    }
+
+    fn play(&mut self, steps: usize) {
+        for _ in 0..steps {
+            let n = self.world.chance.within(0..self.hubs.len());
+            match self.world.chance.within(0..8) {
+                0 | 1 => {
+                    let size = self.world.chance.within(0..60);
+                    if send(&self.hubs[n], numbered(n, self.next[n], size)) {
+                        self.next[n] += 1;
+                    }
+                }
+                2 => {
+                    self.recv(n);
+                }
+                _ if self.world.step() => {}
+                _ => {
+                    let until = self.world.now() + Duration::from_millis(50);
+                    self.world.sleep(until);
+                }
+            }
+            self.lost();
+        }
+    }
+
+    /// Messages that are neither here nor there, and no counter's: written, and lost on their way.
+    fn lost(&self) -> i64 {
+        let mut lost = 0;
+        for stats in self.hubs.iter().map(|hub| check(hub)) {
+            lost += (stats.out.passed + stats.out.queued) as i64 - stats.incoming.taken as i64;
+        }
+        assert!(lost >= 0);
+        lost
+    }
+
+    fn run(&mut self, time: Duration) {
+        let until = self.world.now() + time;
+        loop {
+            let received = (0..self.hubs.len()).filter(|&n| self.recv(n)).count();
+            if !self.world.step() && received == 0 && !self.world.sleep(until) {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_keep_the_law_under_faults_and_lose_nothing_without() {
+    with_seeds(500, |seed| {
+        let mut it = Pairs::new(seed);
+        it.world.fabric().has_faults = true;
+        it.play(300);
+        it.world.fabric().has_faults = false;
+        it.run(Duration::from_secs(3));
+        let dropped: u64 = it.hubs.iter().map(|hub| check(hub).out.dropped.total()).sum();
+        let lost = it.lost();
+        let received: u64 = it.hubs.iter().map(|hub| check(hub).incoming.passed).sum();
+        assert_eq!(received, it.ledger.count());
+
+        let first = it.next;
+        it.play(200);
+        it.run(Duration::from_secs(3));
+        let now_dropped: u64 = it.hubs.iter().map(|hub| check(hub).out.dropped.total()).sum();
+        assert_eq!(now_dropped, dropped);
+        assert!(it.hubs.len() > 2 || it.lost() == lost);
+        let arrives = |n: usize| (first[n]..it.next[n]).all(|number| it.ledger.has(n, number));
+        let is_in: Vec<bool> = it
+            .hubs
+            .iter()
+            .map(|hub| check(hub).peers.iter().any(|peer| peer.is_connected))
+            .collect();
+        assert_eq!(
+            is_in.iter().filter(|is_in| **is_in).count(),
+            2,
+            "exactly two are together"
+        );
+        assert!(
+            (0..it.hubs.len()).all(|n| !is_in[n] || arrives(n)),
+            "something was lost without a fault"
+        );
+
+        it.world.fabric().has_faults = seed.is_multiple_of(2);
+        it.play(30);
+        let deadlines: Vec<_> = (0..it.hubs.len())
+            .map(|n| it.world.close(n, it.hubs[n].clone()))
+            .collect();
+        let last = deadlines.into_iter().max().expect("some");
+        let left = last - it.world.now();
+        it.world.run_for(left);
+        it.lost();
+        assert!(it.hubs.iter().all(|hub| hub.report().is_some()), "one is not closed");
+        it.world.run_for(Duration::from_secs(2));
+        assert_eq!(it.world.fabric().open_ends(), 0, "a stream is left open");
+    });
+}

@@ -1,0 +1,240 @@
+//! PUSH and PULL under faults: nothing is counted wrongly, nothing comes twice or out of order, and once the faults are
+//! over nothing is lost.
+
+use super::World;
+use super::chance::with_seeds;
+use super::laws::{Ledger, check, numbered, send, small};
+use crate::hub::Hub;
+use crate::options::Options;
+use crate::routing::Awaited;
+use crate::socket::pull::PullPattern;
+use crate::socket::push::PushPattern;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+struct Pipeline {
+    world: World,
+    pushes: Vec<Arc<Hub<PushPattern>>>,
+    pulls: Vec<Arc<Hub<PullPattern>>>,
+    ledger: Ledger,
+    next: [u32; 2],
+    refused: u64,
+}
+
+/// What all sockets together have counted.
+#[derive(Debug, PartialEq, Eq, Clone, Copy, Default)]
+struct Totals {
+    accepted: u64,
+    written: u64,
+    dropped: u64,
+    queued: u64,
+    arrived: u64,
+    received: u64,
+    unread: u64,
+}
+
+impl Pipeline {
+    fn new(seed: u64) -> Self {
+        let mut world = World::new(seed, 4);
+        let mut options = || {
+            let options = small(&mut world.chance);
+            let options = options.connected_first(world.chance.once_in(3));
+            options.requeue_unwritten(false)
+        };
+        let options: Vec<Options> = (0..4).map(|_| options()).collect();
+        let pushes: Vec<_> = (0..2)
+            .map(|n| world.open(n, PushPattern::new, options[n].clone()))
+            .collect();
+        let pulls: Vec<_> = (0..2)
+            .map(|n| world.open(2 + n, PullPattern::new, options[2 + n].clone()))
+            .collect();
+        let pushes_dial = world.chance.within(0..4) != 0;
+        for n in 0..2 {
+            match pushes_dial {
+                true => world.listen(2 + n, &pulls[n], n as u16 + 1),
+                false => world.listen(n, &pushes[n], n as u16 + 1),
+            }
+            for other in 1..3 {
+                match pushes_dial {
+                    true => world.dial(n, &pushes[n], other),
+                    false => world.dial(2 + n, &pulls[n], other),
+                };
+            }
+        }
+        let capacity = world.chance.within(1..400);
+        let piece = world.chance.within(1..64);
+        let mut fabric = world.fabric();
+        fabric.set_capacity(capacity);
+        fabric.piece = piece;
+        fabric.has_partial_writes = true;
+        drop(fabric);
+        Pipeline {
+            world,
+            pushes,
+            pulls,
+            ledger: Ledger::default(),
+            next: [0; 2],
+            refused: 0,
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        for stats in self.pushes.iter().map(|hub| check(hub)) {
+            all.accepted += stats.out.taken;
+            all.written += stats.out.passed;
+            all.dropped += stats.out.dropped.total();
+            all.queued += stats.out.queued;
+        }
+        for stats in self.pulls.iter().map(|hub| check(hub)) {
+            all.arrived += stats.incoming.taken;
+            all.received += stats.incoming.passed;
+            all.unread += stats.incoming.queued;
+        }
+        // What is being written is counted as queued until its batch is done.
+        assert!(all.written + all.queued >= all.arrived, "{all:?}");
+        all
+    }
+
+    fn send(&mut self, n: usize) {
+        let size = match self.world.chance.within(0..20) {
+            0 => self.world.chance.within(0..1000),
+            _ => self.world.chance.within(0..40),
+        };
+        if send(&self.pushes[n], numbered(n, self.next[n], size)) {
+            self.next[n] += 1;
+        } else {
+            self.refused += 1;
+        }
+    }
+
+    fn recv(&mut self, n: usize) {
+        let step = |pattern: &mut PullPattern, peers: &mut _| pattern.queue.recv(peers);
+        if let Poll::Ready(Ok((peer, message))) = self.pulls[n].attempt(Awaited::Readable, step) {
+            self.ledger.note(n, peer, &message);
+        }
+    }
+
+    /// Random operations and steps; the clock moves now and then, and whenever nothing else does.
+    fn play(&mut self, steps: usize) {
+        for _ in 0..steps {
+            match self.world.chance.within(0..10) {
+                0 | 1 => {
+                    let n = self.world.chance.within(0..2);
+                    self.send(n);
+                }
+                2 => {
+                    let n = self.world.chance.within(0..2);
+                    self.recv(n);
+                }
+                _ if self.world.step() => {}
+                _ => {
+                    let until = self.world.now() + Duration::from_millis(50);
+                    self.world.sleep(until);
+                }
+            }
+            self.totals();
+        }
+    }
+
+    /// Receives until nothing is left anywhere.
+    fn drain(&mut self) -> Totals {
+        for _ in 0..100_000 {
+            (0..2).for_each(|n| self.recv(n));
+            let totals = self.totals();
+            if !self.world.step() {
+                if totals.queued == 0 && totals.unread == 0 && self.totals() == totals {
+                    return totals;
+                }
+                let until = self.world.now() + Duration::from_secs(1);
+                self.world.sleep(until);
+            }
+        }
+        panic!("it does not drain: {:#?}", self.totals());
+    }
+}
+
+#[test]
+fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
+    with_seeds(500, |seed| {
+        let mut it = Pipeline::new(seed);
+        it.world.fabric().has_faults = true;
+        it.play(400);
+        it.world.fabric().has_faults = false;
+        it.world.run_for(Duration::from_secs(3));
+        let before = it.drain();
+        assert_eq!(before.accepted, before.written + before.dropped);
+        assert_eq!(before.received, it.ledger.count());
+        assert_eq!(before.received, before.arrived);
+
+        // No faults any more: all that is accepted from here on arrives.
+        let first = it.next;
+        it.play(300);
+        let after = it.drain();
+        assert_eq!(after.dropped, before.dropped);
+        assert_eq!(after.written - after.arrived, before.written - before.arrived);
+        for (n, first) in first.into_iter().enumerate() {
+            assert!((first..it.next[n]).all(|number| it.ledger.has(n, number)));
+            assert!(it.next[n] > first, "nothing was accepted: {} refused", it.refused);
+        }
+
+        // Every socket is closed when its linger time is over, whatever happens.
+        it.world.fabric().has_faults = seed.is_multiple_of(2);
+        it.play(60);
+        let mut deadlines = Vec::new();
+        for n in 0..2 {
+            deadlines.push(it.world.close(n, it.pushes[n].clone()));
+            deadlines.push(it.world.close(2 + n, it.pulls[n].clone()));
+        }
+        let last = deadlines.into_iter().max().expect("four of them");
+        let left = last - it.world.now();
+        it.world.run_for(left);
+        it.totals();
+        assert!(
+            it.pushes.iter().all(|hub| hub.report().is_some()),
+            "a PUSH is not closed"
+        );
+        assert!(
+            it.pulls.iter().all(|hub| hub.report().is_some()),
+            "a PULL is not closed"
+        );
+        it.world.run_for(Duration::from_secs(2));
+        assert_eq!(it.world.fabric().open_ends(), 0, "a stream is left open");
+    });
+}
+
+#[test]
+fn a_closed_socket_without_faults_writes_all_it_accepted() {
+    with_seeds(100, |seed| {
+        let mut it = Pipeline::new(seed);
+        it.world.run_for(Duration::from_secs(1));
+        it.play(100);
+        let options: Vec<_> = it.pushes.iter().map(|hub| hub.options().linger).collect();
+        for n in 0..2 {
+            it.world.close(n, it.pushes[n].clone());
+        }
+        it.drain_closing();
+        for (hub, linger) in it.pushes.iter().zip(options) {
+            let report = hub.report().expect("it is closed");
+            assert!(linger.is_zero() || report.is_confirmed(), "{report:#?}");
+        }
+    });
+}
+
+impl Pipeline {
+    fn drain_closing(&mut self) {
+        for _ in 0..100_000 {
+            (0..2).for_each(|n| self.recv(n));
+            let totals = self.totals();
+            if !self.world.step() {
+                if self.pushes.iter().all(|hub| hub.report().is_some()) && totals.unread == 0 {
+                    return;
+                }
+                let until = self.world.now() + Duration::from_secs(1);
+                self.world.sleep(until);
+            }
+        }
+        panic!("it does not close: {:#?}", self.totals());
+    }
+}
