@@ -1,7 +1,7 @@
 //! Starts the loop, makes sockets possible, and ends them all.
 
 use crate::endpoint::{Endpoint, InvalidEndpoint, Kind};
-use crate::engine::inproc::Names;
+use crate::engine::inproc::{Names, NotBound};
 use crate::engine::reactor;
 use crate::engine::seat::{Answered, Note, Seat, answer, is_driving};
 use crate::error::{BindError, ConnectError, ContextError, EndpointError};
@@ -107,7 +107,10 @@ impl Handle {
         if self.core.seat.is_forked() {
             return report;
         }
-        self.core.is_shut_down.store(true, Ordering::SeqCst);
+        if self.core.is_shut_down.swap(true, Ordering::SeqCst) {
+            // The first call waits, and ends the loop.
+            return report;
+        }
         let live = std::mem::take(&mut *self.core.live.lock());
         let now = self.core.seat.now();
         let mut waiting = Vec::new();
@@ -204,7 +207,8 @@ impl Core {
         if let Kind::Inproc(name) = endpoint.kind() {
             return match self.names.bind(name, &station, &endpoint) {
                 Ok(()) => Ok(endpoint.clone()),
-                Err(_in_use) => Err(BindError::Io {
+                Err(NotBound::Closed) => Err(BindError::Closed),
+                Err(NotBound::InUse) => Err(BindError::Io {
                     endpoint,
                     error: io::ErrorKind::AddrInUse.into(),
                 }),
@@ -245,6 +249,9 @@ impl Core {
                     endpoint,
                 };
                 if !self.seat.note(note) {
+                    let mut effects = Effects::default();
+                    hub.detach(peer, false, &mut effects);
+                    effects.run();
                     return Err(ConnectError::Closed);
                 }
             }

@@ -37,15 +37,19 @@ impl Parker {
     /// The calling thread's own parker and its waker.
     pub(crate) fn with<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
         thread_local! {
-            static MINE: (Arc<Parker>, Waker) = {
-                let parker = Arc::new(Parker {
-                    woken: AtomicBool::new(false),
-                    thread: std::thread::current(),
-                });
-                (Arc::clone(&parker), Waker::from(parker))
-            };
+            static MINE: (Arc<Parker>, Waker) = Parker::pair();
         }
-        MINE.with(|(parker, waker)| f(parker, waker))
+        // A thread that ends may have no locals any more, and still drop a context.
+        let (parker, waker) = MINE.try_with(Clone::clone).unwrap_or_else(|_| Parker::pair());
+        f(&parker, &waker)
+    }
+
+    fn pair() -> (Arc<Parker>, Waker) {
+        let parker = Arc::new(Parker {
+            woken: AtomicBool::new(false),
+            thread: std::thread::current(),
+        });
+        (Arc::clone(&parker), Waker::from(parker))
     }
 
     /// Forgets a wake that came for an earlier wait.

@@ -258,3 +258,80 @@ fn a_waker_that_panics_or_blocks_leaves_the_loop_usable() {
     push.send("two").unwrap();
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "two");
 }
+
+/// A batch that was wholly written, and not told as such when its connection ended, was in no count.
+#[test]
+fn the_law_holds_when_a_peer_goes_in_the_middle_of_a_flood() {
+    let seed = 11;
+    println!("seed {seed}");
+    let mut chance = Chance(seed);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let context = Context::new().unwrap();
+    let quick = Options::default()
+        .reconnect(Duration::from_millis(1), Duration::from_millis(2))
+        .linger(Duration::ZERO);
+    let push = Push::with_options(&context, quick).unwrap();
+    push.connect(format!("tcp://{}", listener.local_addr().unwrap()))
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| while push.send(&[7; 900]).is_ok() {});
+        for _ in 0..60 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
+            hello.extend_from_slice(b"NULL");
+            hello.resize(64, 0);
+            hello.extend_from_slice(b"\x04\x1A\x05READY\x0BSocket-Type\x00\x00\x00\x04PULL");
+            stream.write_all(&hello).unwrap();
+            let mut some = vec![0; 1 + chance.below(3_000_000) as usize];
+            let _cut = stream.read_exact(&mut some);
+            drop(stream);
+            let stats = push.stats();
+            assert!(stats.out.is_conserved(), "{:?}", stats.out);
+        }
+        push.close().unwrap();
+    });
+    let stats = push.stats();
+    assert!(stats.out.is_conserved(), "{:?}", stats.out);
+}
+
+#[test]
+fn a_monitor_of_a_closed_socket_says_so() {
+    let context = Context::new().unwrap();
+    let pull = Pull::new(&context);
+    pull.close().unwrap();
+    assert_eq!(pull.monitor().recv(), Err(peermq::RecvError::Closed));
+}
+
+#[test]
+fn sockets_that_close_while_their_context_ends_are_done_at_once() {
+    for _ in 0..300 {
+        let context = Context::new().unwrap();
+        let other = context.clone();
+        std::thread::scope(|scope| {
+            scope.spawn(move || other.shutdown());
+            for _ in 0..3 {
+                let pull = Pull::new(&context);
+                let push = Push::with_options(&context, Options::default().linger(Duration::MAX)).unwrap();
+                let _refused = push.connect("tcp://127.0.0.1:1");
+                let _refused = pull.connect("inproc://nobody");
+                pull.close().unwrap();
+                push.close().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_context_may_end_with_its_thread() {
+    thread_local! {
+        static MINE: std::cell::RefCell<Option<(Context, Pull)>> = const { std::cell::RefCell::new(None) };
+    }
+    std::thread::spawn(|| {
+        let context = Context::new().unwrap();
+        let pull = Pull::new(&context);
+        assert!(pull.recv_timeout(Duration::from_millis(1)).is_err());
+        MINE.set(Some((context, pull)));
+    })
+    .join()
+    .unwrap();
+}

@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hub::{Effects, Link, Origin, Station};
 use crate::monitor::Event;
-use crate::routing::PeerId;
+use crate::routing::{Dropped, PeerId};
 use crate::sync::Mutex;
 use crate::wire::Facts;
 use std::collections::BTreeMap;
@@ -43,8 +43,13 @@ struct End {
     endpoint: Endpoint,
 }
 
-/// The name is bound already.
-pub(crate) struct NameInUse;
+/// Why a name is not bound.
+pub(crate) enum NotBound {
+    /// Another socket has it.
+    InUse,
+    /// The socket closes.
+    Closed,
+}
 
 impl Names {
     /// Binds a name; who waits for it is linked.
@@ -53,12 +58,15 @@ impl Names {
         name: &str,
         station: &Arc<dyn Station>,
         endpoint: &Endpoint,
-    ) -> Result<(), NameInUse> {
+    ) -> Result<(), NotBound> {
         let mut effects = Effects::default();
         let mut names = self.names.lock();
+        if station.is_closing() {
+            return Err(NotBound::Closed);
+        }
         let entry = names.entry(name.to_owned()).or_default();
         if entry.binder.is_some() {
-            return Err(NameInUse);
+            return Err(NotBound::InUse);
         }
         let binder = Binder {
             station: Arc::clone(station),
@@ -89,10 +97,43 @@ impl Names {
             endpoint: endpoint.clone(),
         };
         let mut names = self.names.lock();
+        // The close of a socket marks it first and then looks here: one of the two sees the other.
+        if station.is_closing() {
+            drop(names);
+            station.detach(peer, false, &mut effects);
+            effects.run();
+            return;
+        }
         let entry = names.entry(name.to_owned()).or_default();
         match entry.binder.clone() {
             Some(binder) => meet(self, name, entry, &binder, end, &mut effects, &mut events),
             None => entry.waiting.push(end),
+        }
+        drop(names);
+        finish(effects, events);
+    }
+
+    /// Tries those again that were turned away: a place may be free now.
+    fn retry(self: &Arc<Self>, name: &str) {
+        let mut effects = Effects::default();
+        let mut events = Vec::new();
+        let mut names = self.names.lock();
+        if let Some(entry) = names.get_mut(name)
+            && let Some(binder) = entry.binder.clone()
+        {
+            for end in std::mem::take(&mut entry.waiting) {
+                if end.station.is_closing()
+                    || !end
+                        .station
+                        .local()
+                        .socket_type
+                        .speaks_with(binder.station.local().socket_type)
+                {
+                    entry.waiting.push(end);
+                } else {
+                    meet(self, name, entry, &binder, end, &mut effects, &mut events);
+                }
+            }
         }
         drop(names);
         finish(effects, events);
@@ -371,6 +412,9 @@ impl Pairing {
             let mut part = pending.split_front(room.messages, room.bytes);
             moved.add(part.messages(), part.payload());
             taking.deliver(taker, &mut part, effects);
+            if !part.is_empty() {
+                effects.drop_later(Dropped::run(part));
+            }
             if !pending.is_empty() {
                 giving.moved(giver, std::mem::take(&mut moved), effects);
             }
@@ -440,6 +484,9 @@ impl Pairing {
             }
         }
         effects.run();
+        if let Some(names) = self.names.upgrade() {
+            names.retry(&self.name);
+        }
     }
 }
 

@@ -415,6 +415,7 @@ impl<N: Net> Engine<N> {
         let unwritten = session.take_unwritten();
         let event = match (entry.phase, peer) {
             (_, Some(id)) => {
+                entry.station.moved(id, session.take_done(), effects);
                 entry.station.lost(id, unwritten, &failure, effects);
                 Event::Disconnected {
                     endpoint: entry.endpoint.clone(),

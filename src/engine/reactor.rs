@@ -40,9 +40,12 @@ pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
         if catch_unwind(AssertUnwindSafe(|| reactor.run())).is_err() {
             error!("the event loop panicked; its sockets are dead");
         }
-        theirs.end();
+        let late = theirs.end();
         let end = AssertUnwindSafe(|| {
             let now = reactor.engine.now();
+            for note in reactor.notes.drain(..).chain(late) {
+                step(|effects| reactor.engine.on_note(note, now, effects));
+            }
             step(|effects| reactor.engine.close_all(now, effects));
         });
         if catch_unwind(end).is_err() {

@@ -155,13 +155,11 @@ impl<N: Net> Seat<N> {
         self.ring_if(state);
     }
 
-    /// The loop is gone: what waits, and what comes, is dropped, and whoever awaits an answer gets none.
-    pub(crate) fn end(&self) {
+    /// The loop goes: what waits is given back once, what comes from now on is refused.
+    pub(crate) fn end(&self) -> Vec<Note<N>> {
         let mut state = self.state.lock();
         state.is_over = true;
-        let notes = std::mem::take(&mut state.notes);
-        drop(state);
-        drop(notes);
+        std::mem::take(&mut state.notes)
     }
 
     /// Marks this thread as one that drives: calls that would wait here fail instead.

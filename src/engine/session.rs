@@ -157,7 +157,12 @@ impl<N: Net> Session<N> {
     fn transmit_of(&self, connection: &mut Connection) -> bool {
         let mut has_output = false;
         while let Some(bytes) = connection.poll_transmit() {
-            self.write.lock().control.push_back(bytes);
+            let mut write = self.write.lock();
+            if write.control.len() >= CONTROL {
+                // A PONG that waits behind others is replaced: a peer that never reads cannot make them pile up.
+                write.control.pop_back();
+            }
+            write.control.push_back(bytes);
             has_output = true;
         }
         has_output
@@ -193,6 +198,11 @@ impl<N: Net> Session<N> {
     /// Whether a flush waited for the event that came now.
     pub(crate) fn take_blocked(&self) -> bool {
         self.blocked.swap(false, Ordering::SeqCst)
+    }
+
+    /// What was wholly written and not told to the station yet.
+    pub(crate) fn take_done(&self) -> Tally {
+        std::mem::take(&mut self.write.lock().done)
     }
 
     /// The batch that is not wholly written, and how far it is. The session writes nothing after this.
@@ -504,5 +514,7 @@ impl<N: Net> SessionLink<N> {
 /// Bytes that one session may write or read before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
 const READ_BUDGET: usize = 256 * 1024;
+/// A greeting, READY, ERROR and one PONG.
+const CONTROL: usize = 4;
 /// Pieces of one gather write.
 const SLICES: usize = 64;

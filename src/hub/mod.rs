@@ -300,6 +300,7 @@ impl<P: Pattern> State<P> {
 
     /// Turns what routing wants into effects on links and wakers.
     fn settle(&mut self, effects: &mut Effects) {
+        effects.drop_later(Dropped::messages(std::mem::take(&mut self.peers.wants.trash)));
         let mut room = std::mem::take(&mut self.peers.wants.room);
         for id in room.drain(..) {
             self.pattern.has_room(&mut self.peers, id);

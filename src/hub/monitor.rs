@@ -16,9 +16,12 @@ use tracing::debug;
 
 /// The monitors of one socket.
 pub(crate) struct Feeds {
-    feeds: Mutex<Vec<Weak<Feed>>>,
+    feeds: Mutex<(Vec<Weak<Feed>>, IsOver)>,
     limit: usize,
 }
+
+/// Whether the last event was told.
+type IsOver = bool;
 
 struct Feed {
     state: Mutex<FeedState>,
@@ -37,16 +40,21 @@ struct FeedState {
 impl Feeds {
     pub(crate) fn new(limit: usize) -> Self {
         Feeds {
-            feeds: Mutex::new(Vec::new()),
+            feeds: Mutex::new((Vec::new(), false)),
             limit,
         }
     }
 
     pub(crate) fn add(&self, drive: Arc<dyn Drive>) -> Monitor {
+        let mut feeds = self.feeds.lock();
         let feed = Arc::new(Feed {
-            state: Mutex::new(FeedState::default()),
+            state: Mutex::new(FeedState {
+                is_over: feeds.1,
+                ..FeedState::default()
+            }),
         });
-        self.feeds.lock().push(Arc::downgrade(&feed));
+        feeds.0.push(Arc::downgrade(&feed));
+        drop(feeds);
         Monitor { feed, drive }
     }
 
@@ -64,12 +72,13 @@ impl Feeds {
 
     /// No more events follow.
     pub(crate) fn end(&self) {
+        self.feeds.lock().1 = true;
         self.each(|state| state.is_over = true);
     }
 
     fn each(&self, mut act: impl FnMut(&mut FeedState)) {
         let mut live = Vec::new();
-        self.feeds.lock().retain(|feed| {
+        self.feeds.lock().0.retain(|feed| {
             let feed = feed.upgrade();
             live.extend(feed.clone());
             feed.is_some()

@@ -672,6 +672,13 @@ impl Dropped {
         }
     }
 
+    pub(crate) fn run(run: Run) -> Self {
+        Dropped {
+            runs: vec![run],
+            ..Dropped::default()
+        }
+    }
+
     pub(crate) fn bodies(bodies: Vec<Bytes>) -> Self {
         Dropped::messages(bodies.into_iter().map(Message::from).collect())
     }

@@ -1,6 +1,7 @@
 //! What a step of routing wants done outside, as plain values: routing knows no links and no wakers.
 
 use super::peers::PeerId;
+use crate::message::Message;
 
 /// What a waiting call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,8 @@ pub(crate) struct Wants {
     pub(crate) room: Vec<PeerId>,
     /// Peers that are gone.
     pub(crate) forget: Vec<PeerId>,
+    /// Messages that nobody will have: dropped where no lock is held, since they may be the application's own memory.
+    pub(crate) trash: Vec<Message>,
     /// What became ready.
     pub(crate) ready: Vec<Awaited>,
 }
@@ -41,6 +44,7 @@ impl Wants {
             && self.resume.is_empty()
             && self.room.is_empty()
             && self.forget.is_empty()
+            && self.trash.is_empty()
             && self.ready.is_empty()
     }
 }

@@ -169,6 +169,7 @@ impl RepPattern {
                 Some(border) if border + 1 < envelope.len() => envelope.split_off(border + 1),
                 _ => {
                     peers.dropped_after_pop(peer, size, DropReason::Malformed);
+                    peers.wants.trash.push(Message::many(envelope));
                     continue;
                 }
             };

@@ -264,6 +264,7 @@ impl Pattern for ReqPattern {
             let size = message.byte_count();
             let Some((request, skip)) = self.id_of(&message) else {
                 peers.discard(id, 1, size, DropReason::Malformed);
+                peers.wants.trash.push(message);
                 continue;
             };
             match self.asked.get_mut(&request) {
@@ -273,7 +274,10 @@ impl Pattern for ReqPattern {
                     peers.hand_over(id, size);
                     peers.wants.ready(Awaited::Reply(request));
                 }
-                _ => peers.discard(id, 1, size, DropReason::StaleReply),
+                _ => {
+                    peers.discard(id, 1, size, DropReason::StaleReply);
+                    peers.wants.trash.push(message);
+                }
             }
         }
     }
