@@ -191,3 +191,28 @@ fn a_pair_takes_one_peer_and_turns_the_next_away() {
         assert_eq!(first.recv_timeout(LONG).unwrap(), "my turn");
     }
 }
+
+#[test]
+fn what_waits_for_a_lost_server_goes_to_one_that_comes() {
+    let context = Context::new().unwrap();
+    let quick = Options::default().reconnect(Duration::from_millis(5), Duration::from_millis(10));
+    let req = Req::with_options(&context, quick).unwrap();
+    let monitor = req.monitor();
+    let lost = Rep::new(&context);
+    req.connect(lost.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    wait_connected(&monitor);
+    lost.close().unwrap();
+    wait_for(&monitor, "Disconnected", |event| {
+        matches!(event, Event::Disconnected { .. })
+    });
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| req.request_timeout("anybody?", LONG).unwrap());
+        while req.stats().out.queued == 0 {
+            thread::yield_now();
+        }
+        let rep = Rep::new(&context);
+        req.connect(rep.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        serve(&rep, 1);
+        assert_eq!(caller.join().unwrap(), "anybody?");
+    });
+}

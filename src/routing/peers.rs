@@ -342,6 +342,11 @@ impl Peers {
         self.get(id).map(|peer| peer.is_up)
     }
 
+    /// Whether it had a connection, and has none now.
+    pub(crate) fn was_lost(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| !peer.is_up && peer.connections > 0)
+    }
+
     /// Which of its connections is ready now, counted from 1; `None` while none is.
     pub(crate) fn connection(&self, id: PeerId) -> Option<u64> {
         self.get(id).filter(|peer| peer.is_up).map(|peer| peer.connections)

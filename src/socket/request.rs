@@ -250,7 +250,17 @@ impl Pattern for ReqPattern {
         // What was dropped because another peer came back in its place is lost.
         let left = peers.left(id);
         self.lose(peers, id, |asked| asked.place <= left);
+        // What waits for a peer that was lost need not wait any more.
+        let lost: Vec<_> = peers.ids().into_iter().filter(|&other| peers.was_lost(other)).collect();
+        for &other in &lost {
+            self.out.remove(other);
+            let messages = peers.take_back(other, Unwritten::new());
+            self.out.adopt(messages);
+        }
         self.has_room(peers, id);
+        for other in lost {
+            self.has_room(peers, other);
+        }
     }
 
     fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
