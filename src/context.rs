@@ -267,12 +267,7 @@ impl Core {
     ) -> Result<(), EndpointError> {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
-            let found = self.names.unbind(name, key, with_connections);
-            return if found {
-                Ok(())
-            } else {
-                Err(EndpointError::Unknown(endpoint))
-            };
+            return known(self.names.unbind(name, key, with_connections), endpoint);
         }
         let (giving, taking) = answer();
         self.ask(
@@ -290,12 +285,7 @@ impl Core {
     pub(crate) fn disconnect<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<(), EndpointError> {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
-            let found = self.names.disconnect(name, key);
-            return if found {
-                Ok(())
-            } else {
-                Err(EndpointError::Unknown(endpoint))
-            };
+            return known(self.names.disconnect(name, key), endpoint);
         }
         let (giving, taking) = answer();
         self.ask(
@@ -320,10 +310,18 @@ impl Core {
             return Err(EndpointError::Closed);
         }
         match block_on(&*self.seat, taking, None) {
-            Ok(Some(Some(true))) => Ok(()),
-            Ok(Some(Some(false))) => Err(EndpointError::Unknown(endpoint)),
+            Ok(Some(Some(was_known))) => known(was_known, endpoint),
             _ => Err(EndpointError::Closed),
         }
+    }
+}
+
+/// What a call says of an endpoint that the socket had, or had not.
+fn known(was_known: bool, endpoint: Endpoint) -> Result<(), EndpointError> {
+    if was_known {
+        Ok(())
+    } else {
+        Err(EndpointError::Unknown(endpoint))
     }
 }
 

@@ -35,7 +35,7 @@ macro_rules! socket_verbs {
             }
 
             /// Like `unbind`, and ends the connections that came by it: what is queued for them is sent within the
-            /// linger time.
+            /// linger time; over inproc, what finds no room now is dropped and counted.
             pub fn unbind_and_close<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -45,7 +45,7 @@ macro_rules! socket_verbs {
             }
 
             /// Ends one connection to this endpoint, as it was given to `connect`: what is queued for it is sent within
-            /// the linger time, then dropped and counted.
+            /// the linger time, then dropped and counted; over inproc, what finds no room now is dropped at once.
             pub fn disconnect<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
