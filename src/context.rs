@@ -2,8 +2,9 @@
 
 use crate::endpoint::{Endpoint, InvalidEndpoint, Kind};
 use crate::engine::inproc::{Names, NotBound};
+use crate::engine::notes::{Answered, Note, answer};
 use crate::engine::reactor;
-use crate::engine::seat::{Answered, Note, Seat, answer, is_driving};
+use crate::engine::seat::{Seat, is_driving};
 use crate::error::{BindError, ConnectError, ContextError, EndpointError};
 use crate::hub::{CannotWait, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;

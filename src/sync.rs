@@ -3,11 +3,12 @@
 //! A lock here cannot be poisoned: the values behind our locks are whole between any two statements, and a panic in one
 //! thread must not take the others with it.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::thread::{Thread, current};
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::cell::Cell;
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::task::{Wake, Waker};
-use std::thread::Thread;
 use std::time::Duration;
 
 /// A mutex that shrugs poison off.
@@ -22,15 +23,38 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// `None`: somebody holds it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// Sleeps until the thread is unparked, or for so long; may return early.
+pub(crate) fn park(limit: Option<Duration>) {
+    match limit {
+        None => std::thread::park(),
+        Some(limit) => std::thread::park_timeout(limit),
+    }
+}
+
+/// How a thread is reached that sleeps elsewhere than in its parker: in the event loop.
+pub(crate) trait Ring: Send + Sync {
+    fn ring(&self);
 }
 
 /// How a blocked thread sleeps: its `Waker` is what a pending future would have given.
 ///
 /// A wake that comes before the sleep is kept, so "register, test again, park" loses nothing.
-#[derive(Debug)]
 pub(crate) struct Parker {
     woken: AtomicBool,
     thread: Thread,
+    /// While the thread drives: who ends its sleep.
+    bell: Mutex<Option<Arc<dyn Ring>>>,
 }
 
 impl Parker {
@@ -47,7 +71,8 @@ impl Parker {
     fn pair() -> (Arc<Parker>, Waker) {
         let parker = Arc::new(Parker {
             woken: AtomicBool::new(false),
-            thread: std::thread::current(),
+            thread: current(),
+            bell: Mutex::new(None),
         });
         (Arc::clone(&parker), Waker::from(parker))
     }
@@ -64,13 +89,31 @@ impl Parker {
 
     /// Sleeps for at most `limit` (`None`: until woken). May return early; ask [`Parker::was_woken`].
     pub(crate) fn park(&self, limit: Option<Duration>) {
-        if self.woken.load(Ordering::Acquire) {
-            return;
+        if !self.woken.load(Ordering::Acquire) {
+            park(limit);
         }
-        match limit {
-            None => std::thread::park(),
-            Some(limit) => std::thread::park_timeout(limit),
-        }
+    }
+
+    /// As long as what it returns lives, a wake rings instead: the thread sleeps elsewhere. Ask [`Parker::was_woken`]
+    /// once more before it does: an earlier wake did not ring.
+    pub(crate) fn rung_by(&self, ring: Arc<dyn Ring>) -> Rung<'_> {
+        *self.bell.lock() = Some(ring);
+        Rung(self)
+    }
+
+    /// How many parkers this thread has woken so far.
+    pub(crate) fn woken_here() -> u64 {
+        WOKEN.get()
+    }
+}
+
+/// While it lives, a wake rings.
+pub(crate) struct Rung<'a>(&'a Parker);
+
+impl Drop for Rung<'_> {
+    fn drop(&mut self) {
+        let ring = self.0.bell.lock().take();
+        drop(ring);
     }
 }
 
@@ -80,8 +123,18 @@ impl Wake for Parker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.woken.swap(true, Ordering::Release) {
-            self.thread.unpark();
+        if self.woken.swap(true, Ordering::Release) {
+            return;
+        }
+        WOKEN.set(WOKEN.get() + 1);
+        let bell = self.bell.lock().clone();
+        match bell {
+            Some(bell) => bell.ring(),
+            None => self.thread.unpark(),
         }
     }
+}
+
+thread_local! {
+    static WOKEN: Cell<u64> = const { Cell::new(0) };
 }

@@ -1,7 +1,7 @@
 //! What the engine does for dialers: attempts, retries, and their end.
 
 use super::dialer::{Begin, Dialer, Dialing, Ending};
-use super::seat::Note;
+use super::notes::Note;
 use super::timers::Timer;
 use super::{Engine, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;

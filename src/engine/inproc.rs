@@ -6,7 +6,7 @@
 use crate::batch::{Run, Tally};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::hub::{Effects, Link, Origin, Station};
+use crate::hub::{Effects, Link, Origin, Pace, Station};
 use crate::monitor::Event;
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Mutex;
@@ -294,7 +294,7 @@ fn meet(
         ));
     }
     for way in [Side::Dialer, Side::Binder] {
-        effects.ask(side(way), crate::hub::Ask::Flush);
+        effects.ask(side(way), crate::hub::Ask::Flush(Pace::Stream));
     }
     entry.links.retain(|link| !link.is_over());
     entry.links.push(pairing);
@@ -497,7 +497,7 @@ struct Half {
 }
 
 impl Link for Half {
-    fn flush(&self) {
+    fn flush(&self, _pace: Pace) {
         self.pairing.move_from(self.side);
     }
 

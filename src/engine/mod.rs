@@ -9,10 +9,12 @@ mod closing;
 mod dialer;
 mod dialing;
 pub(crate) mod inproc;
+pub(crate) mod notes;
 pub(crate) mod reactor;
 pub(crate) mod seat;
 mod session;
 mod slots;
+mod spin;
 mod timers;
 
 use crate::batch::Buffers;
@@ -23,7 +25,8 @@ use crate::monitor::Event;
 use crate::transport::{Net, Stream};
 use accepting::Listener;
 use dialer::Dialer;
-use seat::{Note, Seat};
+use notes::Note;
+use seat::Seat;
 use session::{Filled, Flushed, Found, Session};
 use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -163,14 +166,17 @@ impl<N: Net> Engine<N> {
         }
     }
 
+    /// A session has something to write.
+    pub(crate) fn on_flush(&mut self, session: &Session<N>, now: Instant, effects: &mut Effects) {
+        if let Some(Slot::Session(entry)) = self.slots.get_mut(session.token) {
+            entry.wants_write = true;
+            self.serve(session.token, now, effects);
+        }
+    }
+
     pub(crate) fn on_note(&mut self, note: Note<N>, now: Instant, effects: &mut Effects) {
         match note {
-            Note::Flush(session) => {
-                if let Some(Slot::Session(entry)) = self.slots.get_mut(session.token) {
-                    entry.wants_write = true;
-                    self.serve(session.token, now, effects);
-                }
-            }
+            Note::Serve(session) => self.on_flush(&session, now, effects),
             Note::Resume(session) => {
                 if let Some(Slot::Session(entry)) = self.slots.get_mut(session.token) {
                     entry.wants_read = true;

@@ -1,21 +1,20 @@
 //! The only mio loop: polls, reads the clock once, and runs the engine's turn.
 //!
 //! Between two pieces of work it runs what they want done outside, so that a receiver is woken as soon as its messages
-//! are there, and no lock is held then.
+//! are there, and no lock of a hub or session is held then. Which thread takes the turns is the seat's to know.
 
-use super::seat::{Before, Note, Seat};
+use super::seat::{Before, Nap, Seat, Turned, Turns, Work};
 use super::{Engine, Readiness};
 use crate::hub::Effects;
 use crate::transport::real::RealNet;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
-/// Starts the loop of a context on a thread of its own.
+/// Starts the loop of a context; its keeper is a thread of its own.
 pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
     let poll = Poll::new()?;
     let doorbell = Waker::new(poll.registry(), DOORBELL)?;
@@ -24,34 +23,19 @@ pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
             error!(%error, "the event loop cannot be woken");
         }
     };
-    let seat = Arc::new(Seat::new(ring, Instant::now));
+    let seat = Seat::new(ring, Instant::now);
     let net = RealNet::new(poll.registry().try_clone()?);
-    let engine = Engine::new(net, Arc::clone(&seat));
+    let reactor = Reactor {
+        poll,
+        events: Events::with_capacity(EVENTS),
+        engine: Engine::new(net, Arc::clone(&seat)),
+        seat: Arc::clone(&seat),
+        work: Work::default(),
+    };
     let theirs = Arc::clone(&seat);
-    let thread = std::thread::Builder::new().name("peermq".into()).spawn(move || {
-        let mut reactor = Reactor {
-            poll,
-            events: Events::with_capacity(EVENTS),
-            engine,
-            seat: Arc::clone(&theirs),
-            notes: Vec::new(),
-        };
-        // The engine has no reason to panic; if it does, waiting calls end instead of hanging.
-        if catch_unwind(AssertUnwindSafe(|| reactor.run())).is_err() {
-            error!("the event loop panicked; its sockets are dead");
-        }
-        let late = theirs.end();
-        let end = AssertUnwindSafe(|| {
-            let now = reactor.engine.now();
-            for note in reactor.notes.drain(..).chain(late) {
-                step(|effects| reactor.engine.on_note(note, now, effects));
-            }
-            step(|effects| reactor.engine.close_all(now, effects));
-        });
-        if catch_unwind(end).is_err() {
-            error!("the event loop panicked at its end");
-        }
-    })?;
+    let thread = std::thread::Builder::new()
+        .name("peermq".into())
+        .spawn(move || theirs.keep(Box::new(reactor)))?;
     Ok((seat, thread))
 }
 
@@ -61,38 +45,24 @@ struct Reactor {
     engine: Engine<RealNet>,
     seat: Arc<Seat<RealNet>>,
     /// Empty between two turns; kept for its memory.
-    notes: Vec<Note<RealNet>>,
+    work: Work<RealNet>,
 }
 
-impl Reactor {
-    fn run(&mut self) {
-        let seat = Arc::clone(&self.seat);
-        let _driving = seat.drive_here();
-        while self.turn() {}
-    }
-
-    /// One turn: notes, what the system reports, what stopped at its budget, timers. `false`: the context is over.
-    fn turn(&mut self) -> bool {
-        let has_ready = self.engine.has_ready();
+impl Turns for Reactor {
+    fn turn(&mut self, nap: Nap) -> Turned {
         let now = self.engine.now();
-        match self.seat.before_poll(!has_ready, &mut self.notes) {
-            Before::ShutDown => return false,
-            Before::Notes => {
-                for note in self.notes.drain(..) {
-                    step(|effects| self.engine.on_note(note, now, effects));
-                }
-                self.poll(Some(Duration::ZERO));
-            }
-            Before::MaySleep => {
-                let left = self
-                    .engine
-                    .deadline()
-                    .map(|deadline| deadline.saturating_duration_since(now));
-                // mio counts whole milliseconds and would wake early.
-                let timeout = left.map(|left| left.saturating_add(Duration::from_micros(999)));
-                self.poll(if has_ready { Some(Duration::ZERO) } else { timeout });
+        let wants_sleep = nap != Nap::None && !self.engine.has_ready();
+        match (self.seat.before_poll(wants_sleep, &mut self.work), nap) {
+            (Before::ShutDown, _) => return Turned::Over,
+            (Before::Idle, Nap::Until(until)) if wants_sleep => {
+                self.poll(self.longest_sleep(now, until));
                 self.seat.after_poll();
             }
+            (Before::Work, _) => {
+                self.do_work(now);
+                self.poll(Some(Duration::ZERO));
+            }
+            _ => self.poll(Some(Duration::ZERO)),
         }
         let now = self.engine.now();
         for event in &self.events {
@@ -110,7 +80,43 @@ impl Reactor {
             step(|effects| self.engine.on_ready(now, effects));
         }
         while step(|effects| self.engine.on_timeout(now, effects)) {}
-        true
+        Turned::Again
+    }
+
+    fn end(&mut self) {
+        let now = self.engine.now();
+        // What a turn that panicked left, then what came later.
+        self.do_work(now);
+        self.work = self.seat.end();
+        self.do_work(now);
+        step(|effects| self.engine.close_all(now, effects));
+    }
+}
+
+impl Reactor {
+    fn do_work(&mut self, now: Instant) {
+        let mut work = std::mem::take(&mut self.work);
+        for session in work.flushes.drain(..) {
+            step(|effects| self.engine.on_flush(&session, now, effects));
+        }
+        for note in work.notes.drain(..) {
+            step(|effects| self.engine.on_note(note, now, effects));
+        }
+        self.work = work;
+    }
+
+    /// mio rounds up to whole milliseconds, as is right for timers; who waits for a deadline wants to be there before it.
+    fn longest_sleep(&self, now: Instant, until: Option<Instant>) -> Option<Duration> {
+        let left = |at: Instant| at.saturating_duration_since(now);
+        let timer = self.engine.deadline().map(left);
+        let waiter = until.map(|until| {
+            let left = left(until);
+            left - Duration::from_nanos(u64::from(left.subsec_nanos() % 1_000_000))
+        });
+        match (timer, waiter) {
+            (Some(timer), Some(waiter)) => Some(timer.min(waiter)),
+            (one, other) => one.or(other),
+        }
     }
 
     fn poll(&mut self, timeout: Option<Duration>) {

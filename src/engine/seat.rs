@@ -1,112 +1,174 @@
-//! Who drives the loop, and how others reach it.
+//! Who drives the loop, and how others reach it: *who waits, drives*.
 //!
-//! One thread at a time sits in the seat and runs the engine's turns; today that is the loop's own thread. A note asks
-//! for its attention: it wakes only a sleeper, and a sleeper looks for notes once more before it sleeps, so no note is
-//! lost and none costs a system call while the loop is awake.
+//! One thread at a time sits in the seat and runs the reactor's turns. A thread that would otherwise sleep takes it if it
+//! is free, so that data which somebody waits for is read by the one who wants it. The loop's own thread, the *keeper*,
+//! sits while nobody else does: it steps back once it has woken a thread, and comes back when the seat has been empty for
+//! a lease. All of this is one value under one lock, a leaf, held for nanoseconds and never over a call.
+//!
+//! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits.
 
-use super::session::Session;
-use crate::endpoint::Endpoint;
-use crate::failure::Failure;
-use crate::hub::{CannotWait, Drive, Station};
-use crate::routing::PeerId;
-use crate::sync::{Mutex, Parker};
-use crate::transport::{Net, Resolved};
+use super::notes::Note;
+use super::session::{Flushed, Session};
+use super::spin::Spin;
+use crate::hub::{CannotWait, Drive, Effects};
+use crate::sync::{AtomicUsize, Mutex, Ordering, Parker, Ring, Thread};
+use crate::transport::Net;
 use std::cell::Cell;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+use tracing::error;
 
-/// What the engine is asked to look at.
-pub(crate) enum Note<N: Net> {
-    /// The session has something to write.
-    Flush(Arc<Session<N>>),
-    /// The session may read again.
-    Resume(Arc<Session<N>>),
-    /// The session is to end.
-    Sever(Arc<Session<N>>, Failure),
-    /// A new listener.
-    Listen {
-        station: Arc<dyn Station>,
-        listener: N::Listener,
-        endpoint: Endpoint,
-    },
-    /// A new dialer.
-    Dial {
-        station: Arc<dyn Station>,
-        peer: PeerId,
-        endpoint: Endpoint,
-    },
-    /// A listener is to go; its connections stay unless `with_connections`. Answers whether there was one.
-    Unbind {
-        key: u64,
-        endpoint: Endpoint,
-        with_connections: bool,
-        answer: Answer<bool>,
-    },
-    /// A dialer is to go, after its linger time at the latest. Answers whether there was one.
-    Disconnect {
-        key: u64,
-        endpoint: Endpoint,
-        answer: Answer<bool>,
-    },
-    /// A socket closes: all of its listeners, dialers and sessions are to go, until the deadline at the latest.
-    Close {
-        station: Arc<dyn Station>,
-        deadline: Option<Instant>,
-    },
-    /// A name was looked up.
-    Resolved { token: usize, result: Resolved },
+/// What who sits runs: the reactor.
+pub(crate) trait Turns: Send {
+    /// One turn: notes, what the system reports, timers.
+    fn turn(&mut self, nap: Nap) -> Turned;
+
+    /// The last: the context is over.
+    fn end(&mut self);
+}
+
+/// How long a turn may sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nap {
+    /// Not at all.
+    None,
+    /// Until something happens, or until then; `None`: for ever.
+    Until(Option<Instant>),
+}
+
+/// Whether there is another turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turned {
+    Over,
+    Again,
 }
 
 /// The seat of one context.
 pub(crate) struct Seat<N: Net> {
     state: Mutex<State<N>>,
+    /// Locked only by who sits, so nobody ever waits for it. `None` in a simulated world, which takes the turns itself,
+    /// and once the context is over.
+    reins: Mutex<Option<Reins>>,
+    /// Pending futures: they wait, and cannot drive.
+    futures: AtomicUsize,
     doorbell: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
     process: u32,
+    /// Itself, for those who are to be able to ring it.
+    this: Weak<Seat<N>>,
+}
+
+struct Reins {
+    turns: Box<dyn Turns>,
+    spin: Spin,
 }
 
 struct State<N: Net> {
-    /// Oldest first; each is taken within one turn, so their number is bounded by what is asked between two turns: one
-    /// flush and one resume a session, and what the application calls.
-    notes: Vec<Note<N>>,
+    sitter: Sitter,
     /// Who sits is inside a poll that may sleep: the doorbell wakes it.
     is_asleep: bool,
+    /// It was rung since it last looked.
+    is_rung: bool,
+    /// Counts sitting down, standing up and falling asleep.
+    changes: u64,
+    keeper: Keeper,
+    keeper_thread: Option<Thread>,
+    /// When the seat was left, while a lease runs.
+    left_at: Option<Instant>,
+    /// The seat was taken by an application's thread since the keeper last left it.
+    was_used: bool,
+    /// Application threads that wait and do not sit.
+    parked: usize,
+    /// What waits to be written. Like `notes` oldest first; each is taken within one turn, so their number is bounded by
+    /// what is asked between two turns: one flush and one resume a session, and what the application calls.
+    flushes: Vec<Arc<Session<N>>>,
+    notes: Vec<Note<N>>,
     is_shut_down: bool,
     /// The loop has gone: notes are dropped.
     is_over: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sitter {
+    Nobody,
+    Keeper,
+    Application,
+}
+
+/// What the keeper does while it does not sit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    /// It is awake, and looks at everything before it sleeps.
+    Running,
+    /// It sleeps until a lease is over.
+    Lease,
+    /// It sleeps until it is called: who sits is asleep too.
+    Deep,
+}
+
+/// What was noted, for who takes a turn; the vectors keep their memory from one to the next.
+pub(crate) struct Work<N: Net> {
+    pub(crate) flushes: Vec<Arc<Session<N>>>,
+    pub(crate) notes: Vec<Note<N>>,
 }
 
 /// What a turn may do at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
     /// Notes were waiting.
-    Notes,
-    /// Nothing waits: who polls now may sleep, and is rung for the next note.
-    MaySleep,
+    Work,
+    /// Nothing waits: who polls now may sleep if it wanted to, and is rung for the next note.
+    Idle,
+    /// Somebody rang: look, and do not sleep.
+    Rung,
     /// The context is over.
     ShutDown,
 }
 
+impl<N: Net> Default for Work<N> {
+    fn default() -> Self {
+        Work {
+            flushes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 impl<N: Net> Seat<N> {
+    /// A seat in which the keeper sits.
     pub(crate) fn new(
         doorbell: impl Fn() + Send + Sync + 'static,
         clock: impl Fn() -> Instant + Send + Sync + 'static,
-    ) -> Self {
-        Seat {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Seat {
             state: Mutex::new(State {
-                notes: Vec::new(),
+                sitter: Sitter::Keeper,
                 is_asleep: false,
+                is_rung: false,
+                changes: 0,
+                keeper: Keeper::Running,
+                keeper_thread: None,
+                left_at: None,
+                was_used: false,
+                parked: 0,
+                flushes: Vec::new(),
+                notes: Vec::new(),
                 is_shut_down: false,
                 is_over: false,
             }),
+            reins: Mutex::new(None),
+            futures: AtomicUsize::new(0),
             doorbell: Box::new(doorbell),
             clock: Box::new(clock),
             process: std::process::id(),
-        }
+            this: Weak::clone(this),
+        })
     }
 
-    /// Asks for attention. Wakes the loop only if it sleeps. `false`: the loop is gone, and the note with it.
+    // -- asking for attention
+
+    /// Asks who sits. Wakes only a sleeper. `false`: the loop is gone, and the note with it.
     pub(crate) fn note(&self, note: Note<N>) -> bool {
         let mut state = self.state.lock();
         if state.is_over {
@@ -115,32 +177,70 @@ impl<N: Net> Seat<N> {
             drop(note);
             return false;
         }
+        // Whoever makes room by receiving comes back to wait within a moment, and reads then.
+        let can_wait = matches!(note, Note::Resume(_))
+            && state.sitter == Sitter::Nobody
+            && state.keeper == Keeper::Lease
+            && !self.others_wait(&state);
         state.notes.push(note);
-        self.ring_if(state);
+        if !can_wait {
+            self.call(state);
+        }
         true
     }
 
-    fn ring_if(&self, mut state: std::sync::MutexGuard<'_, State<N>>) {
-        let is_asleep = std::mem::take(&mut state.is_asleep);
-        drop(state);
-        if is_asleep {
+    /// Asks for a session to be flushed: by the keeper, if it does not sit.
+    pub(crate) fn note_flush(&self, session: Arc<Session<N>>) {
+        let mut state = self.state.lock();
+        if state.is_over {
+            drop(state);
+            return;
+        }
+        state.flushes.push(session);
+        if state.sitter == Sitter::Keeper {
+            self.call(state);
+        } else {
+            rouse(state);
+        }
+    }
+
+    /// Wakes who sits if it sleeps, or the keeper if nobody sits.
+    fn call(&self, mut state: MutexGuard<'_, State<N>>) {
+        if state.sitter == Sitter::Nobody {
+            state.left_at = None;
+            rouse(state);
+        } else if std::mem::take(&mut state.is_asleep) {
+            drop(state);
             (self.doorbell)();
         }
     }
 
-    /// Takes the notes, into a vector that is empty and keeps its memory; with none of them and `wants_sleep`, declares that the caller is about to sleep. Test and
-    /// declaration are one step, so a note that comes later rings.
-    pub(crate) fn before_poll(&self, wants_sleep: bool, notes: &mut Vec<Note<N>>) -> Before {
+    fn others_wait(&self, state: &State<N>) -> bool {
+        state.parked > 0 || self.futures.load(Ordering::Relaxed) > 0
+    }
+
+    // -- for who sits
+
+    /// Takes what was noted, into vectors that are empty; if there is nothing and the caller `wants_sleep`, declares that
+    /// it is about to. Test and declaration are one step, so a note that comes later rings.
+    pub(crate) fn before_poll(&self, wants_sleep: bool, work: &mut Work<N>) -> Before {
         let mut state = self.state.lock();
-        if !state.notes.is_empty() {
-            std::mem::swap(notes, &mut state.notes);
-            return Before::Notes;
+        if !state.notes.is_empty() || !state.flushes.is_empty() {
+            std::mem::swap(&mut work.notes, &mut state.notes);
+            std::mem::swap(&mut work.flushes, &mut state.flushes);
+            return Before::Work;
         }
         if state.is_shut_down {
             return Before::ShutDown;
         }
-        state.is_asleep = wants_sleep;
-        Before::MaySleep
+        if std::mem::take(&mut state.is_rung) {
+            return Before::Rung;
+        }
+        if wants_sleep {
+            state.is_asleep = true;
+            state.changes += 1;
+        }
+        Before::Idle
     }
 
     /// The poll returned.
@@ -148,24 +248,172 @@ impl<N: Net> Seat<N> {
         self.state.lock().is_asleep = false;
     }
 
+    // -- the keeper's life
+
+    /// Runs the loop on this thread until the context is shut down.
+    pub(crate) fn keep(&self, turns: Box<dyn Turns>) {
+        *self.reins.lock() = Some(Reins {
+            turns,
+            spin: Spin::default(),
+        });
+        self.state.lock().keeper_thread = Some(crate::sync::current());
+        self.keep_until_over();
+        // From here on nobody else sits.
+        let reins = self.reins.lock().take();
+        if let Some(mut reins) = reins {
+            let _driving = drive_here();
+            if catch_unwind(AssertUnwindSafe(|| reins.turns.end())).is_err() {
+                error!("the event loop panicked at its end");
+            }
+        }
+    }
+
+    /// Returns with the seat taken.
+    fn keep_until_over(&self) {
+        let mut patience = Patience::default();
+        let mut changes_seen = 0;
+        if self.sit(&mut patience) == Turned::Over {
+            return;
+        }
+        loop {
+            let now = self.now();
+            let mut state = self.state.lock();
+            state.keeper = Keeper::Running;
+            if !state.flushes.is_empty() {
+                let flushes = std::mem::take(&mut state.flushes);
+                drop(state);
+                flushes.into_iter().for_each(|session| self.flush(session));
+                continue;
+            }
+            match state.sitter {
+                Sitter::Application => {
+                    let is_deep = state.is_asleep && state.changes == changes_seen || state.is_shut_down;
+                    changes_seen = state.changes;
+                    state.keeper = if is_deep { Keeper::Deep } else { Keeper::Lease };
+                    drop(state);
+                    crate::sync::park(if is_deep { None } else { Some(LEASE / 2) });
+                }
+                Sitter::Nobody | Sitter::Keeper => {
+                    let lease = if self.others_wait(&state) { SHORT_LEASE } else { LEASE };
+                    let left = state
+                        .left_at
+                        .filter(|_| !state.is_shut_down)
+                        .map(|left_at| lease.saturating_sub(now.saturating_duration_since(left_at)))
+                        .filter(|left| !left.is_zero());
+                    if let Some(left) = left {
+                        state.keeper = Keeper::Lease;
+                        drop(state);
+                        crate::sync::park(Some(left));
+                        continue;
+                    }
+                    state.sitter = Sitter::Keeper;
+                    state.changes += 1;
+                    patience.came_back(std::mem::take(&mut state.was_used));
+                    drop(state);
+                    if self.sit(&mut patience) == Turned::Over {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The keeper's turns, until it has woken a thread that may want the seat.
+    fn sit(&self, patience: &mut Patience) -> Turned {
+        let _driving = drive_here();
+        let mut reins = self.reins.lock();
+        let Some(reins) = reins.as_mut() else {
+            return Turned::Over;
+        };
+        loop {
+            let woken = Parker::woken_here();
+            if self.turn(reins, Nap::Until(None)) == Turned::Over {
+                return Turned::Over;
+            }
+            if Parker::woken_here() != woken && patience.is_over() {
+                break;
+            }
+        }
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.sitter = Sitter::Nobody;
+        state.left_at = Some(now);
+        state.changes += 1;
+        Turned::Again
+    }
+
+    /// The engine has no reason to panic; if it does, its context is over: waiting calls end instead of hanging.
+    fn turn(&self, reins: &mut Reins, nap: Nap) -> Turned {
+        catch_unwind(AssertUnwindSafe(|| reins.turns.turn(nap))).unwrap_or_else(|_| {
+            error!("the event loop panicked; its sockets are dead");
+            self.shut_down();
+            Turned::Over
+        })
+    }
+
+    /// Writes without the seat; what needs the engine is noted for who sits.
+    fn flush(&self, session: Arc<Session<N>>) {
+        let mut effects = Effects::default();
+        let flushed = session.flush(&mut effects);
+        effects.run();
+        match flushed {
+            Ok(Flushed::Done) if !session.is_shut() => {}
+            Ok(Flushed::More) => self.note_flush(session),
+            Ok(Flushed::Done) | Err(_) => drop(self.note(Note::Serve(session))),
+        }
+    }
+
     /// Ends the loop after the notes that wait now.
     pub(crate) fn shut_down(&self) {
         let mut state = self.state.lock();
         state.is_shut_down = true;
-        self.ring_if(state);
+        let is_asleep = std::mem::take(&mut state.is_asleep);
+        rouse(state);
+        if is_asleep {
+            (self.doorbell)();
+        }
     }
 
     /// The loop goes: what waits is given back once, what comes from now on is refused.
-    pub(crate) fn end(&self) -> Vec<Note<N>> {
+    pub(crate) fn end(&self) -> Work<N> {
         let mut state = self.state.lock();
         state.is_over = true;
-        std::mem::take(&mut state.notes)
+        Work {
+            flushes: std::mem::take(&mut state.flushes),
+            notes: std::mem::take(&mut state.notes),
+        }
     }
 
-    /// Marks this thread as one that drives: calls that would wait here fail instead.
-    pub(crate) fn drive_here(&self) -> Driving {
-        DRIVING.set(true);
-        Driving
+    // -- the application's threads
+
+    /// Takes the seat, if it is free.
+    fn sit_down(&self, left: Option<Duration>) -> Option<Sitting<'_, N>> {
+        let mut state = self.state.lock();
+        if !state.is_free() || !is_worth_sitting(left) {
+            return None;
+        }
+        state.sitter = Sitter::Application;
+        state.changes += 1;
+        state.was_used = true;
+        state.is_rung = false;
+        Some(Sitting(self))
+    }
+
+    /// Sleeps while somebody else drives.
+    fn park(&self, parker: &Parker, left: Option<Duration>) {
+        let mut state = self.state.lock();
+        let is_free = state.is_free();
+        if is_free && is_worth_sitting(left) {
+            return;
+        }
+        state.parked += 1;
+        if is_free {
+            self.call(state);
+        } else {
+            drop(state);
+        }
+        parker.park(left);
+        self.state.lock().parked -= 1;
     }
 
     pub(crate) fn is_forked(&self) -> bool {
@@ -173,22 +421,102 @@ impl<N: Net> Seat<N> {
     }
 }
 
-/// Whether the calling thread drives a loop.
-pub(crate) fn is_driving() -> bool {
-    DRIVING.get()
-}
-
-/// While it lives, its thread drives.
-pub(crate) struct Driving;
-
-impl Drop for Driving {
-    fn drop(&mut self) {
-        DRIVING.set(false);
+impl<N: Net> State<N> {
+    fn is_free(&self) -> bool {
+        self.sitter == Sitter::Nobody && !self.is_shut_down
     }
 }
 
-thread_local! {
-    static DRIVING: Cell<bool> = const { Cell::new(false) };
+/// Lets the keeper look at everything, if it sleeps.
+fn rouse<N: Net>(mut state: MutexGuard<'_, State<N>>) {
+    if state.keeper != Keeper::Running {
+        state.keeper = Keeper::Running;
+        let thread = state.keeper_thread.clone();
+        drop(state);
+        if let Some(thread) = thread {
+            thread.unpark();
+        }
+    }
+}
+
+/// The kernel's timer counts whole milliseconds: who has less left is woken by a finer one, and lets the keeper drive.
+fn is_worth_sitting(left: Option<Duration>) -> bool {
+    left.is_none_or(|left| left >= Duration::from_millis(1))
+}
+
+/// While it lives, an application's thread sits.
+struct Sitting<'a, N: Net>(&'a Seat<N>);
+
+impl<N: Net> Sitting<'_, N> {
+    /// Runs the loop until the parker is woken (`true`), or the deadline is too near to sit for, or the context is over.
+    fn drive(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
+        let seat = self.0;
+        let _driving = drive_here();
+        let mut reins = seat.reins.lock();
+        let Some(reins) = reins.as_mut() else { return false };
+        let Some(ring) = seat.this.upgrade() else { return false };
+        let _bell = parker.rung_by(ring);
+        let turn = |reins: &mut Reins, nap| match seat.turn(reins, nap) {
+            Turned::Over => Some(false),
+            Turned::Again => parker.was_woken().then_some(true),
+        };
+        if let Some(end) = turn(reins, Nap::None) {
+            return end;
+        }
+        loop {
+            let begin = seat.now();
+            if let Some(limit) = reins.spin.plan() {
+                while seat.now().saturating_duration_since(begin) < limit {
+                    if let Some(end) = turn(reins, Nap::None) {
+                        reins.spin.paid();
+                        return end;
+                    }
+                }
+                reins.spin.wasted();
+            }
+            // The waker is in its line and rings from here on: test again, then sleep. A ring in between is seen there.
+            if parker.was_woken() {
+                return true;
+            }
+            let begin = seat.now();
+            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(begin))) {
+                return false;
+            }
+            let end = turn(reins, Nap::Until(deadline));
+            reins.spin.slept(seat.now().saturating_duration_since(begin));
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+}
+
+/// Also when unwinding: the seat is free again.
+impl<N: Net> Drop for Sitting<'_, N> {
+    fn drop(&mut self) {
+        let now = self.0.now();
+        let mut state = self.0.state.lock();
+        state.sitter = Sitter::Nobody;
+        state.is_asleep = false;
+        state.changes += 1;
+        // What was noted meanwhile waits for nobody's lease.
+        state.left_at = state.notes.is_empty().then_some(now);
+        if state.keeper == Keeper::Deep || !state.notes.is_empty() {
+            rouse(state);
+        }
+    }
+}
+
+impl<N: Net> Ring for Seat<N> {
+    /// Whoever is not in the seat reaches a thread that drives: it looks again, and does not sleep before.
+    fn ring(&self) {
+        let mut state = self.state.lock();
+        state.is_rung = true;
+        if std::mem::take(&mut state.is_asleep) {
+            drop(state);
+            (self.doorbell)();
+        }
+    }
 }
 
 impl<N: Net> Drive for Seat<N> {
@@ -218,60 +546,70 @@ impl<N: Net> Drive for Seat<N> {
                     _ => return false,
                 },
             };
-            parker.park(left);
+            match self.sit_down(left) {
+                Some(sitting) if sitting.drive(parker, deadline) => return true,
+                Some(_) => {}
+                None => self.park(parker, left),
+            }
         }
     }
-}
 
-/// The giving end of an answer that is given once. Dropped without one, it says so.
-pub(crate) struct Answer<T>(Arc<Mutex<Answering<T>>>);
+    fn future_waits(&self) {
+        self.futures.fetch_add(1, Ordering::Relaxed);
+    }
 
-/// The taking end: a future. `None`: nobody will answer.
-pub(crate) struct Answered<T>(Arc<Mutex<Answering<T>>>);
-
-struct Answering<T> {
-    value: Option<T>,
-    is_over: bool,
-    waker: Option<Waker>,
-}
-
-/// The two ends of an answer.
-pub(crate) fn answer<T>() -> (Answer<T>, Answered<T>) {
-    let shared = Arc::new(Mutex::new(Answering {
-        value: None,
-        is_over: false,
-        waker: None,
-    }));
-    (Answer(Arc::clone(&shared)), Answered(shared))
-}
-
-impl<T> Answer<T> {
-    pub(crate) fn give(self, value: T) {
-        self.0.lock().value = Some(value);
+    fn future_is_over(&self) {
+        self.futures.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl<T> Drop for Answer<T> {
+/// How many threads the keeper wakes before it steps back for them: more and more while nobody takes the seat.
+#[derive(Debug, Default)]
+struct Patience {
+    wakes: u32,
+    left: u32,
+}
+
+impl Patience {
+    /// The seat was free for a lease.
+    fn came_back(&mut self, was_used: bool) {
+        self.wakes = if was_used { 0 } else { (self.wakes * 2).clamp(2, 64) };
+        self.left = self.wakes;
+    }
+
+    /// A thread was woken.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_over
+    }
+}
+
+/// Marks this thread as one that drives: calls that would wait here fail instead.
+pub(crate) fn drive_here() -> Driving {
+    DRIVING.set(true);
+    Driving
+}
+
+/// Whether the calling thread drives a loop.
+pub(crate) fn is_driving() -> bool {
+    DRIVING.get()
+}
+
+/// While it lives, its thread drives.
+pub(crate) struct Driving;
+
+impl Drop for Driving {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.is_over = true;
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        DRIVING.set(false);
     }
 }
 
-impl<T> Future for Answered<T> {
-    type Output = Option<T>;
-
-    fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = self.0.lock();
-        if state.is_over {
-            return Poll::Ready(state.value.take());
-        }
-        state.waker = Some(context.waker().clone());
-        Poll::Pending
-    }
+thread_local! {
+    static DRIVING: Cell<bool> = const { Cell::new(false) };
 }
+
+/// How long the seat stays empty for who left it, before the keeper comes back.
+const LEASE: Duration = Duration::from_millis(1);
+/// The same while others wait who cannot take it.
+const SHORT_LEASE: Duration = Duration::from_micros(200);

@@ -4,10 +4,11 @@
 //! batches from the station and gives them to the kernel, the read side takes bytes from the kernel and gives whole
 //! messages to the station. Lock order: read side, write side, hub.
 
-use super::seat::{Note, Seat};
+use super::notes::Note;
+use super::seat::Seat;
 use crate::batch::{Batch, Buffers, Run, Tally};
 use crate::failure::{Failure, Stage};
-use crate::hub::{Effects, Link, Origin, Station};
+use crate::hub::{Effects, Link, Origin, Pace, Station};
 use crate::routing::{Dropped, PeerId, Room};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::transport::{Net, Stream};
@@ -50,6 +51,8 @@ struct Writing {
     /// Once nothing is queued, our side of the stream is shut.
     is_ending: bool,
     is_shut: bool,
+    /// Writing failed. Whoever met it need not be who ends the session.
+    failure: Option<Failure>,
 }
 
 struct Reading {
@@ -128,6 +131,7 @@ impl<N: Net> Session<N> {
                 messages: 0,
                 is_ending: false,
                 is_shut: false,
+                failure: None,
             }),
             read: Mutex::new(Reading {
                 connection,
@@ -216,25 +220,44 @@ impl<N: Net> Session<N> {
 
     // -- the way out
 
-    /// Gives the kernel what there is, as long as it takes it and the budget lasts.
+    /// Gives the kernel what there is, as long as it takes it and the budget lasts. Any thread may.
     pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
         let mut write = self.write.lock();
+        self.flush_at_most(&mut write, WRITE_BUDGET, effects)
+    }
+
+    /// The same by a sender that found everything quiet: one batch, and only if nobody else writes. `false`: somebody
+    /// has to look at it.
+    fn flush_directly(&self, effects: &mut Effects) -> bool {
+        let Some(mut write) = self.write.try_lock() else {
+            return false;
+        };
+        !write.is_ending && self.flush_at_most(&mut write, 1, effects) == Ok(Flushed::Done)
+    }
+
+    fn flush_at_most(&self, write: &mut Writing, mut budget: usize, effects: &mut Effects) -> Result<Flushed, Failure> {
         if !write.is_open {
             return Ok(Flushed::Done);
         }
-        let mut budget = WRITE_BUDGET;
+        if let Some(failure) = &write.failure {
+            return Err(failure.clone());
+        }
         loop {
-            match self.write_some(&mut write, effects) {
+            match self.write_some(write, effects) {
                 Ok(0) => return Ok(Flushed::Done),
-                Ok(n) if n >= budget => return Ok(Flushed::More),
-                Ok(n) => budget -= n,
+                Ok(_) if budget == 0 => return Ok(Flushed::More),
+                Ok(n) => budget = budget.saturating_sub(n),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.blocked.swap(true, Ordering::SeqCst) {
                         return Ok(Flushed::Done);
                     }
                     // The mark is set: once more, in case room came before it.
                 }
-                Err(error) => return Err(Failure::io(&error)),
+                Err(error) => {
+                    let failure = Failure::io(&error);
+                    write.failure = Some(failure.clone());
+                    return Err(failure);
+                }
             }
         }
     }
@@ -489,8 +512,18 @@ struct SessionLink<N: Net> {
 }
 
 impl<N: Net> Link for SessionLink<N> {
-    fn flush(&self) {
-        self.note(Note::Flush);
+    fn flush(&self, pace: Pace) {
+        let Some(session) = self.session.upgrade() else { return };
+        if pace == Pace::Quiet {
+            let mut effects = Effects::default();
+            let is_done = session.flush_directly(&mut effects);
+            effects.run();
+            if is_done {
+                return;
+            }
+        }
+        let seat = Arc::clone(&session.seat);
+        seat.note_flush(session);
     }
 
     fn resume(&self) {

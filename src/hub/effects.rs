@@ -1,6 +1,6 @@
 //! What a step wants done once no lock is held: wakes, flushes, drops.
 
-use super::Link;
+use super::{Link, Pace};
 use crate::failure::Failure;
 use crate::routing::Dropped;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,7 @@ struct Wanted {
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
     /// There is something to take.
-    Flush,
+    Flush(Pace),
     /// There is room again.
     Resume,
     /// End it.
@@ -72,7 +72,7 @@ impl Wanted {
     fn run(self) {
         self.wakes.each(wake);
         self.links.each(|(link, ask)| match ask {
-            Ask::Flush => link.flush(),
+            Ask::Flush(pace) => link.flush(pace),
             Ask::Resume => link.resume(),
             Ask::Sever(failure) => link.sever(failure),
         });

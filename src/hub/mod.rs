@@ -25,17 +25,26 @@ use monitor::Feeds;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use waiters::{Ticket, Waiters};
 
 /// How a hub reaches a peer. Called with no lock of ours held; none of it waits.
 pub(crate) trait Link: Send + Sync {
     /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
-    fn flush(&self);
+    fn flush(&self, pace: Pace);
     /// There is room again. Called once after the link was told that there is none.
     fn resume(&self);
     /// End it.
     fn sever(&self, failure: Failure);
+}
+
+/// How busy a socket is with sending: whether a message is better written at once or gathered with those behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Nothing was sent for a moment, or who sends has waited for an answer since.
+    Quiet,
+    /// A stream: a system call for each message would cost far more than the message.
+    Stream,
 }
 
 /// One socket.
@@ -54,6 +63,10 @@ struct State<P> {
     /// By the index of the peer.
     links: Vec<Option<(PeerId, Arc<dyn Link>)>>,
     waiters: Waiters,
+    /// When a queue was made not empty last. Of the whole socket: to each peer alone, taking turns looks quiet.
+    last_sent: Option<Instant>,
+    /// A receiver has found nothing since. Beside `last_sent` because a write may be interrupted for longer than that.
+    was_awaited: bool,
     phase: Phase,
 }
 
@@ -88,6 +101,8 @@ impl<P: Pattern> Hub<P> {
                 peers: Peers::new(options.send_mark, options.recv_mark),
                 links: Vec::new(),
                 waiters: Waiters::default(),
+                last_sent: None,
+                was_awaited: false,
                 phase: Phase::Open,
             }),
             key,
@@ -183,6 +198,7 @@ impl<P: Pattern> Hub<P> {
                 state.pass_on(awaited, effects);
                 return Poll::Ready(Ok(value));
             }
+            state.was_awaited |= awaited != Awaited::Writable;
             if let Some(waker) = waker {
                 is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
                 state.waiters.stand(awaited, ticket, waker, effects);
@@ -201,7 +217,7 @@ impl<P: Pattern> Hub<P> {
         let mut state = self.state.lock();
         let result = step(&mut state, effects);
         if !state.peers.wants.is_empty() {
-            state.settle(effects);
+            state.settle(&*self.drive, effects);
         }
         result
     }
@@ -299,7 +315,7 @@ impl<P: Pattern> State<P> {
     }
 
     /// Turns what routing wants into effects on links and wakers.
-    fn settle(&mut self, effects: &mut Effects) {
+    fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
         effects.drop_later(Dropped::messages(std::mem::take(&mut self.peers.wants.trash)));
         let mut room = std::mem::take(&mut self.peers.wants.room);
         for id in room.drain(..) {
@@ -307,9 +323,12 @@ impl<P: Pattern> State<P> {
             self.peers.wants.ready(Awaited::Writable);
         }
         self.peers.wants.room = room;
-        let mut flush = std::mem::take(&mut self.peers.wants.flush);
-        flush.drain(..).for_each(|id| self.ask(id, Ask::Flush, effects));
-        self.peers.wants.flush = flush;
+        if !self.peers.wants.flush.is_empty() {
+            let pace = self.pace(drive.now());
+            let mut flush = std::mem::take(&mut self.peers.wants.flush);
+            flush.drain(..).for_each(|id| self.ask(id, Ask::Flush(pace), effects));
+            self.peers.wants.flush = flush;
+        }
         let mut resume = std::mem::take(&mut self.peers.wants.resume);
         resume.drain(..).for_each(|id| self.ask(id, Ask::Resume, effects));
         self.peers.wants.resume = resume;
@@ -323,6 +342,19 @@ impl<P: Pattern> State<P> {
             self.unlink(id);
         }
         self.peers.wants.forget = forget;
+    }
+
+    /// Asked by who makes a queue not empty.
+    fn pace(&mut self, now: Instant) -> Pace {
+        let since = self
+            .last_sent
+            .replace(now)
+            .map(|last| now.saturating_duration_since(last));
+        if std::mem::take(&mut self.was_awaited) || since.is_none_or(|since| since >= QUIET) {
+            Pace::Quiet
+        } else {
+            Pace::Stream
+        }
     }
 
     fn ask(&self, id: PeerId, ask: Ask, effects: &mut Effects) {
@@ -388,6 +420,8 @@ struct Place<'a, P: Pattern> {
     hub: &'a Hub<P>,
     awaited: Awaited,
     ticket: Option<Ticket>,
+    /// Who was told that this is a future, and that it waits.
+    driver: Option<&'a dyn Drive>,
 }
 
 impl<'a, P: Pattern> Place<'a, P> {
@@ -396,12 +430,16 @@ impl<'a, P: Pattern> Place<'a, P> {
             hub,
             awaited,
             ticket: None,
+            driver: None,
         }
     }
 }
 
 impl<P: Pattern> Drop for Place<'_, P> {
     fn drop(&mut self) {
+        if let Some(driver) = self.driver {
+            driver.future_is_over();
+        }
         if let Some(ticket) = self.ticket.take() {
             self.hub.leave(self.awaited, ticket);
         }
@@ -422,11 +460,17 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.place.hub.poll(
-            this.place.awaited,
-            &mut this.place.ticket,
-            Some(context.waker()),
-            &mut this.step,
-        )
+        let place = &mut this.place;
+        let result = place
+            .hub
+            .poll(place.awaited, &mut place.ticket, Some(context.waker()), &mut this.step);
+        if result.is_pending() && place.driver.is_none() {
+            place.driver = Some(&*place.hub.drive);
+            place.hub.drive.future_waits();
+        }
+        result
     }
 }
+
+/// A queue that was not made "not empty" for so long is quiet. At 64 bytes a stream has a message in each 0.1 us.
+const QUIET: Duration = Duration::from_micros(5);

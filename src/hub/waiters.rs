@@ -18,8 +18,14 @@ pub(crate) trait Drive: Send + Sync {
     /// Whether this thread may wait here at all.
     fn may_wait(&self) -> Result<(), CannotWait>;
 
-    /// Sleeps until the parker's waker is called (`true`) or the deadline is over (`false`).
+    /// Waits until the parker's waker is called (`true`) or the deadline is over (`false`): drives, if nobody else does.
     fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool;
+
+    /// A future waits from now on. It cannot drive, so others must not let it wait for long.
+    fn future_waits(&self);
+
+    /// It does not any more.
+    fn future_is_over(&self);
 }
 
 /// Why a call that would wait must not.

@@ -16,7 +16,8 @@ mod pipeline;
 mod request;
 
 use crate::endpoint::Endpoint;
-use crate::engine::seat::{Before, Note, Seat};
+use crate::engine::notes::Note;
+use crate::engine::seat::{Before, Seat, Work};
 use crate::engine::{Engine, Readiness};
 use crate::hub::{Effects, Hub, Station};
 use crate::options::Options;
@@ -52,7 +53,7 @@ impl World {
             let rung = Arc::new(AtomicBool::new(false));
             let (bell, clock) = (Arc::clone(&rung), Arc::clone(&fabric));
             let ring = move || bell.store(true, Ordering::SeqCst);
-            let seat = Arc::new(Seat::new(ring, move || clock.lock().now));
+            let seat = Seat::new(ring, move || clock.lock().now);
             let net = SimNet {
                 node,
                 fabric: Arc::clone(&fabric),
@@ -210,19 +211,22 @@ impl World {
             it.seat.after_poll();
         } else {
             let has_ready = it.engine.has_ready();
-            let mut notes = Vec::new();
-            match it.seat.before_poll(!has_ready, &mut notes) {
+            let mut work = Work::default();
+            match it.seat.before_poll(!has_ready, &mut work) {
                 Before::ShutDown => panic!("nobody shuts a node down"),
-                Before::Notes => {
-                    for note in notes {
+                Before::Work => {
+                    for session in work.flushes {
+                        run(|effects| it.engine.on_flush(&session, now, effects));
+                    }
+                    for note in work.notes {
                         run(|effects| it.engine.on_note(note, now, effects));
                     }
                 }
-                Before::MaySleep if !has_ready => {
+                Before::Idle if !has_ready => {
                     it.is_asleep = true;
                     return;
                 }
-                Before::MaySleep => it.seat.after_poll(),
+                Before::Idle | Before::Rung => {}
             }
         }
         let events = std::mem::take(&mut self.fabric.lock().events[node]);
