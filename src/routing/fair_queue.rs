@@ -3,7 +3,8 @@
 //! Round robin over the peers that have messages, one whole message a turn: a peer that floods us delays the others by
 //! one message each ([RFC 30](https://rfc.zeromq.org/spec/30/), "fair-queuing").
 
-use super::peers::{PeerId, Peers};
+use super::peer::PeerId;
+use super::peers::Peers;
 use super::turn::Turn;
 use crate::message::Message;
 

@@ -3,7 +3,10 @@
 //! Round robin over the peers that have room; a peer at its mark leaves the turn and comes back at its low mark. Nothing is
 //! ever dropped here ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
-use super::peers::{Dropped, PeerId, Peers, Placed};
+use super::dropped::Dropped;
+use super::outgoing::Placed;
+use super::peer::PeerId;
+use super::peers::Peers;
 use super::turn::Turn;
 use crate::message::{Message, Outgoing};
 use crate::stats::DropReason;

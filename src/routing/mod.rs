@@ -8,17 +8,25 @@
 //! | REP | the peer that asked | all peers, in turn | `reply` is an error |
 //! | PAIR | its one peer | its one peer | `send` waits |
 
+mod dropped;
 mod fair_queue;
+mod incoming;
 mod load_balance;
 #[cfg(test)]
 mod model;
+mod outgoing;
+mod peer;
 mod peers;
 mod turn;
 mod wants;
 
+pub(crate) use dropped::Dropped;
 pub(crate) use fair_queue::FairQueue;
+pub(crate) use incoming::Room;
 pub(crate) use load_balance::LoadBalance;
-pub(crate) use peers::{Dropped, PeerId, PeerKind, Peers, Placed, Room, Unwritten};
+pub(crate) use outgoing::{Placed, Unwritten};
+pub(crate) use peer::{PeerId, PeerKind};
+pub(crate) use peers::Peers;
 pub(crate) use wants::Awaited;
 
 use crate::batch::Run;

@@ -1,106 +1,19 @@
-//! The peers of one socket, each with two queues and their marks.
+//! The peers of one socket: who is there, and what goes to and comes from each of them.
 //!
 //! A mark counts all that is queued, also what a connection is writing. A peer at its mark is full, and wanted again at
 //! half of it. Every message is in one place and in one count: what was taken on is passed on, dropped, or here.
 
+use super::dropped::Dropped;
+use super::incoming::{Popped, Room, drop_received};
+use super::outgoing::{Placed, Spares, Unwritten, refuse};
+use super::peer::{Peer, PeerId, PeerKind};
 use super::wants::Wants;
 use crate::batch::{Batch, Run, Tally};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Mark;
-use crate::stats::{DropReason, Flow, PeerStats, SocketStats};
-use bytes::Bytes;
+use crate::stats::{DropReason, PeerStats, SocketStats};
 use slab::Slab;
-use std::collections::VecDeque;
-
-/// The other end as routing sees it; never the same for two peers of a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct PeerId {
-    index: usize,
-    generation: u64,
-}
-
-impl PeerId {
-    pub(crate) fn index(self) -> usize {
-        self.index
-    }
-}
-
-/// Whether a peer outlives its connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PeerKind {
-    /// We connected to it: it has a queue from then on, and keeps it from one connection to the next.
-    Dialed,
-    /// It came to a listener: it begins with READY and ends with its connection.
-    Accepted,
-}
-
-/// How much may still be taken in from a peer. Both zero: nothing, and its link is resumed at the low mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Room {
-    pub(crate) messages: usize,
-    pub(crate) bytes: usize,
-}
-
-/// The oldest message of a peer, and whether it has no other.
-#[derive(Debug)]
-pub(crate) struct Popped {
-    pub(crate) message: Message,
-    pub(crate) is_last: bool,
-}
-
-/// What became of a message that was to go to a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Placed {
-    /// It is queued, and another would be too.
-    WithRoom,
-    /// It is queued, and the peer is at its mark now.
-    Last,
-    /// The peer is at its mark, or gone; nothing has happened.
-    Refused,
-}
-
-/// What was left of a connection's batch when it ended: the messages whose last byte was not written, oldest first.
-pub(crate) type Unwritten = Vec<Message>;
-
-#[derive(Debug)]
-struct Peer {
-    generation: u64,
-    kind: PeerKind,
-    endpoint: String,
-    is_up: bool,
-    /// Connections that became ready.
-    connections: u64,
-    /// Under what name it was ready last.
-    identity: Option<Identity>,
-    last_error: Option<String>,
-    /// Commands of it that mean nothing to us.
-    ignored: u64,
-
-    /// To the peer, youngest messages: what the next send is packed into. At the mark the peer leaves its socket's turn;
-    /// nothing is dropped.
-    open: Batch,
-    /// To the peer, before `open`, oldest first. Counts against the same mark.
-    closed: VecDeque<Batch>,
-    /// What `open` and `closed` hold.
-    queued: Tally,
-    /// What a connection has collected and not wholly written. Counts against the same mark.
-    writing: Tally,
-    /// Somebody is answerable for what is queued: a note, a flush at work, or the next writable event.
-    /// Invariant: something is queued, or being written, on a peer that is up only if it is busy.
-    is_busy: bool,
-    /// It was found full: whoever makes it fall to the low mark says so.
-    awaits_room: bool,
-    out: Flow,
-
-    /// From the peer, oldest first. At the mark its connection stops reading; nothing is dropped.
-    incoming: Run,
-    /// Its connection stopped reading: whoever makes the queue fall to the low mark resumes it.
-    is_starved: bool,
-    arrived: Flow,
-    /// The connection of an accepted peer is over; the peer goes once nothing of it is unread.
-    is_over: bool,
-}
 
 /// The peers of one socket.
 #[derive(Debug)]
@@ -109,8 +22,7 @@ pub(crate) struct Peers {
     next_generation: u64,
     send_mark: Mark,
     recv_mark: Mark,
-    /// Packing buffers that nobody packs into now; at most [`SPARES`], then they are freed.
-    spares: Vec<Vec<u8>>,
+    spares: Spares,
     /// What peers that are gone have counted, and what was dropped without one.
     gone: SocketStats,
     /// Messages that lost their peer and have no other yet. They are held by the pattern.
@@ -126,7 +38,7 @@ impl Peers {
             next_generation: 0,
             send_mark,
             recv_mark,
-            spares: Vec::new(),
+            spares: Spares::default(),
             gone: SocketStats::default(),
             adrift: Tally::default(),
             wants: Wants::default(),
@@ -149,27 +61,7 @@ impl Peers {
     pub(crate) fn attach(&mut self, kind: PeerKind, endpoint: String) -> PeerId {
         let generation = self.next_generation;
         self.next_generation += 1;
-        let index = self.slots.insert(Peer {
-            generation,
-            kind,
-            endpoint,
-            is_up: false,
-            connections: 0,
-            identity: None,
-            last_error: None,
-            ignored: 0,
-            open: Batch::default(),
-            closed: VecDeque::new(),
-            queued: Tally::default(),
-            writing: Tally::default(),
-            is_busy: true,
-            awaits_room: false,
-            out: Flow::default(),
-            incoming: Run::default(),
-            is_starved: false,
-            arrived: Flow::default(),
-            is_over: false,
-        });
+        let index = self.slots.insert(Peer::new(generation, kind, endpoint));
         PeerId { index, generation }
     }
 
@@ -182,7 +74,7 @@ impl Peers {
         let is_other = peer.connections > 0 && peer.identity != identity;
         peer.identity = identity;
         peer.is_up = true;
-        peer.is_busy = true;
+        peer.out.make_busy();
         peer.connections += 1;
         if is_other {
             let dropped = self.drop_queue(id, Unwritten::new(), DropReason::IdentityChanged);
@@ -199,19 +91,9 @@ impl Peers {
             return Unwritten::new();
         };
         peer.is_up = false;
-        peer.is_busy = true;
-        peer.is_starved = false;
+        peer.incoming.stop_starving();
         peer.last_error = Some(why);
-        peer.writing = Tally::default();
-        let Some((batch, written)) = batch else {
-            return Unwritten::new();
-        };
-        let (done, rest) = batch.split_unwritten(written);
-        pass(&mut peer.out, done);
-        for message in &rest {
-            peer.queued.add(1, message.byte_count());
-        }
-        rest
+        peer.out.cut_off(batch)
     }
 
     /// An attempt to reach it failed.
@@ -223,13 +105,8 @@ impl Peers {
 
     /// Puts back what [`Peers::disconnected`] gave, in front of everything.
     pub(crate) fn put_back(&mut self, id: PeerId, unwritten: Unwritten) {
-        let Some(peer) = self.get_mut(id) else { return };
-        let mut batch = Batch::default();
-        for message in unwritten {
-            batch.push(&[], &mut message.into());
-        }
-        if !batch.is_empty() {
-            peer.closed.push_front(batch);
+        if let Some(peer) = self.get_mut(id) {
+            peer.out.put_back(unwritten);
         }
     }
 
@@ -239,17 +116,7 @@ impl Peers {
         let Some(peer) = self.get_mut(id) else {
             return Vec::new();
         };
-        let mut all = unwritten;
-        let open = std::mem::take(&mut peer.open);
-        for batch in peer.closed.drain(..).chain([open]) {
-            let mut run = batch.into_run();
-            while let Some(message) = run.pop() {
-                all.push(message);
-            }
-        }
-        let queued = std::mem::take(&mut peer.queued);
-        peer.out.taken -= queued.messages as u64;
-        peer.out.taken_bytes -= queued.payload as u64;
+        let (all, queued) = peer.out.take_back(unwritten);
         self.adrift.add(queued.messages, queued.payload);
         all
     }
@@ -265,27 +132,16 @@ impl Peers {
     /// A message that is adrift finds no peer any more.
     pub(crate) fn drop_adrift(&mut self, message: &Message, why: DropReason) {
         self.settled(message);
-        let out = &mut self.gone.out;
-        out.taken += 1;
-        out.taken_bytes += message.byte_count() as u64;
-        out.dropped.add(why, 1);
+        refuse(&mut self.gone.out, message.byte_count(), why);
     }
 
     /// Drops and counts all that waits to go to a peer whose connection is over, `unwritten` included. What is returned
     /// is to be dropped where no lock is held.
     #[must_use]
     pub(crate) fn drop_queue(&mut self, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
-        let Some(peer) = self.get_mut(id) else {
-            return Dropped::default();
-        };
-        let queued = std::mem::take(&mut peer.queued);
-        peer.out.dropped.add(why, queued.messages as u64);
-        let mut batches: Vec<_> = peer.closed.drain(..).collect();
-        batches.push(std::mem::take(&mut peer.open));
-        Dropped {
-            messages: unwritten,
-            batches,
-            runs: Vec::new(),
+        match self.get_mut(id) {
+            Some(peer) => peer.out.drop_all(unwritten, why),
+            None => Dropped::default(),
         }
     }
 
@@ -295,21 +151,17 @@ impl Peers {
         let Some(peer) = self.get_mut(id) else {
             return Dropped::default();
         };
-        let run = std::mem::take(&mut peer.incoming);
-        peer.arrived.dropped.add(why, run.messages() as u64);
-        if std::mem::take(&mut peer.is_starved) {
+        let run = peer.incoming.drop_all(why);
+        if peer.incoming.stop_starving() {
             self.wants.resume.push(id);
         }
-        Dropped {
-            runs: vec![run],
-            ..Dropped::default()
-        }
+        Dropped::run(run)
     }
 
     /// Its last connection is over: it goes now, or once nothing of it is unread. Its outgoing queue is empty by now.
     pub(crate) fn detach(&mut self, id: PeerId) {
         if let Some(peer) = self.get_mut(id) {
-            debug_assert_eq!(peer.queued.messages, 0, "a peer goes with an empty queue");
+            debug_assert_eq!(peer.out.waiting(), 0, "a peer goes with an empty queue");
             peer.is_up = false;
             peer.is_over = true;
             self.forget_if_over(id);
@@ -323,8 +175,8 @@ impl Peers {
             .is_some_and(|peer| peer.is_over && peer.incoming.is_empty())
         {
             let peer = self.slots.remove(id.index);
-            self.gone.out.merge(&peer.out);
-            self.gone.incoming.merge(&peer.arrived);
+            self.gone.out.merge(peer.out.flow());
+            self.gone.incoming.merge(peer.incoming.flow());
             self.gone.ignored_commands += peer.ignored;
             self.gone.reconnects += peer.connections.saturating_sub(1);
             self.wants.forget.push(id);
@@ -370,19 +222,19 @@ impl Peers {
 
     /// Messages that wait to go to it, or are being written.
     pub(crate) fn outgoing(&self, id: PeerId) -> usize {
-        self.get(id)
-            .map_or(0, |peer| peer.queued.messages + peer.writing.messages)
+        self.get(id).map_or(0, |peer| peer.out.held().messages)
     }
 
     /// Messages that were taken on for it since it exists.
     pub(crate) fn accepted(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.taken)
+        self.get(id).map_or(0, |peer| peer.out.flow().taken)
     }
 
     /// Of the messages that were taken on, how many have left the queue: written or dropped.
     pub(crate) fn left(&self, id: PeerId) -> u64 {
         self.get(id)
-            .map_or(0, |peer| peer.out.passed + peer.out.dropped.total())
+            .map(|peer| peer.out.flow())
+            .map_or(0, |out| out.passed + out.dropped.total())
     }
 
     /// Unread messages of it.
@@ -392,7 +244,7 @@ impl Peers {
 
     /// Messages that were wholly written to it since it exists.
     pub(crate) fn written(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.passed)
+        self.get(id).map_or(0, |peer| peer.out.flow().passed)
     }
 
     pub(crate) fn has_incoming(&self, id: PeerId) -> bool {
@@ -403,7 +255,7 @@ impl Peers {
     /// If not, [`Pattern::has_room`](super::Pattern::has_room) follows at the low mark.
     pub(crate) fn wants_room(&mut self, id: PeerId) -> bool {
         let mark = self.send_mark;
-        self.get_mut(id).is_some_and(|peer| peer.has_room(mark))
+        self.get_mut(id).is_some_and(|peer| peer.out.has_room(mark))
     }
 
     // -- the way out
@@ -419,80 +271,40 @@ impl Peers {
         else {
             return Placed::Refused;
         };
-        if !peer.has_room(mark) {
-            return Placed::Refused;
-        }
-        if peer.open.messages() >= half(mark.messages) || peer.open.wire_len() >= BATCH_BYTES {
-            peer.closed.push_back(std::mem::take(&mut peer.open));
-        }
-        if peer.open.is_empty() {
-            peer.open = Batch::with_buffer(self.spares.pop().unwrap_or_default());
-        }
-        let payload = peer.open.push(envelope, message);
-        peer.queued.add(1, payload);
-        peer.out.taken += 1;
-        peer.out.taken_bytes += payload as u64;
-        if !peer.is_busy {
-            peer.is_busy = true;
+        let placed = peer.out.enqueue(mark, &mut self.spares, envelope, message);
+        if placed != Placed::Refused && peer.out.make_busy() {
             self.wants.flush.push(id);
         }
-        if peer.has_room(mark) {
-            Placed::WithRoom
-        } else {
-            Placed::Last
-        }
+        placed
     }
 
     /// Takes off what was wholly written, then gives the oldest batch: at most half a mark of messages, at least one.
     /// `None`: nothing is queued, and whoever makes it not so flushes.
     pub(crate) fn collect(&mut self, id: PeerId, written: Tally, spent: Vec<u8>) -> Option<Batch> {
-        self.recycle(spent);
+        self.spares.give(spent);
         let mark = self.send_mark;
         let peer = self
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        pass(&mut peer.out, written);
-        peer.writing.sub(written);
-        if peer.has_fallen_to_low(mark) {
+        peer.out.written(written);
+        if peer.out.has_fallen_to_low(mark) {
             self.wants.room.push(id);
         }
-        debug_assert_eq!(
-            peer.writing.messages, 0,
-            "a batch is collected once the last one is written"
-        );
-        let next = match peer.closed.pop_front() {
-            Some(batch) => batch,
-            None => std::mem::take(&mut peer.open),
-        };
-        if next.is_empty() {
-            peer.is_busy = false;
-            self.recycle(next.into_parts().0);
-            return None;
-        }
-        peer.queued.sub(next.tally());
-        peer.writing = next.tally();
-        Some(next)
+        peer.out.collect(&mut self.spares)
     }
 
     /// Takes off what another socket took out of the batch that was collected, when there is more of it.
     pub(crate) fn moved(&mut self, id: PeerId, moved: Tally) {
         let Some(peer) = self.get_mut(id) else { return };
-        pass(&mut peer.out, moved);
-        peer.writing.sub(moved);
+        peer.out.written(moved);
         self.note_room(id);
     }
 
     fn note_room(&mut self, id: PeerId) {
         let mark = self.send_mark;
-        if self.get_mut(id).is_some_and(|peer| peer.has_fallen_to_low(mark)) {
+        if self.get_mut(id).is_some_and(|peer| peer.out.has_fallen_to_low(mark)) {
             self.wants.room.push(id);
-        }
-    }
-
-    fn recycle(&mut self, spent: Vec<u8>) {
-        if spent.capacity() > 0 && spent.capacity() <= LARGEST_SPARE && self.spares.len() < SPARES {
-            self.spares.push(spent);
         }
     }
 
@@ -501,25 +313,14 @@ impl Peers {
     /// How much may be taken in from it. If nothing may, its link is resumed at the low mark.
     pub(crate) fn room(&mut self, id: PeerId) -> Room {
         let mark = self.recv_mark;
-        let Some(peer) = self.get_mut(id) else {
-            return Room::default();
-        };
-        let room = Room {
-            messages: mark.messages.saturating_sub(peer.incoming.messages()),
-            bytes: mark.bytes.saturating_sub(peer.incoming.weight()),
-        };
-        if room.messages == 0 || room.bytes == 0 {
-            peer.is_starved = true;
-            return Room::default();
-        }
-        room
+        self.get_mut(id)
+            .map_or_else(Room::default, |peer| peer.incoming.room(mark))
     }
 
     /// Appends whole messages to what is to be received from it.
     pub(crate) fn deliver(&mut self, id: PeerId, run: &mut Run) {
         if let Some(peer) = self.get_mut(id) {
-            arrive(&mut peer.arrived, run.messages(), run.payload());
-            peer.incoming.append(run);
+            peer.incoming.deliver(run);
         }
     }
 
@@ -533,16 +334,14 @@ impl Peers {
     /// Counts messages that came and are not for anybody.
     pub(crate) fn discard(&mut self, id: PeerId, messages: usize, payload: usize, why: DropReason) {
         if let Some(peer) = self.get_mut(id) {
-            arrive(&mut peer.arrived, messages, payload);
-            peer.arrived.dropped.add(why, messages as u64);
+            peer.incoming.discard(messages, payload, why);
         }
     }
 
     /// Counts a message that came and was handed to the application without waiting in a queue.
     pub(crate) fn hand_over(&mut self, id: PeerId, payload: usize) {
         if let Some(peer) = self.get_mut(id) {
-            arrive(&mut peer.arrived, 1, payload);
-            receive(&mut peer.arrived, payload);
+            peer.incoming.hand_over(payload);
         }
     }
 
@@ -554,39 +353,29 @@ impl Peers {
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        let (message, payload) = peer.incoming.pop_counted()?;
-        receive(&mut peer.arrived, payload);
-        if peer.is_starved && peer.incoming.messages() <= mark.messages / 2 && peer.incoming.weight() <= mark.bytes / 2
-        {
-            peer.is_starved = false;
+        let popped = peer.incoming.pop()?;
+        if peer.incoming.has_fallen_to_low(mark) {
             self.wants.resume.push(id);
         }
-        Some(Popped {
-            message,
-            is_last: peer.incoming.is_empty(),
-        })
+        Some(popped)
     }
 
     /// Counts a message that was popped as dropped, not received.
     pub(crate) fn dropped_after_pop(&mut self, id: PeerId, payload: usize, why: DropReason) {
         let flow = match self.get_mut(id) {
-            Some(peer) => &mut peer.arrived,
+            Some(peer) => peer.incoming.flow_mut(),
             None => &mut self.gone.incoming,
         };
-        flow.passed -= 1;
-        flow.passed_bytes -= payload as u64;
-        flow.dropped.add(why, 1);
+        drop_received(flow, payload, why);
     }
 
     /// Counts a message that was taken on and dropped at once, for a peer that may be gone.
     pub(crate) fn refuse(&mut self, id: PeerId, payload: usize, why: DropReason) {
         let flow = match self.get_mut(id) {
-            Some(peer) => &mut peer.out,
+            Some(peer) => peer.out.flow_mut(),
             None => &mut self.gone.out,
         };
-        flow.taken += 1;
-        flow.taken_bytes += payload as u64;
-        flow.dropped.add(why, 1);
+        refuse(flow, payload, why);
     }
 
     // -- counting
@@ -614,113 +403,3 @@ impl Peers {
         self.get(id).map(Peer::stats)
     }
 }
-
-impl Peer {
-    /// All that counts against the mark.
-    fn held(&self) -> Tally {
-        Tally {
-            messages: self.queued.messages + self.writing.messages,
-            payload: self.queued.payload + self.writing.payload,
-        }
-    }
-
-    /// Whether it is below its mark. If not, its low mark is waited for.
-    fn has_room(&mut self, mark: Mark) -> bool {
-        let held = self.held();
-        self.awaits_room = held.messages >= mark.messages || held.weight() >= mark.bytes;
-        !self.awaits_room
-    }
-
-    /// Whether it was found full and is at its low mark now; says so once.
-    fn has_fallen_to_low(&mut self, mark: Mark) -> bool {
-        let held = self.held();
-        let has = self.awaits_room && held.messages <= mark.messages / 2 && held.weight() <= mark.bytes / 2;
-        self.awaits_room &= !has;
-        has
-    }
-
-    fn stats(&self) -> PeerStats {
-        let held = self.held();
-        PeerStats {
-            endpoint: self.endpoint.clone(),
-            is_connected: self.is_up,
-            out: Flow {
-                queued: held.messages as u64,
-                queued_bytes: held.payload as u64,
-                ..self.out
-            },
-            incoming: Flow {
-                queued: self.incoming.messages() as u64,
-                queued_bytes: self.incoming.payload() as u64,
-                ..self.arrived
-            },
-            reconnects: self.connections.saturating_sub(1),
-            last_error: self.last_error.clone(),
-            ignored_commands: self.ignored,
-        }
-    }
-}
-
-/// What is to be dropped where no lock is held: it may be the application's own kind of memory.
-#[derive(Debug, Default)]
-pub(crate) struct Dropped {
-    messages: Vec<Message>,
-    batches: Vec<Batch>,
-    runs: Vec<Run>,
-}
-
-impl Dropped {
-    pub(crate) fn messages(messages: Vec<Message>) -> Self {
-        Dropped {
-            messages,
-            ..Dropped::default()
-        }
-    }
-
-    pub(crate) fn run(run: Run) -> Self {
-        Dropped {
-            runs: vec![run],
-            ..Dropped::default()
-        }
-    }
-
-    pub(crate) fn bodies(bodies: Vec<Bytes>) -> Self {
-        Dropped::messages(bodies.into_iter().map(Message::from).collect())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.batches.is_empty() && self.runs.is_empty()
-    }
-
-    pub(crate) fn merge(&mut self, mut other: Dropped) {
-        self.messages.append(&mut other.messages);
-        self.batches.append(&mut other.batches);
-        self.runs.append(&mut other.runs);
-    }
-}
-
-fn pass(flow: &mut Flow, written: Tally) {
-    flow.passed += written.messages as u64;
-    flow.passed_bytes += written.payload as u64;
-}
-
-fn arrive(flow: &mut Flow, messages: usize, payload: usize) {
-    flow.taken += messages as u64;
-    flow.taken_bytes += payload as u64;
-}
-
-fn receive(flow: &mut Flow, payload: usize) {
-    flow.passed += 1;
-    flow.passed_bytes += payload as u64;
-}
-
-/// A batch holds at most half a mark, so that packing and writing overlap.
-fn half(mark: usize) -> usize {
-    (mark / 2).max(1)
-}
-
-/// Nor does it grow once it has this many bytes: more at once only falls out of the processor's cache.
-const BATCH_BYTES: usize = 64 * 1024;
-/// Packing buffers kept for reuse, by socket: at most 8 MiB.
-const SPARES: usize = 64;
-const LARGEST_SPARE: usize = 128 * 1024;

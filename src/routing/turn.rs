@@ -4,7 +4,7 @@
 //! the back. A peer that is not wanted is not in it, so that choosing costs the same with one peer and with a thousand.
 //! A queue, where libzmq swaps places around a border: there two peers that come and go can keep a third from its turn.
 
-use super::peers::PeerId;
+use super::peer::PeerId;
 use std::collections::VecDeque;
 
 /// The peers that are wanted, in turn.

@@ -1,6 +1,6 @@
 //! What a step of routing wants done outside, as plain values: routing knows no links and no wakers.
 
-use super::peers::PeerId;
+use super::peer::PeerId;
 use crate::message::Message;
 
 /// What a waiting call waits for.

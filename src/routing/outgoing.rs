@@ -1,0 +1,274 @@
+//! The way out to one peer: what waits to go, what is being written, and what became of the rest.
+//!
+//! Both count against one mark. At the mark the queue is full, and wanted again at half of it; nothing is dropped for
+//! want of room. Knows nothing of who the peer is, of its connection, or of who waits for room.
+
+use super::dropped::Dropped;
+use crate::batch::{Batch, Tally};
+use crate::message::{Message, Outgoing};
+use crate::options::Mark;
+use crate::stats::{DropReason, Flow};
+use std::collections::VecDeque;
+
+/// What became of a message that was to go to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// It is queued, and another would be too.
+    WithRoom,
+    /// It is queued, and the peer is at its mark now.
+    Last,
+    /// The peer is at its mark, or gone; nothing has happened.
+    Refused,
+}
+
+/// What was left of a connection's batch when it ended: the messages whose last byte was not written, oldest first.
+pub(crate) type Unwritten = Vec<Message>;
+
+/// The queue to one peer.
+#[derive(Debug)]
+pub(super) struct OutgoingQueue {
+    /// Youngest messages: what the next send is packed into. At the mark the peer leaves its socket's turn; nothing is
+    /// dropped.
+    open: Batch,
+    /// Before `open`, oldest first. Counts against the same mark.
+    closed: VecDeque<Batch>,
+    /// What `open` and `closed` hold.
+    queued: Tally,
+    /// What a connection has collected and not wholly written. Counts against the same mark.
+    writing: Tally,
+    /// Somebody is answerable for what is queued: a note, a flush at work, or the next writable event.
+    /// Invariant: something is queued, or being written, to a peer that is up only if it is busy.
+    is_busy: bool,
+    /// It was found full: whoever makes it fall to the low mark says so.
+    awaits_room: bool,
+    flow: Flow,
+}
+
+impl OutgoingQueue {
+    /// Empty, and busy: there is no connection yet that could be asked to flush.
+    pub(super) fn new() -> Self {
+        OutgoingQueue {
+            open: Batch::default(),
+            closed: VecDeque::new(),
+            queued: Tally::default(),
+            writing: Tally::default(),
+            is_busy: true,
+            awaits_room: false,
+            flow: Flow::default(),
+        }
+    }
+
+    // -- sending
+
+    /// Packs a message to the end, if there is room.
+    #[inline]
+    pub(super) fn enqueue(
+        &mut self,
+        mark: Mark,
+        spares: &mut Spares,
+        envelope: &[&[u8]],
+        message: &mut Outgoing<'_>,
+    ) -> Placed {
+        if !self.has_room(mark) {
+            return Placed::Refused;
+        }
+        if self.open.messages() >= half(mark.messages) || self.open.wire_len() >= BATCH_BYTES {
+            self.closed.push_back(std::mem::take(&mut self.open));
+        }
+        if self.open.is_empty() {
+            self.open = Batch::with_buffer(spares.take());
+        }
+        let payload = self.open.push(envelope, message);
+        self.queued.add(1, payload);
+        self.flow.taken += 1;
+        self.flow.taken_bytes += payload as u64;
+        if self.has_room(mark) {
+            Placed::WithRoom
+        } else {
+            Placed::Last
+        }
+    }
+
+    /// Whether nobody was answerable for what is queued; who asks is so from now on.
+    #[inline]
+    pub(super) fn make_busy(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_busy, true)
+    }
+
+    /// Whether it is below its mark: asked before a message, never about it, so that a lone big one always fits.
+    /// If not, its low mark is waited for.
+    #[inline]
+    pub(super) fn has_room(&mut self, mark: Mark) -> bool {
+        let held = self.held();
+        self.awaits_room = held.messages >= mark.messages || held.weight() >= mark.bytes;
+        !self.awaits_room
+    }
+
+    /// Whether it was found full and is at its low mark now; says so once.
+    pub(super) fn has_fallen_to_low(&mut self, mark: Mark) -> bool {
+        let held = self.held();
+        let has = self.awaits_room && held.messages <= mark.messages / 2 && held.weight() <= mark.bytes / 2;
+        self.awaits_room &= !has;
+        has
+    }
+
+    // -- writing
+
+    /// Takes off what was wholly written of the batch that was collected.
+    pub(super) fn written(&mut self, written: Tally) {
+        self.pass(written);
+        self.writing.sub(written);
+    }
+
+    /// Gives the oldest batch: at most half a mark of messages, at least one. `None`: nothing is queued, and nobody is
+    /// answerable any more.
+    pub(super) fn collect(&mut self, spares: &mut Spares) -> Option<Batch> {
+        debug_assert_eq!(
+            self.writing.messages, 0,
+            "a batch is collected once the last one is written"
+        );
+        let next = match self.closed.pop_front() {
+            Some(batch) => batch,
+            None => std::mem::take(&mut self.open),
+        };
+        if next.is_empty() {
+            self.is_busy = false;
+            spares.give(next.into_parts().0);
+            return None;
+        }
+        self.queued.sub(next.tally());
+        self.writing = next.tally();
+        Some(next)
+    }
+
+    // -- when a connection ends
+
+    /// The connection ended, with so many bytes of this batch written. What was not wholly written counts as queued
+    /// again, and is the caller's to put back, take back or drop.
+    pub(super) fn cut_off(&mut self, batch: Option<(Batch, usize)>) -> Unwritten {
+        self.is_busy = true;
+        self.writing = Tally::default();
+        let Some((batch, written)) = batch else {
+            return Unwritten::new();
+        };
+        let (done, rest) = batch.split_unwritten(written);
+        self.pass(done);
+        for message in &rest {
+            self.queued.add(1, message.byte_count());
+        }
+        rest
+    }
+
+    /// Puts back what [`OutgoingQueue::cut_off`] gave, in front of everything.
+    pub(super) fn put_back(&mut self, unwritten: Unwritten) {
+        let mut batch = Batch::default();
+        for message in unwritten {
+            batch.push(&[], &mut message.into());
+        }
+        if !batch.is_empty() {
+            self.closed.push_front(batch);
+        }
+    }
+
+    /// Takes everything out, `unwritten` first, as if it had never been taken on; says how much it is.
+    pub(super) fn take_back(&mut self, unwritten: Unwritten) -> (Vec<Message>, Tally) {
+        let mut all = unwritten;
+        let open = std::mem::take(&mut self.open);
+        for batch in self.closed.drain(..).chain([open]) {
+            let mut run = batch.into_run();
+            while let Some(message) = run.pop() {
+                all.push(message);
+            }
+        }
+        let queued = std::mem::take(&mut self.queued);
+        self.flow.taken -= queued.messages as u64;
+        self.flow.taken_bytes -= queued.payload as u64;
+        (all, queued)
+    }
+
+    /// Drops and counts everything, `unwritten` included.
+    pub(super) fn drop_all(&mut self, unwritten: Unwritten, why: DropReason) -> Dropped {
+        let queued = std::mem::take(&mut self.queued);
+        self.flow.dropped.add(why, queued.messages as u64);
+        let mut batches: Vec<_> = self.closed.drain(..).collect();
+        batches.push(std::mem::take(&mut self.open));
+        Dropped {
+            messages: unwritten,
+            batches,
+            runs: Vec::new(),
+        }
+    }
+
+    // -- asking
+
+    /// Messages that wait to go; not those that are being written.
+    pub(super) fn waiting(&self) -> usize {
+        self.queued.messages
+    }
+
+    /// All that counts against the mark.
+    pub(super) fn held(&self) -> Tally {
+        Tally {
+            messages: self.queued.messages + self.writing.messages,
+            payload: self.queued.payload + self.writing.payload,
+        }
+    }
+
+    /// What was counted so far, without what is here.
+    pub(super) fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    pub(super) fn flow_mut(&mut self) -> &mut Flow {
+        &mut self.flow
+    }
+
+    /// What was counted so far, with what is here.
+    pub(super) fn stats(&self) -> Flow {
+        let held = self.held();
+        Flow {
+            queued: held.messages as u64,
+            queued_bytes: held.payload as u64,
+            ..self.flow
+        }
+    }
+
+    fn pass(&mut self, written: Tally) {
+        self.flow.passed += written.messages as u64;
+        self.flow.passed_bytes += written.payload as u64;
+    }
+}
+
+/// Counts a message that was taken on and dropped at once.
+pub(super) fn refuse(out: &mut Flow, payload: usize, why: DropReason) {
+    out.taken += 1;
+    out.taken_bytes += payload as u64;
+    out.dropped.add(why, 1);
+}
+
+/// Packing buffers that nobody packs into now; at most [`SPARES`], then they are freed.
+#[derive(Debug, Default)]
+pub(super) struct Spares(Vec<Vec<u8>>);
+
+impl Spares {
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give(&mut self, spent: Vec<u8>) {
+        if spent.capacity() > 0 && spent.capacity() <= LARGEST_SPARE && self.0.len() < SPARES {
+            self.0.push(spent);
+        }
+    }
+}
+
+/// A batch holds at most half a mark, so that packing and writing overlap.
+fn half(mark: usize) -> usize {
+    (mark / 2).max(1)
+}
+
+/// Nor does it grow once it has this many bytes: more at once only falls out of the processor's cache.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Packing buffers kept for reuse, by socket: at most 8 MiB.
+const SPARES: usize = 64;
+const LARGEST_SPARE: usize = 128 * 1024;

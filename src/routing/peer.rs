@@ -1,0 +1,78 @@
+//! One peer as routing sees it: who it is, whether it is there, and its two queues.
+
+use super::incoming::IncomingQueue;
+use super::outgoing::OutgoingQueue;
+use crate::identity::Identity;
+use crate::stats::PeerStats;
+
+/// The other end as routing sees it; never the same for two peers of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PeerId {
+    pub(super) index: usize,
+    pub(super) generation: u64,
+}
+
+impl PeerId {
+    pub(crate) fn index(self) -> usize {
+        self.index
+    }
+}
+
+/// Whether a peer outlives its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerKind {
+    /// We connected to it: it has a queue from then on, and keeps it from one connection to the next.
+    Dialed,
+    /// It came to a listener: it begins with READY and ends with its connection.
+    Accepted,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) generation: u64,
+    pub(super) kind: PeerKind,
+    pub(super) endpoint: String,
+    pub(super) is_up: bool,
+    /// Connections that became ready.
+    pub(super) connections: u64,
+    /// Under what name it was ready last.
+    pub(super) identity: Option<Identity>,
+    pub(super) last_error: Option<String>,
+    /// Commands of it that mean nothing to us.
+    pub(super) ignored: u64,
+    pub(super) out: OutgoingQueue,
+    pub(super) incoming: IncomingQueue,
+    /// The connection of an accepted peer is over; the peer goes once nothing of it is unread.
+    pub(super) is_over: bool,
+}
+
+impl Peer {
+    /// A new one, with two empty queues.
+    pub(super) fn new(generation: u64, kind: PeerKind, endpoint: String) -> Self {
+        Peer {
+            generation,
+            kind,
+            endpoint,
+            is_up: false,
+            connections: 0,
+            identity: None,
+            last_error: None,
+            ignored: 0,
+            out: OutgoingQueue::new(),
+            incoming: IncomingQueue::default(),
+            is_over: false,
+        }
+    }
+
+    pub(super) fn stats(&self) -> PeerStats {
+        PeerStats {
+            endpoint: self.endpoint.clone(),
+            is_connected: self.is_up,
+            out: self.out.stats(),
+            incoming: self.incoming.stats(),
+            reconnects: self.connections.saturating_sub(1),
+            last_error: self.last_error.clone(),
+            ignored_commands: self.ignored,
+        }
+    }
+}
