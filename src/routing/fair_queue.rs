@@ -3,6 +3,7 @@
 //! Round robin over the peers that have messages, one whole message a turn: a peer that floods us delays the others by
 //! one message each ([RFC 30](https://rfc.zeromq.org/spec/30/), "fair-queuing").
 
+use super::incoming::Popped;
 use super::peer::PeerId;
 use super::peers::Peers;
 use super::turn::Turn;
@@ -25,21 +26,22 @@ impl FairQueue {
         self.turn.remove(id);
     }
 
-    /// The oldest message of the next peer that has one.
+    /// Takes the oldest message of the next peer that has one, and says whose it is.
     #[inline(always)]
-    pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<(PeerId, Message)> {
+    pub(crate) fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> Option<PeerId> {
         while let Some(id) = self.turn.front() {
-            let Some(popped) = peers.pop(id) else {
-                self.turn.rest();
-                continue;
-            };
-            if popped.is_last {
-                self.turn.rest();
-                peers.forget_if_over(id);
-            } else {
-                self.turn.pass();
+            match peers.pop(id, into) {
+                Some(Popped::More) => self.turn.pass(),
+                Some(Popped::Last) => {
+                    self.turn.rest();
+                    peers.forget_if_over(id);
+                }
+                None => {
+                    self.turn.rest();
+                    continue;
+                }
             }
-            return Some((id, popped.message));
+            return Some(id);
         }
         None
     }

@@ -15,11 +15,11 @@ pub(crate) struct Room {
     pub(crate) bytes: usize,
 }
 
-/// The oldest message of a peer, and whether it has no other.
-#[derive(Debug)]
-pub(crate) struct Popped {
-    pub(crate) message: Message,
-    pub(crate) is_last: bool,
+/// Whether a peer has more messages than the one that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Popped {
+    More,
+    Last,
 }
 
 /// The queue from one peer.
@@ -70,12 +70,13 @@ impl IncomingQueue {
 
     /// Takes the oldest message.
     #[inline(always)]
-    pub(super) fn pop(&mut self) -> Option<Popped> {
-        let (message, payload) = self.run.pop_counted()?;
+    pub(super) fn pop(&mut self, into: &mut Message) -> Option<Popped> {
+        let payload = self.run.pop_into(into)?;
         self.receive(payload);
-        Some(Popped {
-            message,
-            is_last: self.run.is_empty(),
+        Some(if self.run.is_empty() {
+            Popped::Last
+        } else {
+            Popped::More
         })
     }
 

@@ -88,7 +88,8 @@ pub(crate) trait Sends: Pattern {
 
 /// A pattern that gives messages of whichever peer is next.
 pub(crate) trait Receives: Pattern {
-    fn recv(&mut self, peers: &mut Peers) -> Option<Message>;
+    /// Takes the next message into this place. `false`: there is none, and nothing has happened.
+    fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool;
 }
 
 /// What a socket that only sends does with what comes: it counts and drops it.

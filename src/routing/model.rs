@@ -227,12 +227,13 @@ impl Bench {
     }
 
     fn recv(&mut self) {
-        match self.queue.recv(&mut self.peers) {
+        let mut message = Message::empty();
+        match self.queue.recv(&mut self.peers, &mut message) {
             None => assert!(
                 self.models.iter().all(|model| model.unread.is_empty()),
                 "a message is not found"
             ),
-            Some((id, message)) => {
+            Some(id) => {
                 let model = self.models.iter_mut().find(|model| model.id == id).expect("a peer");
                 assert_eq!(number(&message), model.unread.remove(0));
                 self.received += 1;

@@ -347,13 +347,13 @@ impl Peers {
 
     /// Takes the oldest unread message of a peer.
     #[inline(always)]
-    pub(crate) fn pop(&mut self, id: PeerId) -> Option<Popped> {
+    pub(crate) fn pop(&mut self, id: PeerId, into: &mut Message) -> Option<Popped> {
         let mark = self.recv_mark;
         let peer = self
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        let popped = peer.incoming.pop()?;
+        let popped = peer.incoming.pop(into)?;
         if peer.incoming.has_fallen_to_low(mark) {
             self.wants.resume.push(id);
         }

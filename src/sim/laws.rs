@@ -3,7 +3,7 @@
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::{Awaited, Pattern, PeerId, Receives, Sends};
+use crate::routing::{Awaited, Pattern, PeerId, Peers, Receives, Sends};
 use crate::stats::SocketStats;
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Poll;
@@ -57,10 +57,9 @@ pub(super) fn send<P: Sends>(hub: &Hub<P>, message: impl Into<Message>) -> bool 
 
 /// Receives if there is something.
 pub(super) fn recv<P: Receives>(hub: &Hub<P>) -> Option<Message> {
-    match hub.attempt(Awaited::Readable, |pattern, peers| pattern.recv(peers)) {
-        Poll::Ready(Ok(message)) => Some(message),
-        _ => None,
-    }
+    let mut message = Message::empty();
+    let step = |pattern: &mut P, peers: &mut Peers| pattern.recv(peers, &mut message).then_some(());
+    matches!(hub.attempt(Awaited::Readable, step), Poll::Ready(Ok(()))).then_some(message)
 }
 
 /// A message that says whose it is, which it is, and what it should look like.

@@ -4,6 +4,7 @@ use super::World;
 use super::chance::with_seeds;
 use super::laws::{Ledger, check, numbered, send, small};
 use crate::hub::Hub;
+use crate::message::Message;
 use crate::routing::Awaited;
 use crate::socket::pair::PairPattern;
 use std::sync::Arc;
@@ -47,8 +48,9 @@ impl Pairs {
     }
 
     fn recv(&mut self, n: usize) -> bool {
-        let step = |pattern: &mut PairPattern, peers: &mut _| pattern.queue.recv(peers);
-        if let Poll::Ready(Ok((peer, message))) = self.hubs[n].attempt(Awaited::Readable, step) {
+        let mut message = Message::empty();
+        let step = |pattern: &mut PairPattern, peers: &mut _| pattern.queue.recv(peers, &mut message);
+        if let Poll::Ready(Ok(peer)) = self.hubs[n].attempt(Awaited::Readable, step) {
             self.ledger.note(n, peer, &message);
             return true;
         }

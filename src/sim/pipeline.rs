@@ -5,6 +5,7 @@ use super::World;
 use super::chance::with_seeds;
 use super::laws::{Ledger, check, numbered, send, small};
 use crate::hub::Hub;
+use crate::message::Message;
 use crate::options::Options;
 use crate::routing::Awaited;
 use crate::socket::pull::PullPattern;
@@ -110,8 +111,9 @@ impl Pipeline {
     }
 
     fn recv(&mut self, n: usize) {
-        let step = |pattern: &mut PullPattern, peers: &mut _| pattern.queue.recv(peers);
-        if let Poll::Ready(Ok((peer, message))) = self.pulls[n].attempt(Awaited::Readable, step) {
+        let mut message = Message::empty();
+        let step = |pattern: &mut PullPattern, peers: &mut _| pattern.queue.recv(peers, &mut message);
+        if let Poll::Ready(Ok(peer)) = self.pulls[n].attempt(Awaited::Readable, step) {
             self.ledger.note(n, peer, &message);
         }
     }

@@ -114,14 +114,20 @@ impl<P: Sends> Socket<P> {
 impl<P: Receives> Socket<P> {
     #[inline(always)]
     pub(crate) fn recv(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.take(patience, P::recv)
+        let mut message = Message::empty();
+        self.take(patience, |pattern, peers| {
+            pattern.recv(peers, &mut message).then_some(())
+        })?;
+        Ok(message)
     }
 
     pub(crate) async fn recv_async(&self) -> Result<Message, RecvError> {
-        self.hub
-            .pending(Awaited::Readable, P::recv)
-            .await
-            .map_err(|Closed| RecvError::Closed)
+        let mut message = Message::empty();
+        let step = |pattern: &mut P, peers: &mut Peers| pattern.recv(peers, &mut message).then_some(());
+        match self.hub.pending(Awaited::Readable, step).await {
+            Ok(()) => Ok(message),
+            Err(Closed) => Err(RecvError::Closed),
+        }
     }
 }
 

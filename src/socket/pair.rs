@@ -121,7 +121,8 @@ impl Sends for PairPattern {
 }
 
 impl Receives for PairPattern {
-    fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
-        self.queue.recv(peers).map(|(_, message)| message)
+    #[inline(always)]
+    fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
+        self.queue.recv(peers, into).is_some()
     }
 }

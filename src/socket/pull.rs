@@ -74,7 +74,8 @@ impl Pattern for PullPattern {
 }
 
 impl Receives for PullPattern {
-    fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
-        self.queue.recv(peers).map(|(_, message)| message)
+    #[inline(always)]
+    fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
+        self.queue.recv(peers, into).is_some()
     }
 }

@@ -152,7 +152,8 @@ impl RepPattern {
 
     pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<Asked> {
         loop {
-            let (peer, message) = self.queue.recv(peers)?;
+            let mut message = Message::empty();
+            let peer = self.queue.recv(peers, &mut message)?;
             let connection = match self.orphans.get_mut(&peer) {
                 Some(orphans) => {
                     *orphans -= 1;
