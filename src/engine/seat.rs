@@ -101,6 +101,8 @@ enum Sitter {
 enum Keeper {
     /// It is awake, and looks at everything before it sleeps.
     Running,
+    /// It has written a part of a stream, and sleeps for a moment while the rest grows. Whoever waits for it writes before.
+    Pacing,
     /// It sleeps until a lease is over.
     Lease,
     /// It sleeps until it is called: who sits is asleep too.
@@ -199,7 +201,7 @@ impl<N: Net> Seat<N> {
         state.flushes.push(session);
         if state.sitter == Sitter::Keeper {
             self.call(state);
-        } else {
+        } else if state.keeper != Keeper::Pacing {
             rouse(state);
         }
     }
@@ -282,7 +284,17 @@ impl<N: Net> Seat<N> {
             if !state.flushes.is_empty() {
                 let flushes = std::mem::take(&mut state.flushes);
                 drop(state);
-                flushes.into_iter().for_each(|session| self.flush(session));
+                if flushes
+                    .into_iter()
+                    .fold(false, |more, session| self.flush(session) | more)
+                {
+                    let mut state = self.state.lock();
+                    if state.keeper == Keeper::Running && state.notes.is_empty() && !state.is_shut_down {
+                        state.keeper = Keeper::Pacing;
+                        drop(state);
+                        crate::sync::park(Some(PACE));
+                    }
+                }
                 continue;
             }
             match state.sitter {
@@ -351,15 +363,21 @@ impl<N: Net> Seat<N> {
         })
     }
 
-    /// Writes without the seat; what needs the engine is noted for who sits.
-    fn flush(&self, session: Arc<Session<N>>) {
+    /// Writes without the seat; what needs the engine is noted for who sits. Whether there is more.
+    fn flush(&self, session: Arc<Session<N>>) -> bool {
         let mut effects = Effects::default();
-        let flushed = session.flush(&mut effects);
+        let flushed = session.flush_large(&mut effects);
         effects.run();
         match flushed {
-            Ok(Flushed::Done) if !session.is_shut() => {}
-            Ok(Flushed::More) => self.note_flush(session),
-            Ok(Flushed::Done) | Err(_) => drop(self.note(Note::Serve(session))),
+            Ok(Flushed::Done) if !session.is_shut() => false,
+            Ok(Flushed::More) => {
+                self.note_flush(session);
+                true
+            }
+            Ok(Flushed::Done) | Err(_) => {
+                self.note(Note::Serve(session));
+                false
+            }
         }
     }
 
@@ -609,6 +627,8 @@ thread_local! {
     static DRIVING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// How long a stream that is written without the seat is let grow.
+const PACE: Duration = Duration::from_micros(50);
 /// How long the seat stays empty for who left it, before the keeper comes back.
 const LEASE: Duration = Duration::from_millis(1);
 /// The same while others wait who cannot take it.

@@ -220,33 +220,58 @@ impl<N: Net> Session<N> {
 
     // -- the way out
 
-    /// Gives the kernel what there is, as long as it takes it and the budget lasts. Any thread may.
+    /// Gives the kernel what there is, as long as it takes it and the budget lasts.
     pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
         let mut write = self.write.lock();
-        self.flush_at_most(&mut write, WRITE_BUDGET, effects)
+        self.flush_until(&mut write, effects, |written, _| written >= WRITE_BUDGET)
     }
 
-    /// The same by a sender that found everything quiet: one batch, and only if nobody else writes. `false`: somebody
-    /// has to look at it.
+    /// The same until little is left: what follows a small write is smaller still, unless it is let grow for a moment.
+    pub(crate) fn flush_large(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
+        let mut write = self.write.lock();
+        self.flush_until(&mut write, effects, |_, last| last < SMALL_WRITE)
+    }
+
+    /// The same by a sender that found everything quiet: what it just queued, and only if nobody else writes. `false`:
+    /// somebody has to look at it.
     fn flush_directly(&self, effects: &mut Effects) -> bool {
         let Some(mut write) = self.write.try_lock() else {
             return false;
         };
-        !write.is_ending && self.flush_at_most(&mut write, 1, effects) == Ok(Flushed::Done)
+        if write.is_ending {
+            return false;
+        }
+        let mut writes = 0;
+        let flushed = self.flush_until(&mut write, effects, |_, _| {
+            writes += 1;
+            writes > 1
+        });
+        flushed == Ok(Flushed::Done)
     }
 
-    fn flush_at_most(&self, write: &mut Writing, mut budget: usize, effects: &mut Effects) -> Result<Flushed, Failure> {
+    /// Writes until nothing is left, or the kernel takes no more, or `is_enough` of the bytes in all and in the last write.
+    fn flush_until(
+        &self,
+        write: &mut Writing,
+        effects: &mut Effects,
+        mut is_enough: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Flushed, Failure> {
         if !write.is_open {
             return Ok(Flushed::Done);
         }
         if let Some(failure) = &write.failure {
             return Err(failure.clone());
         }
+        let mut written = 0;
         loop {
             match self.write_some(write, effects) {
                 Ok(0) => return Ok(Flushed::Done),
-                Ok(_) if budget == 0 => return Ok(Flushed::More),
-                Ok(n) => budget = budget.saturating_sub(n),
+                Ok(n) => {
+                    written += n;
+                    if is_enough(written, n) {
+                        return Ok(Flushed::More);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.blocked.swap(true, Ordering::SeqCst) {
                         return Ok(Flushed::Done);
@@ -547,6 +572,8 @@ impl<N: Net> SessionLink<N> {
 /// Bytes that one session may write or read before others have their turn.
 const WRITE_BUDGET: usize = 1024 * 1024;
 const READ_BUDGET: usize = 256 * 1024;
+/// A write of fewer bytes than this costs more than its bytes do.
+const SMALL_WRITE: usize = 16 * 1024;
 /// A greeting, READY, ERROR and one PONG.
 const CONTROL: usize = 4;
 /// Pieces of one gather write.

@@ -135,7 +135,14 @@ impl<P: Pattern> Station for Hub<P> {
     }
 
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch> {
-        self.step(effects, |state, _| state.peers.collect(id, written, spent))
+        self.step(effects, |state, _| {
+            let batch = state.peers.collect(id, written, spent);
+            if batch.is_none() {
+                // A stream that was written out a moment ago is not quiet.
+                state.last_sent = Some(self.drive.now());
+            }
+            batch
+        })
     }
 
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects) {
