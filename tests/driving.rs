@@ -1,0 +1,306 @@
+//! Who waits, drives: whoever runs the event loop, everybody is served, and nobody sleeps through what they wait for.
+//!
+//! Quiet contexts and tiny marks: the traffic of others would wake a sleeper that nobody woke, and hide it.
+
+mod common;
+
+use common::{Chance, LONG, wait_connected};
+use peermq::{Context, Options, Pair, Pull, Push, RecvError, Rep, Req};
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Two sockets in contexts of their own, connected.
+fn apart<A, B>(
+    options: &Options,
+    a: fn(&Context, Options) -> A,
+    b: fn(&Context, Options) -> B,
+    join: impl Fn(&A, &B),
+) -> (Context, A, Context, B) {
+    let (here, there) = (Context::new().unwrap(), Context::new().unwrap());
+    let (a, b) = (a(&here, options.clone()), b(&there, options.clone()));
+    join(&a, &b);
+    (here, a, there, b)
+}
+
+fn push_and_pull(options: &Options) -> (Context, Push, Context, Pull) {
+    let push = |context: &Context, options| Push::with_options(context, options).unwrap();
+    let pull = |context: &Context, options| Pull::with_options(context, options).unwrap();
+    apart(options, push, pull, |push: &Push, pull: &Pull| {
+        let monitor = push.monitor();
+        push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        wait_connected(&monitor);
+    })
+}
+
+/// Wakes through a channel: a future's waiter that is no thread of ours.
+struct Told(mpsc::Sender<()>);
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        let _gone = self.0.send(());
+    }
+}
+
+fn told() -> (Waker, mpsc::Receiver<()>) {
+    let (tell, told) = mpsc::channel();
+    (Waker::from(Arc::new(Told(tell))), told)
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    pin!(future).poll(&mut std::task::Context::from_waker(waker))
+}
+
+#[test]
+fn a_sender_at_its_mark_is_woken_by_whoever_makes_room() {
+    for mark in 1..=8 {
+        let options = Options::default().send_mark(mark).recv_mark(mark);
+        let (_here, push, _there, pull) = push_and_pull(&options);
+        thread::scope(|scope| {
+            scope.spawn(|| (0..20_000_u32).for_each(|n| push.send(&n.to_le_bytes()).unwrap()));
+            for n in 0..20_000_u32 {
+                assert_eq!(pull.recv_timeout(LONG).unwrap(), n.to_le_bytes(), "mark {mark}");
+            }
+        });
+    }
+}
+
+#[test]
+fn two_ends_that_wait_for_each_other_go_on_at_every_mark() {
+    for mark in 1..=8 {
+        let options = Options::default().send_mark(mark).recv_mark(mark);
+        let pair = |context: &Context, options| Pair::with_options(context, options).unwrap();
+        let (_here, a, _there, b) = apart(&options, pair, pair, |a: &Pair, b: &Pair| {
+            a.connect(b.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    // More than the mark: whoever sends waits for who reads, and both do both.
+                    (0..mark + 1).for_each(|_| a.send("ping").unwrap());
+                    (0..mark + 1).for_each(|_| assert_eq!(a.recv_timeout(LONG).unwrap(), "pong"));
+                }
+            });
+            for _ in 0..2_000 {
+                (0..mark + 1).for_each(|_| assert_eq!(b.recv_timeout(LONG).unwrap(), "ping"));
+                (0..mark + 1).for_each(|_| b.send("pong").unwrap());
+            }
+        });
+    }
+}
+
+#[test]
+fn one_who_drives_serves_the_others_of_its_context() {
+    let there = Context::new().unwrap();
+    let here = Context::new().unwrap();
+    let pulls: Vec<Pull> = (0..4).map(|_| Pull::new(&here)).collect();
+    let pushes: Vec<Push> = pulls
+        .iter()
+        .map(|pull| {
+            let push = Push::new(&there);
+            push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+            push
+        })
+        .collect();
+    let (tell, told) = mpsc::channel();
+    let seed = 11;
+    let mut chance = Chance(seed);
+    println!("seed {seed}");
+    thread::scope(|scope| {
+        for (n, pull) in pulls.iter().enumerate() {
+            let tell = tell.clone();
+            scope.spawn(move || {
+                for _ in 0..500 {
+                    assert_eq!(pull.recv_timeout(LONG).unwrap(), [n as u8]);
+                    tell.send(n).unwrap();
+                }
+            });
+        }
+        let mut left = [500; 4];
+        while left.iter().sum::<i32>() > 0 {
+            let n = chance.below(4) as usize;
+            if left[n] > 0 {
+                left[n] -= 1;
+                pushes[n].send([n as u8].as_slice()).unwrap();
+                // One at a time: nothing else goes on that could wake who should be woken.
+                assert_eq!(told.recv_timeout(LONG).unwrap(), n);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_nobody_waits_for_is_read_while_another_drives_and_after_it_has_gone() {
+    let (here, there) = (Context::new().unwrap(), Context::new().unwrap());
+    let (awaited, other) = (Pull::new(&here), Pull::new(&here));
+    let (to_awaited, to_other) = (Push::new(&there), Push::new(&there));
+    to_awaited.connect(awaited.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    to_other.connect(other.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    thread::scope(|scope| {
+        for is_last in [false, true] {
+            let driver = scope.spawn(|| awaited.recv_timeout(LONG).unwrap());
+            for _ in 0..200 {
+                let mut next = Box::pin(other.recv_async());
+                let (waker, told) = told();
+                let first = poll_once(&mut next, &waker);
+                to_other.send("unawaited").unwrap();
+                if first.is_pending() {
+                    told.recv_timeout(LONG).expect("the future is woken");
+                    assert!(poll_once(&mut next, &waker).is_ready());
+                }
+            }
+            to_awaited.send("awaited").unwrap();
+            assert_eq!(driver.join().unwrap(), "awaited");
+            if is_last {
+                // Nobody drives now, and nobody comes back to.
+                let mut next = Box::pin(other.recv_async());
+                let (waker, told) = told();
+                assert!(poll_once(&mut next, &waker).is_pending());
+                to_other.send("late").unwrap();
+                told.recv_timeout(LONG).expect("the future is woken");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_sleeps_in_the_loop_hears_what_others_ask_of_it() {
+    let here = Context::new().unwrap();
+    let pull = Pull::new(&here);
+    pull.bind("tcp://127.0.0.1:0").unwrap();
+    thread::scope(|scope| {
+        for _ in 0..50 {
+            let driver = scope.spawn(|| pull.recv_timeout(LONG).unwrap());
+            // A listener and a dialer that only the loop can start, and an answer that only it can give.
+            let at = pull.bind("tcp://127.0.0.1:0").unwrap();
+            let push = Push::new(&here);
+            push.connect(at.clone()).unwrap();
+            push.send("found").unwrap();
+            assert_eq!(driver.join().unwrap(), "found");
+            pull.unbind(at).unwrap();
+        }
+    });
+}
+
+#[test]
+fn shutdown_ends_every_wait_and_the_drive() {
+    for _ in 0..50 {
+        let context = Context::new().unwrap();
+        let pulls: Vec<Pull> = (0..3).map(|_| Pull::new(&context)).collect();
+        for pull in &pulls {
+            pull.bind("tcp://127.0.0.1:0").unwrap();
+        }
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            for pull in &pulls {
+                let tell = tell.clone();
+                scope.spawn(move || {
+                    tell.send(()).unwrap();
+                    assert_eq!(pull.recv(), Err(RecvError::Closed));
+                });
+            }
+            pulls.iter().for_each(|_| told.recv().unwrap());
+            assert_eq!(context.shutdown().sockets.len(), 3);
+        });
+    }
+}
+
+#[test]
+fn a_waker_that_panics_leaves_the_loop_usable() {
+    struct Panics(mpsc::Sender<()>);
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            self.0.send(()).unwrap();
+            panic!("a waker of the test's");
+        }
+    }
+    let (_here, push, _there, pull) = push_and_pull(&Options::default());
+    for _ in 0..20 {
+        let (tell, told) = mpsc::channel();
+        let mut next = Box::pin(pull.recv_async());
+        assert!(poll_once(&mut next, &Waker::from(Arc::new(Panics(tell)))).is_pending());
+        thread::scope(|scope| {
+            let driver = scope.spawn(|| pull.recv_timeout(LONG).unwrap());
+            push.send("on").unwrap();
+            told.recv_timeout(LONG).expect("the future is first in line");
+            // It was woken and goes without taking: the next in line is woken.
+            drop(next);
+            assert_eq!(driver.join().unwrap(), "on");
+        });
+    }
+}
+
+#[test]
+fn short_waits_are_honoured_and_served() {
+    let (_here, push, _there, pull) = push_and_pull(&Options::default());
+    for micros in [1, 10, 100, 999, 1_000, 1_001, 2_500] {
+        let limit = Duration::from_micros(micros);
+        let begin = Instant::now();
+        assert_eq!(pull.recv_timeout(limit), Err(RecvError::TimedOut));
+        assert!(begin.elapsed() >= limit, "{micros} us");
+    }
+    // Too short for the kernel's timer: these waits never drive, and all that comes is read for them.
+    for _ in 0..200 {
+        push.send("short").unwrap();
+        let end = Instant::now() + LONG;
+        while pull.recv_timeout(Duration::from_micros(300)).is_err() {
+            assert!(Instant::now() < end, "nobody reads");
+        }
+    }
+}
+
+#[test]
+fn an_end_of_stream_is_seen_behind_what_is_unread() {
+    for mark in [1, 2, 8] {
+        let options = Options::default().recv_mark(mark);
+        let (_here, push, _there, pull) = push_and_pull(&options);
+        let monitor = pull.monitor();
+        let other = Push::new(&_here);
+        other.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        for n in 0..500_u32 {
+            push.send(&n.to_le_bytes()).unwrap();
+        }
+        let closing = thread::spawn(move || push.close().unwrap());
+        for n in 0..500_u32 {
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), n.to_le_bytes(), "mark {mark}");
+        }
+        assert!(closing.join().unwrap().is_confirmed());
+        common::wait_for(&monitor, "Disconnected", |event| {
+            matches!(event, peermq::Event::Disconnected { .. })
+        });
+    }
+}
+
+#[test]
+fn many_clients_and_servers_of_two_contexts_all_get_their_answers() {
+    let (here, there) = (Context::new().unwrap(), Context::new().unwrap());
+    let rep = Rep::new(&there);
+    let at = rep.bind("tcp://127.0.0.1:0").unwrap();
+    let req = Req::new(&here);
+    req.connect(at).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Ok(request) = rep.recv() {
+                    let message = request.message().clone();
+                    let _closed = request.reply(message);
+                }
+            });
+        }
+        let clients: Vec<_> = (0..3_u32)
+            .map(|client| {
+                let req = &req;
+                scope.spawn(move || {
+                    for n in 0..3_000_u32 {
+                        let question = [client.to_le_bytes(), n.to_le_bytes()].concat();
+                        assert_eq!(req.request_timeout(&question, LONG).unwrap(), question);
+                    }
+                })
+            })
+            .collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        rep.close().unwrap();
+    });
+}
