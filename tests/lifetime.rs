@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Chance, LONG, wait_connected, wait_for};
+use common::{Chance, LONG, endpoint, wait_connected, wait_for};
 use peermq::{Context, Event, Options, Pull, Push};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -334,4 +334,33 @@ fn a_context_may_end_with_its_thread() {
     })
     .join()
     .unwrap();
+}
+
+#[test]
+fn a_peer_that_is_on_its_way_out_takes_no_new_messages() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        let nobody = match transport {
+            "tcp" => "tcp://127.0.0.1:1".into(),
+            _ => endpoint(transport),
+        };
+        let context = Context::new().unwrap();
+        let push = Push::with_options(&context, Options::default().linger(Duration::from_millis(500))).unwrap();
+        push.connect(&nobody).unwrap();
+        push.send("waits for the one that is not there").unwrap();
+        let pull = Pull::new(&context);
+        let monitor = push.monitor();
+        push.connect(pull.bind(endpoint(transport)).unwrap()).unwrap();
+        wait_connected(&monitor);
+
+        push.disconnect(&nobody).unwrap();
+
+        for number in 0..10 {
+            push.send(number.to_string()).unwrap();
+            assert_eq!(
+                pull.recv_timeout(LONG).unwrap(),
+                number.to_string().as_str(),
+                "{transport}"
+            );
+        }
+    }
 }

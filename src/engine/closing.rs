@@ -60,6 +60,9 @@ impl<N: Net> Engine<N> {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };
+        if let Some(peer) = entry.session.peer() {
+            entry.station.retire(peer, effects);
+        }
         let is_late = deadline.is_some_and(|deadline| deadline <= now);
         let is_idle = match entry.owner {
             Owner::Listener => entry.session.peer().is_none(),

@@ -198,6 +198,7 @@ impl<N: Net> Engine<N> {
             return;
         };
         dialer.ending = Some(Ending { deadline });
+        dialer.station.retire(dialer.peer, effects);
         let is_empty = dialer.station.outgoing(dialer.peer) == 0;
         let is_late = deadline.is_some_and(|deadline| deadline <= now);
         match dialer.state {

@@ -53,6 +53,9 @@ pub(crate) trait Station: Send + Sync {
     /// An attempt to reach a dialed peer failed.
     fn failed(&self, id: PeerId, failure: &Failure);
 
+    /// The peer is on its way out: it takes no more messages, and what is queued for it is still collected.
+    fn retire(&self, id: PeerId, effects: &mut Effects);
+
     /// The peer is gone for good, after [`Station::lost`] if it was ready. What is still queued is dropped.
     fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects);
 
@@ -179,6 +182,13 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn failed(&self, id: PeerId, failure: &Failure) {
         self.state.lock().peers.failed(id, failure.to_string());
+    }
+
+    fn retire(&self, id: PeerId, effects: &mut Effects) {
+        self.step(effects, |state, _| {
+            state.peers.retire(id);
+            state.pattern.leaving(&mut state.peers, id);
+        });
     }
 
     fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects) {

@@ -68,6 +68,9 @@ pub(crate) trait Pattern: Send + 'static {
         }
     }
 
+    /// It takes no more messages: what is queued for it still goes, and nothing is to be enqueued.
+    fn leaving(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
     /// It is gone.
     fn detached(&mut self, peers: &mut Peers, id: PeerId);
 

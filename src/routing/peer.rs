@@ -42,6 +42,8 @@ pub(super) struct Peer {
     pub(super) ignored: u64,
     pub(super) out: OutgoingQueue,
     pub(super) incoming: IncomingQueue,
+    /// It takes no more messages; what is queued still goes.
+    pub(super) is_leaving: bool,
     /// The connection of an accepted peer is over; the peer goes once nothing of it is unread.
     pub(super) is_over: bool,
 }
@@ -60,6 +62,7 @@ impl Peer {
             ignored: 0,
             out: OutgoingQueue::new(),
             incoming: IncomingQueue::default(),
+            is_leaving: false,
             is_over: false,
         }
     }

@@ -158,6 +158,13 @@ impl Peers {
         Dropped::run(run)
     }
 
+    /// It takes no more messages, and has room for none: what is queued still goes, and then it goes too.
+    pub(crate) fn retire(&mut self, id: PeerId) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.is_leaving = true;
+        }
+    }
+
     /// Its last connection is over: it goes now, or once nothing of it is unread. Its outgoing queue is empty by now.
     pub(crate) fn detach(&mut self, id: PeerId) {
         if let Some(peer) = self.get_mut(id) {
@@ -199,9 +206,11 @@ impl Peers {
         self.get(id).is_some_and(|peer| !peer.is_up && peer.connections > 0)
     }
 
-    /// Which of its connections is ready now, counted from 1; `None` while none is.
+    /// Which of its connections is ready for messages now, counted from 1; `None` while none is.
     pub(crate) fn connection(&self, id: PeerId) -> Option<u64> {
-        self.get(id).filter(|peer| peer.is_up).map(|peer| peer.connections)
+        self.get(id)
+            .filter(|peer| peer.is_up && !peer.is_leaving)
+            .map(|peer| peer.connections)
     }
 
     /// Peers that are attached and whose last connection is not over.
@@ -255,7 +264,8 @@ impl Peers {
     /// If not, [`Pattern::has_room`](super::Pattern::has_room) follows at the low mark.
     pub(crate) fn wants_room(&mut self, id: PeerId) -> bool {
         let mark = self.send_mark;
-        self.get_mut(id).is_some_and(|peer| peer.out.has_room(mark))
+        self.get_mut(id)
+            .is_some_and(|peer| !peer.is_leaving && peer.out.has_room(mark))
     }
 
     // -- the way out

@@ -88,6 +88,10 @@ impl Pattern for PairPattern {
         peers.wants.ready(Awaited::Readable);
     }
 
+    fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+    }
+
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
         self.out.remove(id);
         self.others.retain(|&other| other != id);

@@ -83,6 +83,10 @@ impl Pattern for PushPattern {
         }
     }
 
+    fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+    }
+
     fn detached(&mut self, _peers: &mut Peers, id: PeerId) {
         self.out.remove(id);
     }

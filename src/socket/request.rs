@@ -306,6 +306,10 @@ impl Pattern for ReqPattern {
         Dropped::default()
     }
 
+    fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+    }
+
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
         self.out.remove(id);
         self.lose(peers, id, |_| true);
