@@ -1,11 +1,12 @@
 //! Starts the loop, makes sockets possible, and ends them all.
 
 use crate::endpoint::{Endpoint, InvalidEndpoint, Kind};
-use crate::engine::inproc::{Names, NotBound};
+use crate::engine::inproc::{Lingering, Names, NotBound};
 use crate::engine::notes::{Answered, Note, answer};
 use crate::engine::reactor;
 use crate::engine::seat::{Seat, is_driving};
 use crate::error::{BindError, ConnectError, ContextError, EndpointError};
+use crate::failure::Failure;
 use crate::hub::{CannotWait, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;
 use crate::routing::Pattern;
@@ -268,7 +269,8 @@ impl Core {
     ) -> Result<(), EndpointError> {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
-            return known(self.names.unbind(name, key, with_connections), endpoint);
+            let parted = self.names.unbind(name, key, with_connections);
+            return known(self.linger(hub, parted), endpoint);
         }
         let (giving, taking) = answer();
         self.ask(
@@ -286,7 +288,8 @@ impl Core {
     pub(crate) fn disconnect<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<(), EndpointError> {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
-            return known(self.names.disconnect(name, key), endpoint);
+            let parted = self.names.disconnect(name, key);
+            return known(self.linger(hub, parted), endpoint);
         }
         let (giving, taking) = answer();
         self.ask(
@@ -298,6 +301,27 @@ impl Core {
             taking,
             endpoint,
         )
+    }
+
+    /// Lets the loop sever what lingers, when the socket's linger time is over. Gives whether there was anything to end.
+    fn linger<P: Pattern>(&self, hub: &Arc<Hub<P>>, parted: Option<Lingering>) -> bool {
+        let Some(links) = parted else { return false };
+        let linger = hub.options().linger;
+        let deadline = self.seat.now().checked_add(linger);
+        if let Some(deadline) = deadline
+            && !links.is_empty()
+        {
+            let note = Note::Linger {
+                links: links.clone(),
+                deadline,
+            };
+            if linger.is_zero() || !self.seat.note(note) {
+                for link in links {
+                    link.sever(Failure::ClosedHere);
+                }
+            }
+        }
+        true
     }
 
     /// Asks the loop, and waits for its answer, which comes with its next turn.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -362,5 +363,186 @@ fn a_peer_that_is_on_its_way_out_takes_no_new_messages() {
                 "{transport}"
             );
         }
+    }
+}
+
+/// How the end of a link is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Disconnect,
+    UnbindAndClose,
+}
+
+/// Over inproc, with five messages for a reader that has room for one; the socket that sends has been told to end the link.
+fn ended_with_a_queue(context: &Context, how: Ending, linger: Duration) -> (Push, peermq::Monitor, Pull, String) {
+    let push = Push::with_options(context, Options::default().send_mark(10).linger(linger)).unwrap();
+    let pull = Pull::with_options(context, Options::default().recv_mark(1)).unwrap();
+    let monitor = push.monitor();
+    let name = endpoint("inproc");
+    match how {
+        Ending::Disconnect => {
+            pull.bind(&name).unwrap();
+            push.connect(&name).unwrap();
+        }
+        Ending::UnbindAndClose => {
+            push.bind(&name).unwrap();
+            pull.connect(&name).unwrap();
+        }
+    }
+    for number in 0..5 {
+        push.send(number.to_string()).unwrap();
+    }
+    match how {
+        Ending::Disconnect => push.disconnect(&name).unwrap(),
+        Ending::UnbindAndClose => push.unbind_and_close(&name).unwrap(),
+    }
+    (push, monitor, pull, name)
+}
+
+fn wait_disconnected(monitor: &peermq::Monitor) {
+    wait_for(monitor, "Disconnected", |event| {
+        matches!(event, Event::Disconnected { .. })
+    });
+}
+
+#[test]
+fn an_inproc_link_that_is_to_end_moves_what_is_queued_first() {
+    for how in [Ending::Disconnect, Ending::UnbindAndClose] {
+        let context = Context::new().unwrap();
+
+        let (push, monitor, pull, name) = ended_with_a_queue(&context, how, LONG);
+
+        let refused = push.try_send("too late").unwrap_err();
+        assert_eq!(refused.reason, peermq::NotSent::WouldBlock, "{how:?}");
+        assert!(push.disconnect(&name).is_err(), "it is ending already");
+        for number in 0..5 {
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), number.to_string().as_str(), "{how:?}");
+        }
+        wait_disconnected(&monitor);
+        let out = push.stats().out;
+        assert_eq!((out.passed, out.dropped.total(), out.queued), (5, 0, 0), "{how:?}");
+        if how == Ending::UnbindAndClose {
+            // The one that dialed waits for the name again.
+            push.bind(&name).unwrap();
+            push.send("again").unwrap();
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), "again");
+        }
+    }
+}
+
+#[test]
+fn an_inproc_link_lingers_no_longer_than_it_may() {
+    for how in [Ending::Disconnect, Ending::UnbindAndClose] {
+        for linger in [Duration::ZERO, Duration::from_millis(20)] {
+            let context = Context::new().unwrap();
+
+            let (push, monitor, pull, _) = ended_with_a_queue(&context, how, linger);
+
+            wait_disconnected(&monitor);
+            push.close().unwrap();
+            let out = push.stats().out;
+            assert!(out.is_conserved(), "{how:?} {out:?}");
+            assert_eq!((out.passed, out.dropped.total()), (1, 4), "{how:?} {linger:?}");
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), "0");
+            assert_eq!(pull.try_recv(), Err(peermq::RecvError::WouldBlock));
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_a_name_lingers_too() {
+    let context = Context::new().unwrap();
+    let push = Push::with_options(&context, Options::default().linger(LONG)).unwrap();
+    let monitor = push.monitor();
+    let name = endpoint("inproc");
+    push.connect(&name).unwrap();
+    push.send("one").unwrap();
+    push.send("two").unwrap();
+
+    push.disconnect(&name).unwrap();
+
+    assert!(push.disconnect(&name).is_err(), "it is ending already");
+    assert!(push.try_send("too late").is_err());
+    let pull = Pull::new(&context);
+    pull.bind(&name).unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "one");
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "two");
+    wait_disconnected(&monitor);
+    assert_eq!(push.stats().peers.len(), 0);
+}
+
+#[test]
+fn a_link_that_is_lost_while_it_lingers_is_found_again() {
+    let context = Context::new().unwrap();
+    let (push, monitor, first, name) = ended_with_a_queue(&context, Ending::Disconnect, LONG);
+
+    first.unbind_and_close(&name).unwrap();
+    wait_disconnected(&monitor);
+    assert_eq!(first.recv_timeout(LONG).unwrap(), "0");
+    let second = Pull::new(&context);
+    second.bind(&name).unwrap();
+
+    for number in 1..5 {
+        assert_eq!(second.recv_timeout(LONG).unwrap(), number.to_string().as_str());
+    }
+    wait_disconnected(&monitor);
+    let out = push.stats().out;
+    assert_eq!((out.passed, out.dropped.total(), out.queued), (5, 0, 0));
+}
+
+#[test]
+fn who_binds_a_name_later_does_not_end_the_links_of_who_had_it() {
+    let context = Context::new().unwrap();
+    let (push, first, second) = (Push::new(&context), Pull::new(&context), Pull::new(&context));
+    let name = endpoint("inproc");
+    first.bind(&name).unwrap();
+    push.connect(&name).unwrap();
+    first.unbind(&name).unwrap();
+    second.bind(&name).unwrap();
+
+    second.unbind_and_close(&name).unwrap();
+
+    push.send("still here").unwrap();
+    assert_eq!(first.recv_timeout(LONG).unwrap(), "still here");
+}
+
+#[test]
+fn nothing_is_lost_when_a_connection_is_ended_in_the_middle_of_a_flood() {
+    const ALL: u64 = 20_000;
+    for transport in ["tcp", "ipc", "inproc"] {
+        let context = Context::new().unwrap();
+        let few = Options::default().send_mark(8).recv_mark(8).linger(LONG);
+        let push = Push::with_options(&context, few.clone()).unwrap();
+        let monitor = push.monitor();
+        let pulls = [(); 2].map(|()| Pull::with_options(&context, few.clone()).unwrap());
+        let [first, _] = [0, 1].map(|at| {
+            let here = push.bind(endpoint(transport)).unwrap();
+            pulls[at].connect(&here).unwrap();
+            wait_connected(&monitor);
+            here
+        });
+        let got = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..ALL).for_each(|_| push.send("one of many").unwrap()));
+            for pull in &pulls {
+                scope.spawn(|| {
+                    let mut patience = 200;
+                    while got.load(Ordering::SeqCst) < ALL {
+                        match pull.recv_timeout(Duration::from_millis(50)) {
+                            Ok(_) => drop(got.fetch_add(1, Ordering::SeqCst)),
+                            Err(_) if patience > 0 => patience -= 1,
+                            Err(_) => panic!("{transport}: {got:?} of {ALL}"),
+                        }
+                    }
+                });
+            }
+            while got.load(Ordering::SeqCst) < ALL / 4 {
+                std::thread::yield_now();
+            }
+            push.unbind_and_close(&first).unwrap();
+        });
+        push.close().unwrap();
+        let out = push.stats().out;
+        assert_eq!((out.passed, out.dropped.total()), (ALL, 0), "{transport}");
     }
 }

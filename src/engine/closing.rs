@@ -3,7 +3,7 @@
 use super::timers::Timer;
 use super::{Engine, Member, Owner, Phase, Slot};
 use crate::failure::Failure;
-use crate::hub::{Effects, Station};
+use crate::hub::{Effects, Link, Station};
 use crate::transport::Net;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +39,12 @@ impl<N: Net> Engine<N> {
             }
         }
         self.forget_if_empty(key, effects);
+    }
+
+    /// Severs these at the deadline, unless they are over by then.
+    pub(super) fn linger(&mut self, links: Vec<Arc<dyn Link>>, deadline: Instant) {
+        let token = self.slots.insert(Slot::Lingering(links));
+        self.timers.set(token, Timer::Linger, Some(deadline));
     }
 
     /// The loop goes: ends everything at once.

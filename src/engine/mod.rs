@@ -20,7 +20,7 @@ mod timers;
 use crate::batch::Buffers;
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Stage};
-use crate::hub::{Effects, Station};
+use crate::hub::{Ask, Effects, Link, Station};
 use crate::monitor::Event;
 use crate::transport::{Net, Stream};
 use accepting::Listener;
@@ -53,6 +53,8 @@ enum Slot<N: Net> {
     Session(Entry<N>),
     /// A socket that closes and has links that only it knows (inproc): they end with its linger time.
     Expiring(Arc<dyn Station>),
+    /// Links that only their sockets know and that are to end, at the linger time at the latest. They may be over before.
+    Lingering(Vec<Arc<dyn Link>>),
 }
 
 /// A session, and what only the engine knows of it.
@@ -162,7 +164,7 @@ impl<N: Net> Engine<N> {
                 entry.wants_write |= readiness.writable && entry.session.take_blocked();
                 self.serve(token, now, effects);
             }
-            Some(Slot::Dialer(_) | Slot::Expiring(_)) | None => {}
+            Some(Slot::Dialer(_) | Slot::Expiring(_) | Slot::Lingering(_)) | None => {}
         }
     }
 
@@ -202,6 +204,7 @@ impl<N: Net> Engine<N> {
             } => answer.give(self.unbind(key, &endpoint, with_connections, now, effects)),
             Note::Disconnect { key, endpoint, answer } => answer.give(self.disconnect(key, &endpoint, now, effects)),
             Note::Close { station, deadline } => self.close(&station, deadline, now, effects),
+            Note::Linger { links, deadline } => self.linger(links, deadline),
             Note::Resolved { token, result } => self.resolved(token, result, now, effects),
         }
     }
@@ -238,6 +241,12 @@ impl<N: Net> Engine<N> {
             (Timer::Linger, Some(Slot::Dialer(_))) => self.drop_dialer(token, false, now, effects),
             (Timer::Linger, Some(Slot::Expiring(station))) => {
                 station.expire(effects);
+                self.slots.remove(token);
+            }
+            (Timer::Linger, Some(Slot::Lingering(links))) => {
+                for link in links.drain(..) {
+                    effects.ask(link, Ask::Sever(Failure::ClosedHere));
+                }
                 self.slots.remove(token);
             }
             (Timer::Retry, Some(Slot::Dialer(_))) => self.attempt(token, now, effects),

@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::hub::Station;
+use crate::hub::{Link, Station};
 use crate::routing::PeerId;
 use crate::sync::Mutex;
 use crate::transport::{Net, Resolved};
@@ -48,6 +48,11 @@ pub(crate) enum Note<N: Net> {
     Close {
         station: Arc<dyn Station>,
         deadline: Option<Instant>,
+    },
+    /// These linger, and are to be severed at the deadline.
+    Linger {
+        links: Vec<Arc<dyn Link>>,
+        deadline: Instant,
     },
     /// A name was looked up.
     Resolved { token: usize, result: Resolved },

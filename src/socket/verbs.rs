@@ -34,8 +34,8 @@ macro_rules! socket_verbs {
                 self.socket.core.unbind(&self.socket.hub, endpoint, false)
             }
 
-            /// Like `unbind`, and ends the connections that came by it: what is queued for them is sent within the
-            /// linger time; over inproc, what finds no room now is dropped and counted.
+            /// Like `unbind`, and ends the connections that came by it: they take no more messages, and what is queued
+            /// for them is sent within the linger time, then dropped and counted.
             pub fn unbind_and_close<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -44,8 +44,8 @@ macro_rules! socket_verbs {
                 self.socket.core.unbind(&self.socket.hub, endpoint, true)
             }
 
-            /// Ends one connection to this endpoint, as it was given to `connect`: what is queued for it is sent within
-            /// the linger time, then dropped and counted; over inproc, what finds no room now is dropped at once.
+            /// Ends one connection to this endpoint, as it was given to `connect`: it takes no more messages, and what
+            /// is queued for it is sent within the linger time, then dropped and counted.
             pub fn disconnect<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,

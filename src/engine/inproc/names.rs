@@ -1,14 +1,15 @@
 //! Who is bound to which name, who waits for it, and which links came of it.
 
-use super::pairing::{End, Half, Moving, Pairing, Side, facts};
+use super::After;
+use super::pairing::{End, Pairing, Side};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::hub::{Ask, Effects, Link, Origin, Pace, Station};
+use crate::hub::{Link, Pace, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
 use crate::sync::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Who has bound which name, and who waits for it.
 #[derive(Default)]
@@ -21,7 +22,7 @@ struct Name {
     binder: Option<Binder>,
     /// In the order of their `connect`; as many as sockets have connected.
     waiting: Vec<End>,
-    /// Links of this name; those that are over are removed when another is made or one of the sockets closes.
+    /// Links of this name that are not over.
     links: Vec<Arc<Pairing>>,
 }
 
@@ -39,6 +40,10 @@ pub(crate) enum NotBound {
     Closed,
 }
 
+/// What a socket has ended and what is not over yet, because something is queued: to be severed when it has lingered long
+/// enough.
+pub(crate) type Lingering = Vec<Arc<dyn Link>>;
+
 impl Names {
     /// Binds a name; who waits for it is linked.
     pub(crate) fn bind(
@@ -47,7 +52,7 @@ impl Names {
         station: &Arc<dyn Station>,
         endpoint: &Endpoint,
     ) -> Result<(), NotBound> {
-        let mut effects = Effects::default();
+        let mut after = After::default();
         let mut names = self.names.lock();
         if station.is_closing() {
             return Err(NotBound::Closed);
@@ -60,230 +65,244 @@ impl Names {
             station: Arc::clone(station),
             endpoint: endpoint.clone(),
         };
-        let mut events = vec![(
-            Arc::clone(station),
-            Event::Listening {
-                endpoint: endpoint.clone(),
-            },
-        )];
+        let endpoint = endpoint.clone();
+        after.tell(station, Event::Listening { endpoint });
         for end in std::mem::take(&mut entry.waiting) {
-            meet(self, name, entry, &binder, end, &mut effects, &mut events);
+            self.meet(name, entry, &binder, end, &mut after);
         }
         entry.binder = Some(binder);
         drop(names);
-        finish(effects, events);
+        after.run();
         Ok(())
     }
 
     /// Links a dialed peer to whoever has bound the name, now or later.
     pub(crate) fn connect(self: &Arc<Self>, name: &str, station: &Arc<dyn Station>, peer: PeerId, endpoint: &Endpoint) {
-        let mut effects = Effects::default();
-        let mut events = Vec::new();
+        let mut after = After::default();
         let end = End {
             station: Arc::clone(station),
             peer,
             endpoint: endpoint.clone(),
+            is_leaving: false,
         };
         let mut names = self.names.lock();
         // The close of a socket marks it first and then looks here: one of the two sees the other.
         if station.is_closing() {
-            drop(names);
-            station.detach(peer, false, &mut effects);
-            effects.run();
-            return;
-        }
-        let entry = names.entry(name.to_owned()).or_default();
-        match entry.binder.clone() {
-            Some(binder) => meet(self, name, entry, &binder, end, &mut effects, &mut events),
-            None => entry.waiting.push(end),
+            after.detach(station, peer, false);
+        } else {
+            let entry = names.entry(name.to_owned()).or_default();
+            match entry.binder.clone() {
+                Some(binder) => self.meet(name, entry, &binder, end, &mut after),
+                None => entry.waiting.push(end),
+            }
         }
         drop(names);
-        finish(effects, events);
+        after.run();
+    }
+
+    /// Frees a name. With `with_links`, the links that came by it end once nothing is queued on this side. `None`: this
+    /// socket has not bound it.
+    pub(crate) fn unbind(self: &Arc<Self>, name: &str, key: u64, with_links: bool) -> Option<Lingering> {
+        let mut after = After::default();
+        let mut names = self.names.lock();
+        let entry = names.get_mut(name)?;
+        let binder = entry.binder.take_if(|binder| binder.station.key() == key)?;
+        let endpoint = binder.endpoint;
+        after.tell(&binder.station, Event::Unbound { endpoint });
+        let mut links = Vec::new();
+        for link in entry.links.iter().filter(|_| with_links) {
+            if link.station(Side::Binder).key() == key && link.begin_end(Side::Binder, &mut after) {
+                links.push(Arc::clone(link));
+            }
+        }
+        drop(names);
+        after.run();
+        Some(self.linger(name, Side::Binder, &links))
+    }
+
+    /// Ends one link of a dialing socket, or its wait for the name, once nothing is queued for the peer. `None`: there is
+    /// none that was not ending.
+    pub(crate) fn disconnect(self: &Arc<Self>, name: &str, key: u64) -> Option<Lingering> {
+        let mut after = After::default();
+        let mut names = self.names.lock();
+        let entry = names.get_mut(name)?;
+        let is_mine = |end: &&mut End| end.station.key() == key && !end.is_leaving;
+        if let Some(end) = entry.waiting.iter_mut().find(is_mine) {
+            let peer = end.peer;
+            end.is_leaving = true;
+            end.station.retire(peer, &mut after.effects);
+            let mut lingering = Lingering::new();
+            if end.station.outgoing(peer) > 0 {
+                lingering.push(self.parting(name, key, peer));
+            } else {
+                after.detach(&end.station, peer, false);
+                entry.waiting.retain(|end| !end.is(key, peer));
+            }
+            drop(names);
+            after.run();
+            return Some(lingering);
+        }
+        let link = entry
+            .links
+            .iter()
+            .find(|link| link.station(Side::Dialer).key() == key && link.begin_end(Side::Dialer, &mut after))
+            .cloned();
+        drop(names);
+        after.run();
+        link.map(|link| self.linger(name, Side::Dialer, &[link]))
+    }
+
+    /// Links begin to end: moves what has room now, and gives those that have more.
+    fn linger(self: &Arc<Self>, name: &str, side: Side, links: &[Arc<Pairing>]) -> Lingering {
+        let mut lingering = Lingering::new();
+        for link in links {
+            link.move_from(side);
+            if let Some(peer) = link.peer_left(side) {
+                lingering.push(self.parting(name, link.station(side).key(), peer));
+            }
+        }
+        lingering
+    }
+
+    fn parting(self: &Arc<Self>, name: &str, key: u64, peer: PeerId) -> Arc<dyn Link> {
+        Arc::new(Parting {
+            names: Arc::downgrade(self),
+            name: name.to_owned(),
+            key,
+            peer,
+        })
+    }
+
+    /// A peer has lingered long enough, whether it waits for the name or is linked.
+    fn expire(self: &Arc<Self>, name: &str, key: u64, peer: PeerId) {
+        let mut after = After::default();
+        let mut names = self.names.lock();
+        let Some(entry) = names.get_mut(name) else { return };
+        entry.waiting.retain(|end| {
+            let is_over = end.is(key, peer);
+            if is_over {
+                after.detach(&end.station, peer, false);
+            }
+            !is_over
+        });
+        let link = entry.links.iter().find_map(|link| {
+            let side = link.side_of(key, peer)?;
+            Some((Arc::clone(link), side))
+        });
+        drop(names);
+        after.run();
+        if let Some((link, side)) = link {
+            self.end(&link, side, false);
+        }
+    }
+
+    /// Ends a link. A dialed peer outlives its links: it waits for the name again, in the same step, so that it can be
+    /// found all the time.
+    pub(super) fn end(self: &Arc<Self>, link: &Arc<Pairing>, by: Side, is_confirmed: bool) {
+        let mut after = After::default();
+        let mut names = self.names.lock();
+        let stays = link.take_apart(by, is_confirmed, &mut after);
+        if let Some(entry) = names.get_mut(&link.name) {
+            entry.links.retain(|other| !Arc::ptr_eq(other, link));
+            entry.waiting.extend(stays);
+        }
+        drop(names);
+        after.run();
+        self.retry(&link.name);
     }
 
     /// Tries those again that were turned away: a place may be free now.
-    pub(super) fn retry(self: &Arc<Self>, name: &str) {
-        let mut effects = Effects::default();
-        let mut events = Vec::new();
+    fn retry(self: &Arc<Self>, name: &str) {
+        let mut after = After::default();
         let mut names = self.names.lock();
         if let Some(entry) = names.get_mut(name)
             && let Some(binder) = entry.binder.clone()
         {
+            let theirs = binder.station.local().socket_type;
             for end in std::mem::take(&mut entry.waiting) {
-                if end.station.is_closing()
-                    || !end
-                        .station
-                        .local()
-                        .socket_type
-                        .speaks_with(binder.station.local().socket_type)
-                {
+                if end.station.is_closing() || !end.station.local().socket_type.speaks_with(theirs) {
                     entry.waiting.push(end);
                 } else {
-                    meet(self, name, entry, &binder, end, &mut effects, &mut events);
+                    self.meet(name, entry, &binder, end, &mut after);
                 }
             }
         }
         drop(names);
-        finish(effects, events);
+        after.run();
     }
 
-    /// Frees a name. Its links stay unless `with_links`.
-    pub(crate) fn unbind(&self, name: &str, key: u64, with_links: bool) -> bool {
-        let mut names = self.names.lock();
-        let Some(entry) = names.get_mut(name) else { return false };
-        if entry.binder.as_ref().is_none_or(|binder| binder.station.key() != key) {
-            return false;
+    /// Links two sockets, or lets the dialing one wait.
+    fn meet(self: &Arc<Self>, name: &str, entry: &mut Name, binder: &Binder, end: End, after: &mut After) {
+        match Pairing::join(self, name, &end, &binder.station, &mut after.effects) {
+            Ok(link) => {
+                for station in [&end.station, &binder.station] {
+                    let event = Event::Connected {
+                        endpoint: end.endpoint.clone(),
+                        peer: end.endpoint.to_string(),
+                    };
+                    after.tell(station, event);
+                }
+                entry.links.push(link);
+            }
+            Err(failure) => {
+                end.station.failed(end.peer, &failure);
+                if failure.is_final() {
+                    let endpoint = end.endpoint.clone();
+                    after.tell(&end.station, Event::GaveUp { endpoint, failure });
+                }
+                entry.waiting.push(end);
+            }
         }
-        let binder = entry.binder.take();
-        let links = if with_links { entry.links.clone() } else { Vec::new() };
-        drop(names);
-        if let Some(binder) = binder {
-            binder.station.tell(Event::Unbound {
-                endpoint: binder.endpoint,
-            });
-        }
-        for link in links {
-            link.end_from(key, false);
-        }
-        true
-    }
-
-    /// Ends one link of a dialing socket, or its wait for the name.
-    pub(crate) fn disconnect(&self, name: &str, key: u64) -> bool {
-        let mut effects = Effects::default();
-        let mut names = self.names.lock();
-        let Some(entry) = names.get_mut(name) else { return false };
-        let waiting = entry.waiting.iter().position(|end| end.station.key() == key);
-        let waiting = waiting.map(|place| entry.waiting.remove(place));
-        let link = entry
-            .links
-            .iter()
-            .find(|link| link.dialer.station.key() == key && !link.is_over())
-            .cloned();
-        drop(names);
-        let found = waiting.is_some() || link.is_some();
-        match (waiting, link) {
-            (Some(end), _) => end.station.detach(end.peer, false, &mut effects),
-            (None, Some(link)) => link.end_from(key, false),
-            (None, None) => {}
-        }
-        effects.run();
-        found
     }
 
     /// A socket closes: its names are free, its links end once nothing is queued on its side, its dialed peers without a
     /// link go.
     pub(crate) fn close(&self, key: u64) {
-        let mut effects = Effects::default();
-        let mut links = Vec::new();
-        let mut gone = Vec::new();
-        let mut unbound = Vec::new();
+        let mut after = After::default();
+        let mut ending = Vec::new();
         let mut names = self.names.lock();
         names.retain(|_, entry| {
-            if entry.binder.as_ref().is_some_and(|binder| binder.station.key() == key) {
-                unbound.extend(entry.binder.take());
+            if let Some(binder) = entry.binder.take_if(|binder| binder.station.key() == key) {
+                let endpoint = binder.endpoint;
+                after.tell(&binder.station, Event::Unbound { endpoint });
             }
-            gone.extend(entry.waiting.extract_if(.., |end| end.station.key() == key));
-            entry.links.retain(|link| !link.is_over());
-            links.extend(entry.links.iter().filter(|link| link.has(key)).cloned());
+            for end in entry.waiting.extract_if(.., |end| end.station.key() == key) {
+                after.detach(&end.station, end.peer, false);
+            }
+            for link in &entry.links {
+                for side in [Side::Dialer, Side::Binder] {
+                    if link.station(side).key() == key {
+                        link.begin_end(side, &mut after);
+                        ending.push((Arc::clone(link), side));
+                    }
+                }
+            }
             entry.binder.is_some() || !entry.waiting.is_empty() || !entry.links.is_empty()
         });
         drop(names);
-        for binder in unbound {
-            binder.station.tell(Event::Unbound {
-                endpoint: binder.endpoint,
-            });
-        }
-        for end in gone {
-            end.station.detach(end.peer, false, &mut effects);
-        }
-        effects.run();
-        for link in links {
-            link.end_from(key, true);
+        after.run();
+        for (link, side) in ending {
+            link.move_from(side);
         }
     }
 }
 
-/// Runs what is wanted, and tells, with no lock held.
-fn finish(effects: Effects, events: Vec<(Arc<dyn Station>, Event)>) {
-    effects.run();
-    for (station, event) in events {
-        station.tell(event);
-    }
+/// How the loop reaches a peer that lingers.
+struct Parting {
+    names: Weak<Names>,
+    name: String,
+    key: u64,
+    peer: PeerId,
 }
 
-/// Links two sockets, if their types speak with each other and the binder has a place.
-fn meet(
-    names: &Arc<Names>,
-    name: &str,
-    entry: &mut Name,
-    binder: &Binder,
-    end: End,
-    effects: &mut Effects,
-    events: &mut Vec<(Arc<dyn Station>, Event)>,
-) {
-    let (ours, theirs) = (end.station.local().socket_type, binder.station.local().socket_type);
-    if !ours.speaks_with(theirs) {
-        let failure = Failure::IncompatibleSocketType {
-            ours,
-            theirs: theirs.to_string(),
-        };
-        end.station.failed(end.peer, &failure);
-        let endpoint = end.endpoint.clone();
-        events.push((Arc::clone(&end.station), Event::GaveUp { endpoint, failure }));
-        entry.waiting.push(end);
-        return;
-    }
-    let pairing = Arc::new(Pairing {
-        names: Arc::downgrade(names),
-        name: name.to_owned(),
-        dialer: end.clone(),
-        binder: binder.station.clone(),
-        state: Mutex::new(Moving::default()),
-    });
-    let from = Origin::Accepted(end.endpoint.to_string());
-    let side = |side| -> Arc<dyn Link> {
-        Arc::new(Half {
-            pairing: Arc::clone(&pairing),
-            side,
-        })
-    };
-    let accepted = match binder
-        .station
-        .ready(from, &facts(&end.station), side(Side::Binder), effects)
-    {
-        Ok(peer) => peer,
-        Err(why) => {
-            let failure = Failure::Refused { why };
-            end.station.failed(end.peer, &failure);
-            entry.waiting.push(end);
-            return;
+impl Link for Parting {
+    fn flush(&self, _pace: Pace) {}
+
+    fn resume(&self) {}
+
+    fn sever(&self, _failure: Failure) {
+        if let Some(names) = self.names.upgrade() {
+            names.expire(&self.name, self.key, self.peer);
         }
-    };
-    pairing.state.lock().accepted = Some(accepted);
-    let dialed = Origin::Dialed(end.peer);
-    if end
-        .station
-        .ready(dialed, &facts(&binder.station), side(Side::Dialer), effects)
-        .is_err()
-    {
-        pairing.state.lock().is_over = true;
-        binder.station.detach(accepted, false, effects);
-        entry.waiting.push(end);
-        return;
     }
-    for station in [&end.station, &binder.station] {
-        events.push((
-            Arc::clone(station),
-            Event::Connected {
-                endpoint: end.endpoint.clone(),
-                peer: end.endpoint.to_string(),
-            },
-        ));
-    }
-    for way in [Side::Dialer, Side::Binder] {
-        effects.ask(side(way), Ask::Flush(Pace::Stream));
-    }
-    entry.links.retain(|link| !link.is_over());
-    entry.links.push(pairing);
 }

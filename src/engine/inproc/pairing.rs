@@ -1,12 +1,14 @@
 //! Two sockets that are linked: moves what one has queued into the other.
 //!
-//! Whoever calls moves one way, one pass, under the link's lock; it holds one hub's lock at a time.
+//! Whoever calls moves one way, one pass, under the link's lock; it holds one hub's lock at a time. A side that wants the
+//! link to end is emptied first.
 
+use super::After;
 use super::names::Names;
 use crate::batch::{Run, Tally};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::hub::{Effects, Link, Pace, Station};
+use crate::hub::{Ask, Effects, Link, Origin, Pace, Station};
 use crate::monitor::Event;
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Mutex;
@@ -19,24 +21,49 @@ pub(super) struct End {
     pub(super) station: Arc<dyn Station>,
     pub(super) peer: PeerId,
     pub(super) endpoint: Endpoint,
+    /// It is to go, and stays for what is queued.
+    pub(super) is_leaving: bool,
+}
+
+impl End {
+    pub(super) fn is(&self, key: u64, peer: PeerId) -> bool {
+        self.station.key() == key && self.peer == peer
+    }
 }
 
 /// Two sockets that are linked.
 pub(super) struct Pairing {
-    pub(super) names: Weak<Names>,
+    names: Weak<Names>,
     pub(super) name: String,
-    pub(super) dialer: End,
-    pub(super) binder: Arc<dyn Station>,
-    pub(super) state: Mutex<Moving>,
+    dialer: End,
+    binder: Arc<dyn Station>,
+    state: Mutex<Moving>,
 }
 
 #[derive(Default)]
-pub(super) struct Moving {
-    pub(super) accepted: Option<PeerId>,
-    /// What was collected from a side and found no room on the other; it still counts as queued there.
-    from_dialer: Run,
-    from_binder: Run,
-    pub(super) is_over: bool,
+struct Moving {
+    accepted: Option<PeerId>,
+    from_dialer: Way,
+    from_binder: Way,
+    is_over: bool,
+}
+
+/// One way through a link.
+#[derive(Default)]
+struct Way {
+    /// What was collected and found no room on the other side; it still counts as queued on this one.
+    pending: Run,
+    /// This side wants the link to end: it does once nothing is queued here.
+    is_ending: bool,
+}
+
+impl Moving {
+    fn way(&mut self, from: Side) -> &mut Way {
+        match from {
+            Side::Dialer => &mut self.from_dialer,
+            Side::Binder => &mut self.from_binder,
+        }
+    }
 }
 
 /// A socket's own end of a link.
@@ -56,15 +83,54 @@ impl Side {
 }
 
 impl Pairing {
-    pub(super) fn has(&self, key: u64) -> bool {
-        self.dialer.station.key() == key || self.binder.key() == key
+    /// Links two sockets, if their types speak with each other and both have a place.
+    pub(super) fn join(
+        names: &Arc<Names>,
+        name: &str,
+        dialer: &End,
+        binder: &Arc<dyn Station>,
+        effects: &mut Effects,
+    ) -> Result<Arc<Self>, Failure> {
+        let (ours, theirs) = (dialer.station.local().socket_type, binder.local().socket_type);
+        if !ours.speaks_with(theirs) {
+            let theirs = theirs.to_string();
+            return Err(Failure::IncompatibleSocketType { ours, theirs });
+        }
+        let pairing = Arc::new(Pairing {
+            names: Arc::downgrade(names),
+            name: name.to_owned(),
+            dialer: dialer.clone(),
+            binder: Arc::clone(binder),
+            state: Mutex::default(),
+        });
+        let refused = |why| Failure::Refused { why };
+        let from = Origin::Accepted(dialer.endpoint.to_string());
+        let accepted = binder
+            .ready(from, &facts(&dialer.station), pairing.half(Side::Binder), effects)
+            .map_err(refused)?;
+        pairing.state.lock().accepted = Some(accepted);
+        pairing.state.lock().from_dialer.is_ending = dialer.is_leaving;
+        let dialed = Origin::Dialed(dialer.peer);
+        let answer = dialer
+            .station
+            .ready(dialed, &facts(binder), pairing.half(Side::Dialer), effects);
+        if let Err(why) = answer {
+            pairing.state.lock().is_over = true;
+            binder.detach(accepted, false, effects);
+            return Err(refused(why));
+        }
+        for side in [Side::Dialer, Side::Binder] {
+            effects.ask(pairing.half(side), Ask::Flush(Pace::Stream));
+        }
+        Ok(pairing)
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.state.lock().is_over
+    fn half(self: &Arc<Self>, side: Side) -> Arc<dyn Link> {
+        let pairing = Arc::clone(self);
+        Arc::new(Half { pairing, side })
     }
 
-    fn station(&self, side: Side) -> &Arc<dyn Station> {
+    pub(super) fn station(&self, side: Side) -> &Arc<dyn Station> {
         match side {
             Side::Dialer => &self.dialer.station,
             Side::Binder => &self.binder,
@@ -78,13 +144,28 @@ impl Pairing {
         }
     }
 
-    /// Moves what one side has queued into the other, as far as there is room.
-    fn move_from(self: &Arc<Self>, from: Side) {
+    /// On which side this peer of this socket is.
+    pub(super) fn side_of(&self, key: u64, peer: PeerId) -> Option<Side> {
+        let state = self.state.lock();
+        [Side::Dialer, Side::Binder]
+            .into_iter()
+            .find(|&side| self.station(side).key() == key && self.peer(side, &state) == Some(peer))
+    }
+
+    /// The peer of a side, unless the link is over.
+    pub(super) fn peer_left(&self, side: Side) -> Option<PeerId> {
+        let state = self.state.lock();
+        self.peer(side, &state).filter(|_| !state.is_over)
+    }
+
+    /// Moves what one side has queued into the other, as far as there is room; the last of a side that wants the link to
+    /// end ends it.
+    pub(super) fn move_from(self: &Arc<Self>, from: Side) {
         let mut effects = Effects::default();
         let mut state = self.state.lock();
         self.pass(&mut state, from, &mut effects);
         let is_finished = !state.is_over
-            && self.station(from).is_closing()
+            && state.way(from).is_ending
             && self
                 .peer(from, &state)
                 .is_some_and(|peer| self.station(from).outgoing(peer) == 0);
@@ -103,12 +184,9 @@ impl Pairing {
             return;
         }
         let (giving, taking) = (self.station(from), self.station(from.other()));
+        let pending = &mut state.way(from).pending;
         let mut moved = Tally::default();
         loop {
-            let pending = match from {
-                Side::Dialer => &mut state.from_dialer,
-                Side::Binder => &mut state.from_binder,
-            };
             if pending.is_empty() {
                 match giving.collect(giver, std::mem::take(&mut moved), Vec::new(), effects) {
                     Some(batch) => *pending = batch.into_run(),
@@ -132,79 +210,87 @@ impl Pairing {
         }
     }
 
-    /// A socket wants the link to end: at once if nothing is queued on its side, else once that has moved.
-    pub(super) fn end_from(self: &Arc<Self>, key: u64, may_linger: bool) {
-        let side = if self.dialer.station.key() == key {
-            Side::Dialer
-        } else {
-            Side::Binder
-        };
-        self.move_from(side);
-        let state = self.state.lock();
-        let is_empty = self
-            .peer(side, &state)
-            .is_none_or(|peer| self.station(side).outgoing(peer) == 0);
-        let is_over = state.is_over;
-        drop(state);
-        if !is_over && (is_empty || !may_linger) {
-            self.end(side, is_empty);
+    // -- the end
+
+    /// A side wants the link to end: nothing new comes in there, and [`Pairing::move_from`] ends it once nothing is left.
+    /// `false`: it has said so before, or the link is over.
+    pub(super) fn begin_end(&self, side: Side, after: &mut After) -> bool {
+        let mut state = self.state.lock();
+        if state.is_over || std::mem::replace(&mut state.way(side).is_ending, true) {
+            return false;
         }
+        if let Some(peer) = self.peer(side, &state) {
+            self.station(side).retire(peer, &mut after.effects);
+        }
+        true
     }
 
-    /// Ends the link; what did not move is the dialed peer's again, or is dropped.
-    fn end(&self, by: Side, is_confirmed: bool) {
-        let mut effects = Effects::default();
-        let mut state = self.state.lock();
-        if std::mem::replace(&mut state.is_over, true) {
+    fn end(self: &Arc<Self>, by: Side, is_confirmed: bool) {
+        if let Some(names) = self.names.upgrade() {
+            names.end(self, by, is_confirmed);
             return;
         }
-        let accepted = state.accepted;
-        let from_dialer = std::mem::take(&mut state.from_dialer);
-        let from_binder = std::mem::take(&mut state.from_binder);
-        drop(state);
-        let mut unmoved = [(Side::Dialer, from_dialer), (Side::Binder, from_binder)];
+        let mut after = After::default();
+        if let Some(end) = self.take_apart(by, is_confirmed, &mut after) {
+            after.detach(&end.station, end.peer, false);
+        }
+        after.run();
+    }
+
+    /// Ends the link, once: what did not move is the dialed peer's again, or is dropped. Gives a dialed peer that stays.
+    pub(super) fn take_apart(&self, by: Side, is_confirmed: bool, after: &mut After) -> Option<End> {
+        let over = Moving {
+            is_over: true,
+            ..Moving::default()
+        };
+        let state = std::mem::replace(&mut *self.state.lock(), over);
+        if state.is_over {
+            return None;
+        }
+        let is_leaving = state.from_dialer.is_ending;
+        let mut stays = None;
+        let mut unmoved = [
+            (Side::Dialer, Some(self.dialer.peer), state.from_dialer.pending),
+            (Side::Binder, state.accepted, state.from_binder.pending),
+        ];
         if by == Side::Binder {
             unmoved.reverse();
         }
-        for (side, run) in unmoved {
+        for (side, peer, pending) in unmoved {
+            let Some(peer) = peer else { continue };
+            let station = self.station(side);
             let failure = if side == by {
                 Failure::ClosedHere
             } else {
                 Failure::ClosedByPeer
             };
-            let station = self.station(side);
-            let peer = match side {
-                Side::Dialer => Some(self.dialer.peer),
-                Side::Binder => accepted,
-            };
-            let Some(peer) = peer else { continue };
             let written = station.written(peer);
-            station.lost(peer, Some((run.into_batch(), 0)), &failure, &mut effects);
-            station.tell(Event::Disconnected {
+            station.lost(peer, Some((pending.into_batch(), 0)), &failure, &mut after.effects);
+            let event = Event::Disconnected {
                 endpoint: self.dialer.endpoint.clone(),
                 peer: self.dialer.endpoint.to_string(),
                 failure,
                 written,
-            });
-            let stays = side == Side::Dialer && by == Side::Binder && !station.is_closing();
-            if !stays {
-                station.detach(peer, is_confirmed && side == by, &mut effects);
-            } else if let Some(names) = self.names.upgrade() {
-                // A dialed peer outlives its links: it waits for the name again.
-                names.connect(&self.name, station, peer, &self.dialer.endpoint);
+            };
+            after.tell(station, event);
+            let is_left = side == Side::Dialer && by == Side::Binder && !station.is_closing();
+            if is_left && (!is_leaving || station.outgoing(peer) > 0) {
+                stays = Some(End {
+                    is_leaving,
+                    ..self.dialer.clone()
+                });
+            } else {
+                after.detach(station, peer, is_confirmed && side == by);
             }
         }
-        effects.run();
-        if let Some(names) = self.names.upgrade() {
-            names.retry(&self.name);
-        }
+        stays
     }
 }
 
 /// A link as one side's hub holds it.
-pub(super) struct Half {
-    pub(super) pairing: Arc<Pairing>,
-    pub(super) side: Side,
+struct Half {
+    pairing: Arc<Pairing>,
+    side: Side,
 }
 
 impl Link for Half {
@@ -221,7 +307,7 @@ impl Link for Half {
     }
 }
 
-pub(super) fn facts(station: &Arc<dyn Station>) -> Facts {
+fn facts(station: &Arc<dyn Station>) -> Facts {
     let local = station.local();
     Facts {
         socket_type: local.socket_type,
