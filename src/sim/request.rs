@@ -35,7 +35,8 @@ impl Service {
         let reqs: Vec<_> = (0..2)
             .map(|n| {
                 let options = small(&mut world.chance).correlate(correlate);
-                world.open(n, ReqPattern::new, options)
+                let first_id = world.chance.next() as u32;
+                world.open(n, |options| ReqPattern::new(options, first_id), options)
             })
             .collect();
         let reps: Vec<_> = (0..2)

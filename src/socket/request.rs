@@ -11,8 +11,8 @@ use crate::options::Options;
 use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, Peers, Unwritten};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
+use crate::transport::real::chance;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Req {
     socket: Socket<ReqPattern>,
 }
 
-constructors!(Req, ReqPattern::new);
+constructors!(Req, |options: &Options| ReqPattern::new(options, chance() as u32));
 socket_verbs!(Req);
 
 impl Req {
@@ -156,11 +156,12 @@ struct Asked {
 }
 
 impl ReqPattern {
-    pub(crate) fn new(options: &Options) -> Self {
+    /// `first_id` is chosen by chance, so that a reply to an earlier socket is not taken for one to this.
+    pub(crate) fn new(options: &Options, first_id: u32) -> Self {
         ReqPattern {
             out: LoadBalance::new(options.connected_first),
             correlate: options.correlate,
-            next_id: RandomState::new().hash_one(()) as u32,
+            next_id: first_id,
             asked: BTreeMap::new(),
         }
     }

@@ -31,6 +31,12 @@ pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Resul
     }
 }
 
+/// A number that the real world chooses: another one each time.
+pub(crate) fn chance() -> u64 {
+    // Each `RandomState` has other keys, and so has another hash of nothing.
+    RandomState::new().hash_one(())
+}
+
 /// The world behind a mio poll.
 pub(crate) struct RealNet {
     registry: Registry,
@@ -43,8 +49,7 @@ impl RealNet {
         RealNet {
             registry,
             resolver: Resolver::new(look_up),
-            // Each `RandomState` has other keys, and so has another hash of nothing.
-            chance: SplitMix64(RandomState::new().hash_one(())),
+            chance: SplitMix64(chance()),
         }
     }
 
