@@ -8,7 +8,7 @@ use crate::error::{NotSent, RequestError, SendError};
 use crate::hub::{Closed, Hub, Stop, deadline};
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, Peers, Unwritten};
+use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Unwritten};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use crate::transport::real::chance;
@@ -228,6 +228,17 @@ impl ReqPattern {
         }
     }
 
+    /// Takes all that this peer was not given: those requests have no peer until they are settled.
+    fn take_back(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) {
+        self.out.remove(id);
+        self.out.adopt(peers.take_back(id, unwritten));
+        for asked in self.asked.values_mut() {
+            if asked.peer == Some(id) && asked.outcome.is_none() {
+                asked.peer = None;
+            }
+        }
+    }
+
     /// Requests to this peer that it cannot answer any more.
     fn lose(&mut self, peers: &mut Peers, id: PeerId, is_lost: impl Fn(&Asked) -> bool) {
         for (&request, asked) in &mut self.asked {
@@ -254,9 +265,7 @@ impl Pattern for ReqPattern {
         // What waits for a peer that was lost need not wait any more.
         let lost: Vec<_> = peers.ids().into_iter().filter(|&other| peers.was_lost(other)).collect();
         for &other in &lost {
-            self.out.remove(other);
-            let messages = peers.take_back(other, Unwritten::new());
-            self.out.adopt(messages);
+            self.take_back(peers, other, Unwritten::new());
         }
         self.has_room(peers, id);
         for other in lost {
@@ -293,17 +302,16 @@ impl Pattern for ReqPattern {
         }
     }
 
-    /// What was written is lost with the peer; what was not goes to the next, and back to a dialed one only if there is no
-    /// other.
+    /// What was written is lost with the peer; what was not goes to the next, now or when one comes, and back to a dialed
+    /// one only if there is no other.
     fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
         let left = peers.left(id);
         self.lose(peers, id, |asked| asked.place <= left);
-        self.out.remove(id);
-        let messages = peers.take_back(id, unwritten);
-        self.out.adopt(messages);
+        self.take_back(peers, id, unwritten);
         self.settle(peers);
-        self.out.enter(peers, id);
-        self.settle(peers);
+        if peers.kind(id) == Some(PeerKind::Dialed) {
+            self.has_room(peers, id);
+        }
         Dropped::default()
     }
 
@@ -326,5 +334,45 @@ impl Pattern for ReqPattern {
 
     fn abandon(&mut self, peers: &mut Peers) -> Dropped {
         self.out.abandon(peers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Tally;
+    use crate::options::Mark;
+
+    fn accepted(pattern: &mut ReqPattern, peers: &mut Peers) -> PeerId {
+        let id = peers.attach(PeerKind::Accepted, "from somewhere".into());
+        pattern.attached(peers, id);
+        drop(peers.connected(id, None));
+        pattern.connected(peers, id);
+        id
+    }
+
+    #[test]
+    fn a_request_that_was_not_written_outlives_its_peer_until_the_next_one_comes() {
+        let mark = Mark {
+            messages: 8,
+            bytes: 1 << 20,
+        };
+        let mut peers = Peers::new(mark, mark);
+        let mut pattern = ReqPattern::new(&Options::default(), 7);
+        let first = accepted(&mut pattern, &mut peers);
+        let asked = pattern.ask(&mut peers, &mut "question".into()).unwrap();
+
+        let unwritten = peers.disconnected(first, None, "lost".into());
+        drop(pattern.disconnected(&mut peers, first, unwritten));
+        pattern.detached(&mut peers, first);
+        peers.detach(first);
+
+        assert!(pattern.take(asked).is_none(), "it is neither answered nor lost");
+        let second = accepted(&mut pattern, &mut peers);
+        let batch = peers.collect(second, Tally::default(), Vec::new()).unwrap();
+        let mut run = batch.into_run();
+        pattern.deliver(&mut peers, second, &mut run);
+        assert!(matches!(pattern.take(asked), Some(Outcome::Replied(message)) if message == "question"));
+        assert!(peers.stats().out.is_conserved());
     }
 }
