@@ -59,7 +59,7 @@ fn all(args: &Args) {
                 }
                 _ => two_processes(core, transport, &measure),
             };
-            let [p50, p90, p99, p999, max] = [0, 1, 2, 3, 4].map(|at| figures[at] as f64 / 1000.0);
+            let [p50, p90, p99, p999, max] = [0, 1, 2, 3, 4].map(|at| figures[at] / 1000.0);
             let (size_text, count) = (support::bytes(size), figures[5]);
             println!("{transport:>8} {size_text:>8} {p50:9.1} {p90:9.1} {p99:9.1} {p999:9.1} {max:9.1} {count:9}");
             let text = |value: &str| format!("\"{value}\"");
@@ -79,7 +79,7 @@ fn all(args: &Args) {
     support::write_json(args, "latency", &rows);
 }
 
-fn two_processes(core: Option<usize>, transport: &str, measure: &[&str]) -> Vec<u64> {
+fn two_processes(core: Option<usize>, transport: &str, measure: &[&str]) -> [f64; 6] {
     let path = std::env::temp_dir().join(format!("peermq-latency-{}.sock", std::process::id()));
     let at = match transport {
         "ipc" => format!("ipc://{}", path.display()),

@@ -56,9 +56,8 @@ fn all(args: &Args) {
         );
         // The sender's end first: if it fails, the receiver waits for ever.
         push.end();
-        let figures = pull.numbers();
+        let [count, elapsed, cpu_push, cpu_pull] = pull.numbers();
         pull.end();
-        let [count, elapsed, cpu_push, cpu_pull] = [0, 1, 2, 3].map(|at| figures[at] as f64);
         let size: usize = size.parse().expect("a size");
         let rate = count / (elapsed / 1e9);
         let megabytes = rate * size as f64 / 1e6;

@@ -68,18 +68,19 @@ impl Role {
             .expect("its output")
     }
 
-    pub(crate) fn numbers(&mut self) -> Vec<u64> {
-        self.line()
-            .split(' ')
-            .map(|word| word.parse().expect("a number"))
-            .collect()
+    pub(crate) fn numbers<const N: usize>(&mut self) -> [f64; N] {
+        let line = self.line();
+        let mut numbers = line.split(' ').map(|word| word.parse().expect("a number"));
+        std::array::from_fn(|_| numbers.next().expect("as many numbers"))
     }
 
+    /// Waits until it has ended, and well.
     pub(crate) fn end(mut self) {
         assert!(self.child.wait().expect("its end").success());
     }
 }
 
+/// One that has given its figures has no more to do.
 impl Drop for Role {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -8,9 +8,10 @@ mod contender;
 mod libzmq;
 mod peers;
 mod roles;
+#[path = "../../support/mod.rs"]
+mod support;
 
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use support::Role;
 
 /// The others' figures are compared with the first one's.
 const CONTENDERS: [&str; 2] = ["peermq", "libzmq"];
@@ -110,7 +111,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 fn compare(plan: &Plan) {
     let names = CONTENDERS.map(|contender| {
-        let mut role = Role::start(None, contender, &["name"]);
+        let mut role = start(None, contender, &["name"]);
         role.line()
     });
     let cores = std::thread::available_parallelism().map_or(0, |cores| cores.get());
@@ -147,9 +148,9 @@ fn throughput(plan: &Plan, names: &[String]) {
 
 /// Messages a second, processor nanoseconds a message of the sender and of the receiver.
 fn push_pull(contender: &str, size: usize, seconds: &str) -> [f64; 3] {
-    let mut pull = Role::start(None, contender, &["pull"]);
+    let mut pull = start(None, contender, &["pull"]);
     let endpoint = pull.line();
-    let mut push = Role::start(None, contender, &["push", &endpoint, &size.to_string(), seconds]);
+    let mut push = start(None, contender, &["push", &endpoint, &size.to_string(), seconds]);
     // The sender's first: if it fails, the receiver waits for ever.
     let [sent, cpu_push] = push.numbers();
     let [arrived, elapsed, cpu_pull] = pull.numbers();
@@ -163,10 +164,9 @@ fn latency(plan: &Plan, names: &[String]) {
         "{:>9} {:<14} {:>9} {:>9} {:>10} {:>10}",
         "", "", "p50", "p99", "ratio p50", "ratio p99"
     );
-    let core = (cores_to_pin(), "one core");
+    let core = (support::core_to_pin(), "one core");
     for (core, place) in [(None, "free"), core] {
         if place != "free" && core.is_none() {
-            println!("no taskset here: nothing is pinned");
             continue;
         }
         let figures = plan.medians(|contender| req_rep(core, contender, 64, &plan.seconds));
@@ -180,62 +180,14 @@ fn latency(plan: &Plan, names: &[String]) {
 
 /// p50 and p99 in nanoseconds.
 fn req_rep(core: Option<usize>, contender: &str, size: usize, seconds: &str) -> [f64; 2] {
-    let mut rep = Role::start(core, contender, &["rep"]);
+    let mut rep = start(core, contender, &["rep"]);
     let endpoint = rep.line();
-    let mut req = Role::start(core, contender, &["req", &endpoint, &size.to_string(), seconds]);
+    let mut req = start(core, contender, &["req", &endpoint, &size.to_string(), seconds]);
     let [p50, p99, _] = req.numbers();
     [p50, p99]
 }
 
-/// The last core, if `taskset` is here.
-fn cores_to_pin() -> Option<usize> {
-    let found = Command::new("taskset")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    found.is_ok_and(|status| status.success()).then_some(())?;
-    std::thread::available_parallelism().ok().map(|cores| cores.get() - 1)
-}
-
 /// This program again, as one process of a workload.
-struct Role {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Role {
-    fn start(core: Option<usize>, contender: &str, words: &[&str]) -> Self {
-        let program = std::env::current_exe().expect("the path of this program");
-        let mut command = match core {
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", &core.to_string()]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
-        let command = command.args(["--role", contender]).args(words).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("a process");
-        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        Role { child, lines }
-    }
-
-    fn line(&mut self) -> String {
-        self.lines.next().expect("a line of the process").expect("its output")
-    }
-
-    fn numbers<const N: usize>(&mut self) -> [f64; N] {
-        let line = self.line();
-        let mut numbers = line.split(' ').map(|word| word.parse().expect("a number"));
-        std::array::from_fn(|_| numbers.next().expect("as many numbers"))
-    }
-}
-
-/// A role that has given its figures has no more to do.
-impl Drop for Role {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(core: Option<usize>, contender: &str, words: &[&str]) -> Role {
+    Role::start(core, &[&["--role", contender], words].concat())
 }

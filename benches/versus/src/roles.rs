@@ -1,6 +1,7 @@
 //! What the processes do. Each prints its figures in one line of numbers.
 
 use crate::contender::{Contender, Pull, Push, Rep, Req};
+use crate::support::cpu_ns;
 use std::time::{Duration, Instant};
 
 /// The first byte of payload, and of the last message.
@@ -94,17 +95,4 @@ fn req<C: Contender>(to: &str, size: usize, duration: Duration) {
     samples.sort_unstable();
     let at = |part: f64| samples[((samples.len() - 1) as f64 * part) as usize];
     println!("{} {} {}", at(0.5), at(0.99), samples.len());
-}
-
-/// Time that this process has run on a processor, user and system (Linux; steps of 10 ms).
-fn cpu_ns() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let ticks: u64 = fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
-    ticks * 10_000_000
 }
