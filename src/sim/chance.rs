@@ -24,6 +24,10 @@ impl Chance {
         range.start + (self.next() % (range.end - range.start) as u64) as usize
     }
 
+    pub(crate) fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.within(0..of.len())]
+    }
+
     /// True once in so many times.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.next().is_multiple_of(times)

@@ -114,6 +114,24 @@ impl World {
         peer
     }
 
+    /// Each of some sockets dials each of the others; either stand on nodes in a row, from the one that is named on.
+    fn mesh<A: Pattern, B: Pattern>(&self, dialing: (usize, &[Arc<Hub<A>>]), listening: (usize, &[Arc<Hub<B>>])) {
+        for (n, hub) in listening.1.iter().enumerate() {
+            self.listen(listening.0 + n, hub, n as u16 + 1);
+            for (m, hub) in dialing.1.iter().enumerate() {
+                self.dial(dialing.0 + m, hub, n as u16 + 1);
+            }
+        }
+    }
+
+    /// From now on kernels hold little, and take and give it in pieces.
+    fn tear(&self, capacity: usize, piece: usize) {
+        let mut fabric = self.fabric();
+        fabric.set_capacity(capacity);
+        fabric.piece = piece;
+        fabric.has_partial_writes = true;
+    }
+
     /// Begins to close a socket; returns when it has to be closed.
     fn close(&self, node: usize, station: Arc<dyn Station>) -> Instant {
         let mut effects = Effects::default();
@@ -147,6 +165,14 @@ impl World {
             None => self.turn(busy[choice - moves.len()]),
         }
         true
+    }
+
+    /// Does one thing, or lets a moment pass if there is none.
+    fn step_or_sleep(&mut self) {
+        if !self.step() {
+            let until = self.now() + Duration::from_millis(50);
+            self.sleep(until);
+        }
     }
 
     /// Lets the clock jump to what is due next, `until` at the latest. `false`: it is that late already.

@@ -34,11 +34,7 @@ impl Pairs {
             world.dial(n, hub, 1);
         }
         let capacity = world.chance.within(1..300);
-        let mut fabric = world.fabric();
-        fabric.set_capacity(capacity);
-        fabric.piece = 40;
-        fabric.has_partial_writes = true;
-        drop(fabric);
+        world.tear(capacity, 40);
         Pairs {
             world,
             hubs,
@@ -70,11 +66,7 @@ impl Pairs {
                 2 => {
                     self.recv(n);
                 }
-                _ if self.world.step() => {}
-                _ => {
-                    let until = self.world.now() + Duration::from_millis(50);
-                    self.world.sleep(until);
-                }
+                _ => self.world.step_or_sleep(),
             }
             self.lost();
         }

@@ -51,25 +51,13 @@ impl Pipeline {
             .map(|n| world.open(2 + n, PullPattern::new, options[2 + n].clone()))
             .collect();
         let pushes_dial = world.chance.within(0..4) != 0;
-        for n in 0..2 {
-            match pushes_dial {
-                true => world.listen(2 + n, &pulls[n], n as u16 + 1),
-                false => world.listen(n, &pushes[n], n as u16 + 1),
-            }
-            for other in 1..3 {
-                match pushes_dial {
-                    true => world.dial(n, &pushes[n], other),
-                    false => world.dial(2 + n, &pulls[n], other),
-                };
-            }
+        match pushes_dial {
+            true => world.mesh((0, &pushes), (2, &pulls)),
+            false => world.mesh((2, &pulls), (0, &pushes)),
         }
         let capacity = world.chance.within(1..400);
         let piece = world.chance.within(1..64);
-        let mut fabric = world.fabric();
-        fabric.set_capacity(capacity);
-        fabric.piece = piece;
-        fabric.has_partial_writes = true;
-        drop(fabric);
+        world.tear(capacity, piece);
         Pipeline {
             world,
             pushes,
@@ -130,11 +118,7 @@ impl Pipeline {
                     let n = self.world.chance.within(0..2);
                     self.recv(n);
                 }
-                _ if self.world.step() => {}
-                _ => {
-                    let until = self.world.now() + Duration::from_millis(50);
-                    self.world.sleep(until);
-                }
+                _ => self.world.step_or_sleep(),
             }
             self.totals();
         }

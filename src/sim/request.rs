@@ -46,24 +46,12 @@ impl Service {
             })
             .collect();
         let reqs_dial = !world.chance.once_in(3);
-        for n in 0..2 {
-            match reqs_dial {
-                true => world.listen(2 + n, &reps[n], n as u16 + 1),
-                false => world.listen(n, &reqs[n], n as u16 + 1),
-            }
-            for port in 1..3 {
-                match reqs_dial {
-                    true => world.dial(n, &reqs[n], port),
-                    false => world.dial(2 + n, &reps[n], port),
-                };
-            }
+        match reqs_dial {
+            true => world.mesh((0, &reqs), (2, &reps)),
+            false => world.mesh((2, &reps), (0, &reqs)),
         }
         let capacity = world.chance.within(1..300);
-        let mut fabric = world.fabric();
-        fabric.set_capacity(capacity);
-        fabric.piece = 40;
-        fabric.has_partial_writes = true;
-        drop(fabric);
+        world.tear(capacity, 40);
         Service {
             world,
             reqs,
@@ -154,11 +142,7 @@ impl Service {
                     }
                 }
                 4 => self.collect(),
-                _ if self.world.step() => {}
-                _ => {
-                    let until = self.world.now() + Duration::from_millis(50);
-                    self.world.sleep(until);
-                }
+                _ => self.world.step_or_sleep(),
             }
             self.check();
         }

@@ -115,22 +115,22 @@ fn messages_with_any_byte_changed_or_cut_anywhere() {
 
 #[test]
 fn random_bytes() {
-    for seed in 0..2_000 {
+    with_seeds(2_000, |seed| {
         let mut chance = Chance::new(seed);
-        let len = chance.below(400);
+        let len = chance.within(0..400);
         // Mostly small bytes: those are flags and lengths that mean something.
         let bytes: Vec<u8> = (0..len)
             .map(|_| {
-                if chance.below(4) == 0 {
+                if chance.once_in(4) {
                     chance.next() as u8
                 } else {
-                    chance.below(8) as u8
+                    chance.within(0..8) as u8
                 }
             })
             .collect();
-        let at = chance.below(len);
+        let at = chance.within(0..len.max(1));
         same_in_any_pieces(|| End::in_traffic(LIMITS), &bytes, at);
-    }
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::batch::{Buffers, Run};
 use crate::failure::Failure;
 use crate::message::Message;
 use crate::options::Limits;
+use crate::sim::chance::{Chance, with_seeds};
 use crate::socket_type::SocketType;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -168,41 +169,4 @@ fn command(name: &str, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     put_command(&mut out, name.as_bytes(), &[data]);
     out
-}
-
-/// Chance that can be had again (SplitMix64, Steele, Lea and Flood 2014); a panic prints the seed.
-struct Chance {
-    seed: u64,
-    state: u64,
-}
-
-impl Chance {
-    fn new(seed: u64) -> Self {
-        Chance { seed, state: seed }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// One of `0..below`.
-    fn below(&mut self, below: usize) -> usize {
-        (self.next() % below.max(1) as u64) as usize
-    }
-
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
-
-impl Drop for Chance {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed: {}", self.seed);
-        }
-    }
 }

@@ -4,10 +4,10 @@ use super::*;
 
 /// A frame's bytes: no two frames of a stream look alike.
 fn body(chance: &mut Chance) -> Vec<u8> {
-    let len = match chance.below(20) {
-        0..10 => chance.below(80),
+    let len = match chance.within(0..20) {
+        0..10 => chance.within(0..80),
         10..16 => chance.one_of(&[0, 1, 254, 255, 256, 1_000]),
-        16..19 => chance.below(9_000),
+        16..19 => chance.within(0..9_000),
         _ => chance.one_of(&[CHUNK - 1, CHUNK, CHUNK + 1, 100_000, 200_000]),
     };
     let first = chance.next();
@@ -15,7 +15,7 @@ fn body(chance: &mut Chance) -> Vec<u8> {
 }
 
 fn message(chance: &mut Chance) -> Message {
-    let frames = if chance.below(3) == 0 { 1 + chance.below(6) } else { 1 };
+    let frames = if chance.once_in(3) { chance.within(1..7) } else { 1 };
     Message::from_frames((0..frames).map(|_| body(chance))).unwrap()
 }
 
@@ -24,12 +24,12 @@ fn stream(chance: &mut Chance) -> (Vec<u8>, Vec<Message>, u8) {
     let mut bytes = Vec::new();
     let mut messages = Vec::new();
     let mut pings = 0;
-    for _ in 0..1 + chance.below(40) {
+    for _ in 0..chance.within(1..41) {
         let message = message(chance);
         let mut left = message.frame_count();
         for body in message.frames() {
             left -= 1;
-            if chance.below(6) == 0 {
+            if chance.once_in(6) {
                 pings += 1;
                 bytes.extend_from_slice(&command("PING", &[0, 0, pings]));
             }
@@ -43,14 +43,14 @@ fn stream(chance: &mut Chance) -> (Vec<u8>, Vec<Message>, u8) {
 /// Hears a stream as a session would: what was not taken first, then a body or a chunk.
 fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got: impl FnMut(&mut End, Credit)) {
     let sizes = chance.one_of(&[1, 3, 64, 1_000, 20_000, CHUNK]);
-    let straight = chance.below(2) == 0;
+    let straight = chance.once_in(2);
     while !bytes.is_empty() || !end.rest.is_empty() {
         let credit = Credit {
-            messages: chance.below(5),
+            messages: chance.within(0..5),
             bytes: chance.one_of(&[0, 1, 100, 100_000, usize::MAX]),
         };
         let piece = if end.rest.is_empty() {
-            1 + chance.below(sizes)
+            chance.within(1..sizes + 1)
         } else {
             0
         }
@@ -83,7 +83,7 @@ fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got:
 
 #[test]
 fn what_was_sent_is_what_comes_in_any_pieces_on_any_credit() {
-    for seed in 0..120 {
+    with_seeds(120, |seed| {
         let mut chance = Chance::new(seed);
         let (bytes, messages, pings) = stream(&mut chance);
         let mut end = End::in_traffic(LIMITS);
@@ -94,11 +94,11 @@ fn what_was_sent_is_what_comes_in_any_pieces_on_any_credit() {
             received.extend(end.received());
         });
 
-        assert!(received == messages, "seed {seed}");
+        assert!(received == messages);
         assert!(end.connection.is_idle() && end.connection.held() == 0);
         let pong = if pings == 0 { vec![] } else { command("PONG", &[pings]) };
         assert_eq!(end.say(), pong);
-    }
+    });
 }
 
 #[test]
