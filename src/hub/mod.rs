@@ -17,7 +17,7 @@ pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, Pattern, PeerId, PeerKind, Peers};
+use crate::routing::{Awaited, Dropped, Pattern, PeerId, PeerKind, Peers, Want};
 use crate::stats::{CloseReport, DropReason, SocketStats};
 use crate::sync::{Mutex, Parker};
 use crate::wire::Local;
@@ -233,7 +233,7 @@ impl<P: Pattern> Hub<P> {
             }
             let id = state.peers.attach(PeerKind::Dialed, endpoint);
             state.pattern.attached(&mut state.peers, id);
-            state.peers.wants.ready(Awaited::Writable);
+            state.peers.wants.push(Want::Ready(Awaited::Writable));
             Ok(id)
         });
         effects.run();
@@ -316,32 +316,30 @@ impl<P: Pattern> State<P> {
 
     /// Turns what routing wants into effects on links and wakers.
     fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
-        effects.drop_later(Dropped::messages(std::mem::take(&mut self.peers.wants.trash)));
-        let mut room = std::mem::take(&mut self.peers.wants.room);
-        for id in room.drain(..) {
-            self.pattern.has_room(&mut self.peers, id);
-            self.peers.wants.ready(Awaited::Writable);
+        let mut pace = None;
+        while !self.peers.wants.is_empty() {
+            let mut wants = std::mem::take(&mut self.peers.wants);
+            for want in wants.drain(..) {
+                match want {
+                    Want::Flush(id) => {
+                        let pace = *pace.get_or_insert_with(|| self.pace(drive.now()));
+                        self.ask(id, Ask::Flush(pace), effects);
+                    }
+                    Want::Resume(id) => self.ask(id, Ask::Resume, effects),
+                    Want::Room(id) => {
+                        self.pattern.has_room(&mut self.peers, id);
+                        self.waiters.wake_first(Awaited::Writable, effects);
+                    }
+                    Want::Forget(id) => self.unlink(id),
+                    Want::Drop(message) => effects.drop_later(Dropped::messages(vec![message])),
+                    Want::Ready(awaited) => self.waiters.wake_first(awaited, effects),
+                }
+            }
+            if self.peers.wants.is_empty() {
+                // Kept for its memory.
+                self.peers.wants = wants;
+            }
         }
-        self.peers.wants.room = room;
-        if !self.peers.wants.flush.is_empty() {
-            let pace = self.pace(drive.now());
-            let mut flush = std::mem::take(&mut self.peers.wants.flush);
-            flush.drain(..).for_each(|id| self.ask(id, Ask::Flush(pace), effects));
-            self.peers.wants.flush = flush;
-        }
-        let mut resume = std::mem::take(&mut self.peers.wants.resume);
-        resume.drain(..).for_each(|id| self.ask(id, Ask::Resume, effects));
-        self.peers.wants.resume = resume;
-        let mut ready = std::mem::take(&mut self.peers.wants.ready);
-        for awaited in ready.drain(..) {
-            self.waiters.wake_first(awaited, effects);
-        }
-        self.peers.wants.ready = ready;
-        let mut forget = std::mem::take(&mut self.peers.wants.forget);
-        for id in forget.drain(..) {
-            self.unlink(id);
-        }
-        self.peers.wants.forget = forget;
     }
 
     /// Asked by who makes a queue not empty.

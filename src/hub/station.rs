@@ -8,7 +8,7 @@ use crate::batch::{Batch, Run, Tally};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::Options;
-use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room};
+use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room, Want};
 use crate::stats::{CloseReport, DropReason, PeerReport};
 use crate::wire::{Facts, Local};
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl<P: Pattern> Station for Hub<P> {
             state.link(id, link);
             effects.drop_later(state.peers.connected(id, facts.identity.clone()));
             state.pattern.connected(&mut state.peers, id);
-            state.peers.wants.ready(Awaited::Writable);
+            state.peers.wants.push(Want::Ready(Awaited::Writable));
             Ok(id)
         })
     }

@@ -27,7 +27,7 @@ pub(crate) use load_balance::LoadBalance;
 pub(crate) use outgoing::{Placed, Unwritten};
 pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;
-pub(crate) use wants::Awaited;
+pub(crate) use wants::{Awaited, Want};
 
 use crate::batch::Run;
 use crate::message::{Message, Outgoing};

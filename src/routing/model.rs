@@ -2,7 +2,7 @@
 //!
 //! The model keeps a list of numbers for each place a message can be in. It is slow, and easy to believe.
 
-use super::{FairQueue, LoadBalance, PeerId, PeerKind, Peers};
+use super::{FairQueue, LoadBalance, PeerId, PeerKind, Peers, Want};
 use crate::batch::{Batch, Run};
 use crate::message::{Message, Outgoing};
 use crate::options::Mark;
@@ -74,19 +74,19 @@ impl Bench {
 
     /// What a hub does with what routing wants.
     fn settle(&mut self) {
-        for id in std::mem::take(&mut self.peers.wants.room) {
-            self.out.enter(&mut self.peers, id);
+        for want in std::mem::take(&mut self.peers.wants) {
+            match want {
+                Want::Room(id) => self.out.enter(&mut self.peers, id),
+                Want::Flush(id) => {
+                    let model = self.models.iter().find(|model| model.id == id).expect("a peer");
+                    assert!(
+                        model.batch.is_none() && model.is_up,
+                        "a flush is asked of one that has a batch, or is down"
+                    );
+                }
+                _ => {}
+            }
         }
-        for id in std::mem::take(&mut self.peers.wants.flush) {
-            let model = self.models.iter().find(|model| model.id == id).expect("a peer");
-            assert!(
-                model.batch.is_none() && model.is_up,
-                "a flush is asked of one that has a batch, or is down"
-            );
-        }
-        self.peers.wants.resume.clear();
-        self.peers.wants.forget.clear();
-        self.peers.wants.ready.clear();
     }
 
     fn attach(&mut self) {
@@ -302,15 +302,15 @@ fn a_peer_takes_exactly_its_mark_and_is_wanted_again_at_half_of_it() {
         run.connect(0);
         for _ in 0..messages + 5 {
             run.send();
-            run.peers.wants.flush.clear();
+            run.peers.wants.clear();
         }
         assert_eq!(run.models[0].queued.len(), messages);
         let held = |run: &Bench| run.models[0].queued.len() + run.models[0].writing.len();
         while held(&run) > messages / 2 {
-            assert!(run.peers.wants.room.is_empty());
+            assert!(run.peers.wants.is_empty());
             run.collect(0);
         }
-        assert_eq!(run.peers.wants.room, [run.models[0].id]);
+        assert_eq!(run.peers.wants, [Want::Room(run.models[0].id)]);
     }
 }
 

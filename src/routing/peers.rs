@@ -7,7 +7,7 @@ use super::dropped::Dropped;
 use super::incoming::{Popped, Room, drop_received};
 use super::outgoing::{Placed, Spares, Unwritten, refuse};
 use super::peer::{Peer, PeerId, PeerKind};
-use super::wants::Wants;
+use super::wants::{Want, Wants};
 use crate::batch::{Batch, Run, Tally};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
@@ -153,7 +153,7 @@ impl Peers {
         };
         let run = peer.incoming.drop_all(why);
         if peer.incoming.stop_starving() {
-            self.wants.resume.push(id);
+            self.wants.push(Want::Resume(id));
         }
         Dropped::run(run)
     }
@@ -186,7 +186,7 @@ impl Peers {
             self.gone.incoming.merge(peer.incoming.flow());
             self.gone.ignored_commands += peer.ignored;
             self.gone.reconnects += peer.connections.saturating_sub(1);
-            self.wants.forget.push(id);
+            self.wants.push(Want::Forget(id));
         }
     }
 
@@ -283,7 +283,7 @@ impl Peers {
         };
         let placed = peer.out.enqueue(mark, &mut self.spares, envelope, message);
         if placed != Placed::Refused && peer.out.make_busy() {
-            self.wants.flush.push(id);
+            self.wants.push(Want::Flush(id));
         }
         placed
     }
@@ -299,7 +299,7 @@ impl Peers {
             .filter(|peer| peer.generation == id.generation)?;
         peer.out.written(written);
         if peer.out.has_fallen_to_low(mark) {
-            self.wants.room.push(id);
+            self.wants.push(Want::Room(id));
         }
         peer.out.collect(&mut self.spares)
     }
@@ -314,7 +314,7 @@ impl Peers {
     fn note_room(&mut self, id: PeerId) {
         let mark = self.send_mark;
         if self.get_mut(id).is_some_and(|peer| peer.out.has_fallen_to_low(mark)) {
-            self.wants.room.push(id);
+            self.wants.push(Want::Room(id));
         }
     }
 
@@ -365,7 +365,7 @@ impl Peers {
             .filter(|peer| peer.generation == id.generation)?;
         let popped = peer.incoming.pop(into)?;
         if peer.incoming.has_fallen_to_low(mark) {
-            self.wants.resume.push(id);
+            self.wants.push(Want::Resume(id));
         }
         Some(popped)
     }

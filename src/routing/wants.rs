@@ -16,35 +16,22 @@ pub(crate) enum Awaited {
     Detached,
 }
 
-/// What the steps since the last look want done. The vectors keep their memory from one look to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Wants {
-    /// Peers whose queue is not empty any more.
-    pub(crate) flush: Vec<PeerId>,
-    /// Peers whose connection may read again.
-    pub(crate) resume: Vec<PeerId>,
-    /// Peers that have room again.
-    pub(crate) room: Vec<PeerId>,
-    /// Peers that are gone.
-    pub(crate) forget: Vec<PeerId>,
-    /// Messages that nobody will have: dropped where no lock is held, since they may be the application's own memory.
-    pub(crate) trash: Vec<Message>,
-    /// What became ready.
-    pub(crate) ready: Vec<Awaited>,
-}
-
-impl Wants {
+/// One thing that a step wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// The peer's queue is not empty any more.
+    Flush(PeerId),
+    /// The peer's connection may read again.
+    Resume(PeerId),
+    /// The peer has room again.
+    Room(PeerId),
+    /// The peer is gone.
+    Forget(PeerId),
+    /// A message that nobody will have is dropped where no lock is held: it may be the application's own memory.
+    Drop(Message),
     /// Something became ready that a call may wait for.
-    pub(crate) fn ready(&mut self, awaited: Awaited) {
-        self.ready.push(awaited);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.flush.is_empty()
-            && self.resume.is_empty()
-            && self.room.is_empty()
-            && self.forget.is_empty()
-            && self.trash.is_empty()
-            && self.ready.is_empty()
-    }
+    Ready(Awaited),
 }
+
+/// What the steps since the last look want done, in their order. Most want nothing, and looking costs one comparison.
+pub(crate) type Wants = Vec<Want>;

@@ -6,7 +6,7 @@ use crate::batch::Run;
 use crate::error::RecvError;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends};
+use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends, Want};
 use crate::socket_type::SocketType;
 
 /// Exchanges messages with exactly one other `Pair`.
@@ -85,7 +85,7 @@ impl Pattern for PairPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         peers.deliver(id, run);
         self.queue.enter(id);
-        peers.wants.ready(Awaited::Readable);
+        peers.wants.push(Want::Ready(Awaited::Readable));
     }
 
     fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
@@ -104,7 +104,7 @@ impl Pattern for PairPattern {
                 let next = self.others.remove(0);
                 self.only = Some(next);
                 self.out.enter(peers, next);
-                peers.wants.ready(Awaited::Writable);
+                peers.wants.push(Want::Ready(Awaited::Writable));
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::batch::Run;
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives};
+use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives, Want};
 use crate::socket_type::SocketType;
 
 /// Receives the messages of [`Push`](crate::Push) sockets, one of each in turn.
@@ -59,7 +59,7 @@ impl Pattern for PullPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         peers.deliver(id, run);
         self.queue.enter(id);
-        peers.wants.ready(Awaited::Readable);
+        peers.wants.push(Want::Ready(Awaited::Readable));
     }
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {

@@ -7,7 +7,7 @@ use crate::error::{NotSent, RecvError, SendError};
 use crate::hub::{Closed, Hub};
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Placed, Unwritten};
+use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Placed, Unwritten, Want};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use bytes::Bytes;
@@ -170,7 +170,7 @@ impl RepPattern {
                 Some(border) if border + 1 < envelope.len() => envelope.split_off(border + 1),
                 _ => {
                     peers.dropped_after_pop(peer, size, DropReason::Malformed);
-                    peers.wants.trash.push(Message::many(envelope));
+                    peers.wants.push(Want::Drop(Message::many(envelope)));
                     continue;
                 }
             };
@@ -193,7 +193,7 @@ impl Pattern for RepPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         peers.deliver(id, run);
         self.queue.enter(id);
-        peers.wants.ready(Awaited::Readable);
+        peers.wants.push(Want::Ready(Awaited::Readable));
     }
 
     /// Replies belong to the connection that their requests came by: what was not written is dropped.

@@ -8,7 +8,7 @@ use crate::error::{NotSent, RequestError, SendError};
 use crate::hub::{Closed, Hub, Stop, deadline};
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Unwritten};
+use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Unwritten, Want};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use crate::transport::real::chance;
@@ -198,7 +198,7 @@ impl ReqPattern {
     pub(crate) fn forget(&mut self, peers: &mut Peers, id: u32) -> Option<Outcome> {
         let asked = self.asked.remove(&id);
         if !self.correlate {
-            peers.wants.ready(Awaited::Writable);
+            peers.wants.push(Want::Ready(Awaited::Writable));
         }
         asked.and_then(|asked| asked.outcome)
     }
@@ -245,7 +245,7 @@ impl ReqPattern {
             if asked.peer == Some(id) && asked.outcome.is_none() && is_lost(asked) {
                 asked.outcome = Some(Outcome::PeerLost);
                 asked.peer = None;
-                peers.wants.ready(Awaited::Reply(request));
+                peers.wants.push(Want::Ready(Awaited::Reply(request)));
             }
         }
     }
@@ -284,7 +284,7 @@ impl Pattern for ReqPattern {
             let size = message.byte_count();
             let Some((request, skip)) = self.id_of(&message) else {
                 peers.discard(id, 1, size, DropReason::Malformed);
-                peers.wants.trash.push(message);
+                peers.wants.push(Want::Drop(message));
                 continue;
             };
             match self.asked.get_mut(&request) {
@@ -292,11 +292,11 @@ impl Pattern for ReqPattern {
                     let body = message.into_frames().split_off(skip);
                     asked.outcome = Some(Outcome::Replied(Message::many(body)));
                     peers.hand_over(id, size);
-                    peers.wants.ready(Awaited::Reply(request));
+                    peers.wants.push(Want::Ready(Awaited::Reply(request)));
                 }
                 _ => {
                     peers.discard(id, 1, size, DropReason::StaleReply);
-                    peers.wants.trash.push(message);
+                    peers.wants.push(Want::Drop(message));
                 }
             }
         }
