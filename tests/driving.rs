@@ -185,6 +185,26 @@ fn who_sleeps_in_the_loop_hears_what_others_ask_of_it() {
 }
 
 #[test]
+fn what_is_sent_while_another_thread_sleeps_in_the_loop_is_written() {
+    let (here, push, _there, pull) = push_and_pull(&Options::default());
+    let (awaited, idle) = (Pull::new(&here), Pull::new(&here));
+    let waking = Push::new(&here);
+    waking.connect(awaited.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    thread::scope(|scope| {
+        let driver = scope.spawn(|| awaited.recv_timeout(LONG).unwrap());
+        for _ in 0..100 {
+            // Nothing goes on for so long that the loop's own thread has settled down, too.
+            assert_eq!(idle.recv_timeout(Duration::from_millis(5)), Err(RecvError::TimedOut));
+            // The first is written at once; the others are a stream.
+            (0..20_u8).for_each(|n| push.send(&[n]).unwrap());
+            (0..20_u8).for_each(|n| assert_eq!(pull.recv_timeout(LONG).unwrap(), [n]));
+        }
+        waking.send("enough").unwrap();
+        assert_eq!(driver.join().unwrap(), "enough");
+    });
+}
+
+#[test]
 fn shutdown_ends_every_wait_and_the_drive() {
     for _ in 0..50 {
         let context = Context::new().unwrap();
