@@ -179,10 +179,10 @@ impl<N: Net> Seat<N> {
             drop(note);
             return false;
         }
-        // Whoever makes room by receiving comes back to wait within a moment, and reads then.
+        // Whoever makes room by receiving comes back to wait within a moment, and reads then; or the lease ends.
         let can_wait = matches!(note, Note::Resume(_))
             && state.sitter == Sitter::Nobody
-            && state.keeper == Keeper::Lease
+            && state.left_at.is_some()
             && !self.others_wait(&state);
         state.notes.push(note);
         if !can_wait {
