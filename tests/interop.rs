@@ -3,9 +3,13 @@
 //! `PEERMQ_PYTHON` names the Python; else `.venv/bin/python`, else `python3`. Without pyzmq the tests say so and pass,
 //! unless `PEERMQ_INTEROP=required`.
 
-use peermq::{Context, Event, Message, Monitor, Options, Pair, Pull, Push, Rep, Req};
+mod common;
+
+use common::wait_for;
+use peermq::{Context, Message, Options, Pair, Pull, Push, Rep, Req};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,12 +137,7 @@ fn close_waits_for_a_late_reader_that_pings() {
             let push = Push::with_options(&context, Options::default().send_mark(COUNT)).unwrap();
             push.connect(endpoint.as_str()).unwrap();
             peer.tell(format_args!("read_late {name} 1 {COUNT} 1024"));
-            for seed in 0..COUNT {
-                let shape = Shape {
-                    seed,
-                    frames: 1,
-                    size: 1024,
-                };
+            for shape in plain(0..COUNT, 1024) {
                 shape.lend(|frames| push.send_timeout(frames, LIMIT).unwrap());
             }
             let report = push.close().unwrap();
@@ -164,17 +163,11 @@ fn we_may_connect_before_they_bind() {
             let push = Push::new(&context);
             let monitor = push.monitor();
             push.connect(endpoint.as_str()).unwrap();
-            let shapes = || {
-                (0..10).map(|seed| Shape {
-                    seed,
-                    frames: 1,
-                    size: 100,
-                })
-            };
+            let shapes = || plain(0..10, 100);
             for shape in shapes() {
                 shape.lend(|frames| push.send_timeout(frames, LIMIT).unwrap());
             }
-            wait_for(&monitor, |event| matches!(event, Event::RetryingIn { .. }));
+            wait_for!(monitor, RetryingIn);
             peer.ask(format_args!("open {name} PULL"));
             peer.ask(format_args!("bind {name} {endpoint}"));
             for shape in shapes() {
@@ -197,13 +190,7 @@ fn they_may_connect_before_we_bind() {
 
             peer.ask(format_args!("open {name} PUSH"));
             peer.ask(format_args!("connect {name} {endpoint}"));
-            let shapes = || {
-                (0..10).map(|seed| Shape {
-                    seed,
-                    frames: 1,
-                    size: 100,
-                })
-            };
+            let shapes = || plain(0..10, 100);
             for shape in shapes() {
                 peer.ask(format_args!("send {name} {shape}"));
             }
@@ -229,13 +216,7 @@ fn a_restarted_pull_is_found_again() {
             let endpoint = peer.ask(format_args!("bind {name} {}", place.theirs()));
             push.connect(endpoint.as_str()).unwrap();
             for life in 0..3 {
-                let shapes = || {
-                    (life * 10..life * 10 + 10).map(|seed| Shape {
-                        seed,
-                        frames: 1,
-                        size: 1000,
-                    })
-                };
+                let shapes = || plain(life * 10..life * 10 + 10, 1000);
                 for shape in shapes() {
                     shape.lend(|frames| push.send_timeout(frames, LIMIT).unwrap());
                 }
@@ -244,11 +225,11 @@ fn a_restarted_pull_is_found_again() {
                 }
                 peer.ask(format_args!("close {name}"));
                 // What is written to a dead connection before its end is known may be lost.
-                wait_for(&monitor, |event| matches!(event, Event::Disconnected { .. }));
+                wait_for!(monitor, Disconnected);
                 peer.ask(format_args!("open {name} PULL"));
                 peer.ask(format_args!("bind {name} {endpoint}"));
             }
-            wait_for(&monitor, |event| matches!(event, Event::Connected { .. }));
+            wait_for!(monitor, Connected);
             assert_eq!(push.stats().reconnects, 3, "{transport}: {:?}", push.stats());
             peer.ask(format_args!("close {name}"));
         }
@@ -338,16 +319,6 @@ fn unique() -> String {
     format!("s{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn wait_for(monitor: &Monitor, wanted: impl Fn(&Event) -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if wanted(&monitor.recv_timeout(left).expect("the event")) {
-            return;
-        }
-    }
-}
-
 /// libzmq closes a listener some time after `close` has returned.
 fn wait_until_free(endpoint: &str) {
     let deadline = Instant::now() + LIMIT;
@@ -379,6 +350,11 @@ fn shapes() -> impl Iterator<Item = Shape> {
     kinds
         .enumerate()
         .map(|(seed, (frames, size))| Shape { seed, frames, size })
+}
+
+/// One frame each, all of one size.
+fn plain(seeds: Range<usize>, size: usize) -> impl Iterator<Item = Shape> {
+    seeds.map(move |seed| Shape { seed, frames: 1, size })
 }
 
 impl Shape {

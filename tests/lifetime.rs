@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Chance, LONG, endpoint, wait_connected, wait_for};
+use common::{Chance, LONG, endpoint, hello, wait_connected, wait_for};
 use peermq::{Context, Event, Options, Pull, Push};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -92,9 +92,7 @@ fn a_receiver_that_is_killed_and_restarted_gets_the_rest_in_order_and_nothing_tw
     }
     receiver.child.kill().unwrap();
     receiver.child.wait().unwrap();
-    let event = wait_for(&monitor, "Disconnected", |event| {
-        matches!(event, Event::Disconnected { .. })
-    });
+    let event = wait_for!(monitor, Disconnected);
     let Event::Disconnected { written, .. } = event else {
         unreachable!()
     };
@@ -134,9 +132,7 @@ fn a_receiver_that_comes_later_gets_what_waited() {
     let monitor = push.monitor();
     push.connect(&endpoint).unwrap();
     push.send("7").unwrap();
-    wait_for(&monitor, "RetryingIn", |event| {
-        matches!(event, Event::RetryingIn { .. })
-    });
+    wait_for!(monitor, RetryingIn);
     let receiver = Receiver::start(&endpoint);
     assert_eq!(receiver.next(), 7);
 }
@@ -170,11 +166,7 @@ fn close_is_confirmed_by_a_reader_that_is_late_and_pings_meanwhile() {
     let push = Push::with_options(&context, Options::default().send_mark(10_000).linger(LONG)).unwrap();
     push.connect(&endpoint).unwrap();
     let (mut stream, _) = listener.accept().unwrap();
-    let mut greeting = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
-    greeting.extend_from_slice(b"NULL");
-    greeting.resize(64, 0);
-    greeting.extend_from_slice(b"\x04\x1A\x05READY\x0BSocket-Type\x00\x00\x00\x04PULL");
-    stream.write_all(&greeting).unwrap();
+    stream.write_all(&hello("PULL")).unwrap();
     for number in 0..10_000u32 {
         let mut body = vec![chance.next() as u8; 1024];
         body[..4].copy_from_slice(&number.to_be_bytes());
@@ -278,11 +270,7 @@ fn the_law_holds_when_a_peer_goes_in_the_middle_of_a_flood() {
         scope.spawn(|| while push.send(&[7; 900]).is_ok() {});
         for _ in 0..60 {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut hello = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
-            hello.extend_from_slice(b"NULL");
-            hello.resize(64, 0);
-            hello.extend_from_slice(b"\x04\x1A\x05READY\x0BSocket-Type\x00\x00\x00\x04PULL");
-            stream.write_all(&hello).unwrap();
+            stream.write_all(&hello("PULL")).unwrap();
             let mut some = vec![0; 1 + chance.below(3_000_000) as usize];
             let _cut = stream.read_exact(&mut some);
             drop(stream);
@@ -399,12 +387,6 @@ fn ended_with_a_queue(context: &Context, how: Ending, linger: Duration) -> (Push
     (push, monitor, pull, name)
 }
 
-fn wait_disconnected(monitor: &peermq::Monitor) {
-    wait_for(monitor, "Disconnected", |event| {
-        matches!(event, Event::Disconnected { .. })
-    });
-}
-
 #[test]
 fn an_inproc_link_that_is_to_end_moves_what_is_queued_first() {
     for how in [Ending::Disconnect, Ending::UnbindAndClose] {
@@ -418,7 +400,7 @@ fn an_inproc_link_that_is_to_end_moves_what_is_queued_first() {
         for number in 0..5 {
             assert_eq!(pull.recv_timeout(LONG).unwrap(), number.to_string().as_str(), "{how:?}");
         }
-        wait_disconnected(&monitor);
+        wait_for!(monitor, Disconnected);
         let out = push.stats().out;
         assert_eq!((out.passed, out.dropped.total(), out.queued), (5, 0, 0), "{how:?}");
         if how == Ending::UnbindAndClose {
@@ -438,7 +420,7 @@ fn an_inproc_link_lingers_no_longer_than_it_may() {
 
             let (push, monitor, pull, _) = ended_with_a_queue(&context, how, linger);
 
-            wait_disconnected(&monitor);
+            wait_for!(monitor, Disconnected);
             push.close().unwrap();
             let out = push.stats().out;
             assert!(out.is_conserved(), "{how:?} {out:?}");
@@ -467,7 +449,7 @@ fn what_waits_for_a_name_lingers_too() {
     pull.bind(&name).unwrap();
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "one");
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "two");
-    wait_disconnected(&monitor);
+    wait_for!(monitor, Disconnected);
     assert_eq!(push.stats().peers.len(), 0);
 }
 
@@ -477,7 +459,7 @@ fn a_link_that_is_lost_while_it_lingers_is_found_again() {
     let (push, monitor, first, name) = ended_with_a_queue(&context, Ending::Disconnect, LONG);
 
     first.unbind_and_close(&name).unwrap();
-    wait_disconnected(&monitor);
+    wait_for!(monitor, Disconnected);
     assert_eq!(first.recv_timeout(LONG).unwrap(), "0");
     let second = Pull::new(&context);
     second.bind(&name).unwrap();
@@ -485,7 +467,7 @@ fn a_link_that_is_lost_while_it_lingers_is_found_again() {
     for number in 1..5 {
         assert_eq!(second.recv_timeout(LONG).unwrap(), number.to_string().as_str());
     }
-    wait_disconnected(&monitor);
+    wait_for!(monitor, Disconnected);
     let out = push.stats().out;
     assert_eq!((out.passed, out.dropped.total(), out.queued), (5, 0, 0));
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, endpoint, wait_connected};
+use common::{LONG, endpoint, transport_suite, wait_connected, wait_for};
 use peermq::{Context, Message, NotSent, Options, Pull, Push, RecvError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,9 +142,7 @@ fn a_closed_receiver_is_replaced_and_nothing_queued_is_lost(transport: &str) {
     push.send("first").unwrap();
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "first");
     pull.close().unwrap();
-    common::wait_for(&monitor, "Disconnected", |event| {
-        matches!(event, peermq::Event::Disconnected { .. })
-    });
+    wait_for!(monitor, Disconnected);
 
     for number in 0..100u32 {
         push.send(&number.to_le_bytes()).unwrap();
@@ -233,14 +231,6 @@ fn dropped_receive_futures_lose_no_wake_up(transport: &str) {
     });
 }
 
-macro_rules! transport_suite {
-    ($($test:ident),* $(,)?) => {
-        mod tcp { $(#[test] fn $test() { super::$test("tcp") })* }
-        mod ipc { $(#[test] fn $test() { super::$test("ipc") })* }
-        mod inproc { $(#[test] fn $test() { super::$test("inproc") })* }
-    };
-}
-
 transport_suite!(
     messages_arrive_in_order_and_whole,
     nothing_is_lost_or_doubled_through_tiny_marks,
@@ -319,9 +309,7 @@ fn a_socket_of_a_wrong_type_is_told_and_the_dialer_gives_up() {
         let second = Pull::new(&context);
         let monitor = second.monitor();
         second.connect(&here).unwrap();
-        let event = common::wait_for(&monitor, "GaveUp", |event| {
-            matches!(event, peermq::Event::GaveUp { .. })
-        });
+        let event = wait_for!(monitor, GaveUp);
         assert!(format!("{event:?}").contains("PULL"), "{event:?}");
     }
 }

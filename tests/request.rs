@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{LONG, endpoint, wait_connected, wait_for};
-use peermq::{Context, DropReason, Event, NotSent, Options, Rep, Req, RequestError};
+use common::{LONG, endpoint, transport_suite, wait_connected, wait_for};
+use peermq::{Context, DropReason, NotSent, Options, Rep, Req, RequestError};
 use std::thread;
 use std::time::Duration;
 
@@ -107,9 +107,7 @@ fn a_reply_to_a_client_that_is_gone_comes_back(transport: &str) {
     let _timed_out = req.request_timeout("bye", Duration::from_millis(1));
     let request = rep.recv_timeout(LONG).unwrap();
     req.close().unwrap();
-    wait_for(&monitor, "Disconnected", |event| {
-        matches!(event, Event::Disconnected { .. })
-    });
+    wait_for!(monitor, Disconnected);
     let error = request.reply(String::from("nobody")).unwrap_err();
     assert_eq!(error.reason, NotSent::PeerGone);
     assert_eq!(error.message.unwrap(), "nobody");
@@ -124,14 +122,6 @@ fn an_unanswered_request_is_counted(transport: &str) {
     let incoming = rep.stats().incoming;
     assert_eq!(incoming.dropped.of(DropReason::Unanswered), 1);
     assert!(incoming.is_conserved());
-}
-
-macro_rules! transport_suite {
-    ($($test:ident),* $(,)?) => {
-        mod tcp { $(#[test] fn $test() { super::$test("tcp") })* }
-        mod ipc { $(#[test] fn $test() { super::$test("ipc") })* }
-        mod inproc { $(#[test] fn $test() { super::$test("inproc") })* }
-    };
 }
 
 transport_suite!(
@@ -181,9 +171,7 @@ fn a_pair_takes_one_peer_and_turns_the_next_away() {
         let turned_away = third.monitor();
         third.connect(&here).unwrap();
         if transport != "inproc" {
-            wait_for(&turned_away, "HandshakeFailed", |event| {
-                matches!(event, Event::HandshakeFailed { .. })
-            });
+            wait_for!(turned_away, HandshakeFailed);
         }
         second.close().unwrap();
         wait_connected(&turned_away);
@@ -202,9 +190,7 @@ fn what_waits_for_a_lost_server_goes_to_one_that_comes() {
     req.connect(lost.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
     wait_connected(&monitor);
     lost.close().unwrap();
-    wait_for(&monitor, "Disconnected", |event| {
-        matches!(event, Event::Disconnected { .. })
-    });
+    wait_for!(monitor, Disconnected);
     thread::scope(|scope| {
         let caller = scope.spawn(|| req.request_timeout("anybody?", LONG).unwrap());
         while req.stats().out.queued == 0 {

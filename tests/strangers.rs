@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{LONG, wait_for};
-use peermq::{Context, Event, Options, Pull, Push};
+use common::{LONG, hello, ready, wait_connected, wait_for};
+use peermq::{Context, Monitor, Options, Pull, Push};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -18,24 +18,21 @@ fn resident() -> usize {
     pages * 4096
 }
 
-fn greeting() -> Vec<u8> {
-    let mut bytes = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
-    bytes.extend_from_slice(b"NULL");
-    bytes.resize(64, 0);
-    bytes
-}
-
-fn ready(socket_type: &str) -> Vec<u8> {
-    let mut body = b"\x05READY\x0BSocket-Type".to_vec();
-    body.extend_from_slice(&(socket_type.len() as u32).to_be_bytes());
-    body.extend_from_slice(socket_type.as_bytes());
-    let mut frame = vec![4, body.len() as u8];
-    frame.append(&mut body);
-    frame
-}
-
 fn address(endpoint: &peermq::Endpoint) -> String {
     endpoint.to_string().trim_start_matches("tcp://").to_owned()
+}
+
+/// PUSH peers that say this behind their handshake.
+fn a_thousand(here: &str, then: &[u8], monitor: &Monitor) -> Vec<TcpStream> {
+    let bytes = [&hello("PUSH"), then].concat();
+    let strangers = (0..1_000).map(|_| {
+        let mut stream = TcpStream::connect(here).unwrap();
+        stream.write_all(&bytes).unwrap();
+        stream
+    });
+    let strangers = strangers.collect();
+    (0..1_000).for_each(|_| wait_connected(monitor));
+    strangers
 }
 
 #[test]
@@ -46,20 +43,7 @@ fn a_thousand_announced_gigabytes_cost_under_100_mib() {
     let monitor = pull.monitor();
     let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
     let before = resident();
-    let mut strangers = Vec::new();
-    for _ in 0..1_000 {
-        let mut stream = TcpStream::connect(&here).unwrap();
-        let mut bytes = greeting();
-        bytes.extend(ready("PUSH"));
-        bytes.extend([2]);
-        bytes.extend((1u64 << 30).to_be_bytes());
-        bytes.push(7);
-        stream.write_all(&bytes).unwrap();
-        strangers.push(stream);
-    }
-    for _ in 0..1_000 {
-        wait_for(&monitor, "Connected", |event| matches!(event, Event::Connected { .. }));
-    }
+    let _strangers = a_thousand(&here, &[&[2][..], &(1u64 << 30).to_be_bytes(), &[7]].concat(), &monitor);
     let push = Push::new(&context);
     push.connect(format!("tcp://{here}")).unwrap();
     push.send("welcome").unwrap();
@@ -76,18 +60,7 @@ fn a_thousand_idle_peers_cost_under_8_kib_each() {
     let monitor = pull.monitor();
     let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
     let before = resident();
-    let mut peers = Vec::new();
-    for _ in 0..1_000 {
-        let mut stream = TcpStream::connect(&here).unwrap();
-        let mut bytes = greeting();
-        bytes.extend(ready("PUSH"));
-        bytes.extend([0, 3, b'o', b'n', b'e']);
-        stream.write_all(&bytes).unwrap();
-        peers.push(stream);
-    }
-    for _ in 0..1_000 {
-        wait_for(&monitor, "Connected", |event| matches!(event, Event::Connected { .. }));
-    }
+    let _peers = a_thousand(&here, b"\x00\x03one", &monitor);
     for _ in 0..1_000 {
         assert_eq!(pull.recv_timeout(LONG).unwrap(), "one");
     }
@@ -113,9 +86,7 @@ fn strangers_of_other_protocols_are_told_to_the_monitor_and_to_nobody_else() {
     for banner in banners {
         let mut stream = TcpStream::connect(&here).unwrap();
         stream.write_all(banner).unwrap();
-        let event = wait_for(&monitor, "HandshakeFailed", |event| {
-            matches!(event, Event::HandshakeFailed { .. })
-        });
+        let event = wait_for!(monitor, HandshakeFailed);
         println!("{event:?}");
         let mut rest = Vec::new();
         let _reset_or_end = stream.read_to_end(&mut rest);
@@ -131,9 +102,7 @@ fn a_silent_stranger_meets_the_handshake_timeout() {
     let monitor = pull.monitor();
     let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
     let mut stream = TcpStream::connect(here).unwrap();
-    let event = wait_for(&monitor, "HandshakeFailed", |event| {
-        matches!(event, Event::HandshakeFailed { .. })
-    });
+    let event = wait_for!(monitor, HandshakeFailed);
     assert!(format!("{event:?}").contains("TimedOut"), "{event:?}");
     let mut greeting = Vec::new();
     stream.read_to_end(&mut greeting).unwrap();
@@ -146,8 +115,7 @@ fn a_ping_is_answered_and_an_unknown_command_is_counted() {
     let pull = Pull::new(&context);
     let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
     let mut stream = TcpStream::connect(here).unwrap();
-    let mut bytes = greeting();
-    bytes.extend(ready("PUSH"));
+    let mut bytes = hello("PUSH");
     bytes.extend(b"\x04\x05\x04WHAT");
     bytes.extend(b"\x04\x0A\x04PING\x00\x00abc");
     bytes.extend(b"\x00\x02hi");

@@ -1,16 +1,36 @@
 //! Waiting by events, and nothing by time.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
 use peermq::{Event, Monitor};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than anything here takes: a test that meets it has failed.
 pub const LONG: Duration = Duration::from_secs(20);
 
 /// Waits for an event of this kind, and gives it.
-pub fn wait_for(monitor: &Monitor, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
+macro_rules! wait_for {
+    ($monitor:expr, $Kind:ident) => {
+        crate::common::wait_until(&$monitor, stringify!($Kind), |event| {
+            matches!(event, peermq::Event::$Kind { .. })
+        })
+    };
+}
+
+/// The same tests over every transport, each with its name.
+macro_rules! transport_suite {
+    ($($test:ident),* $(,)?) => {
+        mod tcp { $(#[test] fn $test() { super::$test("tcp") })* }
+        mod ipc { $(#[test] fn $test() { super::$test("ipc") })* }
+        mod inproc { $(#[test] fn $test() { super::$test("inproc") })* }
+    };
+}
+
+pub(crate) use {transport_suite, wait_for};
+
+pub fn wait_until(monitor: &Monitor, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
+    let deadline = Instant::now() + LONG;
     loop {
-        match monitor.recv_timeout(LONG) {
+        match monitor.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(event) if is_it(&event) => return event,
             Ok(_) => {}
             Err(error) => panic!("waiting for {what}: {error}"),
@@ -19,7 +39,26 @@ pub fn wait_for(monitor: &Monitor, what: &str, is_it: impl Fn(&Event) -> bool) -
 }
 
 pub fn wait_connected(monitor: &Monitor) {
-    wait_for(monitor, "Connected", |event| matches!(event, Event::Connected { .. }));
+    wait_for!(monitor, Connected);
+}
+
+/// What a peer says first: its greeting, with NULL, and READY as this socket type.
+pub fn hello(socket_type: &str) -> Vec<u8> {
+    let mut bytes = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
+    bytes.extend_from_slice(b"NULL");
+    bytes.resize(64, 0);
+    bytes.extend(ready(socket_type));
+    bytes
+}
+
+/// The READY of this socket type.
+pub fn ready(socket_type: &str) -> Vec<u8> {
+    let mut body = b"\x05READY\x0BSocket-Type".to_vec();
+    body.extend_from_slice(&(socket_type.len() as u32).to_be_bytes());
+    body.extend_from_slice(socket_type.as_bytes());
+    let mut frame = vec![4, body.len() as u8];
+    frame.append(&mut body);
+    frame
 }
 
 /// A fresh endpoint of each transport.
