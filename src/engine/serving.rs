@@ -1,0 +1,244 @@
+//! A session's life as the engine leads it: from a stream that comes about to the end that its owner is told of.
+
+use super::session::{Filled, Flushed, Found, Session};
+use super::timers::Timer;
+use super::{Engine, Entry, Owner, Phase, Slot};
+use crate::endpoint::Endpoint;
+use crate::failure::{Failure, Stage};
+use crate::hub::{Effects, Station};
+use crate::monitor::Event;
+use crate::transport::{Net, Stream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl<N: Net> Engine<N> {
+    /// A stream came about, or is on its way: a session speaks for it.
+    #[expect(clippy::too_many_arguments, reason = "all of a session's facts, known at once")]
+    pub(super) fn begin_session(
+        &mut self,
+        stream: N::Stream,
+        station: &Arc<dyn Station>,
+        owner: Owner,
+        origin: crate::hub::Origin,
+        endpoint: Endpoint,
+        remote: String,
+        phase: Phase,
+    ) -> usize {
+        let token = self.slots.next_token();
+        let session = Session::new(token, stream, Arc::clone(station), Arc::clone(&self.seat), origin);
+        session.transmit();
+        self.slots.insert(Slot::Session(Entry {
+            session,
+            station: Arc::clone(station),
+            owner,
+            endpoint,
+            remote,
+            phase,
+            is_queued: false,
+            wants_read: false,
+            wants_write: false,
+            failure: None,
+        }));
+        self.join(station, token);
+        token
+    }
+
+    /// Its stream is open: greets, within the time that a handshake may take.
+    pub(super) fn begin_handshake(&mut self, token: usize, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        entry.phase = Phase::Handshake;
+        entry.wants_write = true;
+        entry.wants_read = true;
+        entry.session.open();
+        let deadline = now.checked_add(entry.station.options().handshake_timeout);
+        self.timers.set(token, Timer::Handshake, deadline);
+        self.serve(token, now, effects);
+    }
+
+    /// Reads and writes what is wanted, within the budgets.
+    pub(super) fn serve(&mut self, token: usize, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        if entry.phase == Phase::Connecting {
+            return;
+        }
+        let session = Arc::clone(&entry.session);
+        if std::mem::take(&mut entry.wants_read) {
+            let mut found = Found::default();
+            let filled = session.fill(&mut self.buffers, effects, &mut found);
+            entry.wants_read = filled == Filled::More;
+            entry.wants_write |= found.has_output;
+            if found.is_ready {
+                self.became_ready(token);
+            }
+            if let Filled::End(failure) = filled {
+                self.read_ended(token, failure, now, effects);
+                return;
+            }
+        }
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        if std::mem::take(&mut entry.wants_write) {
+            match session.flush(effects) {
+                Ok(Flushed::Done) => {
+                    if session.is_shut() && entry.phase == Phase::Ending {
+                        session.discard_input();
+                    }
+                }
+                Ok(Flushed::More) => entry.wants_write = true,
+                Err(failure) => {
+                    // What the peer sent before is still read: the read side meets the end too.
+                    if entry.failure.replace(failure).is_none() {
+                        entry.wants_read = true;
+                        session.hang_up();
+                    }
+                }
+            }
+        }
+        if (entry.wants_read || entry.wants_write) && !entry.is_queued {
+            entry.is_queued = true;
+            self.ready.push_back(token);
+        }
+    }
+
+    fn became_ready(&mut self, token: usize) {
+        self.timers.clear(token, Timer::Handshake);
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        entry.phase = Phase::Traffic;
+        let event = Event::Connected {
+            endpoint: entry.endpoint.clone(),
+            peer: entry.remote.clone(),
+        };
+        entry.station.tell(event);
+        let session = Arc::clone(&entry.session);
+        if let Owner::Dialer(dialer) = entry.owner
+            && let Some(Slot::Dialer(dialer)) = self.slots.get_mut(dialer)
+        {
+            dialer.was_ready();
+            if let Some(ending) = dialer.ending {
+                // It came about only for what still waits for the peer.
+                session.end_when_flushed();
+                self.timers.set(token, Timer::Linger, ending.deadline);
+                if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
+                    entry.phase = Phase::Ending;
+                }
+            }
+        }
+    }
+
+    /// The read side met the end of the stream, or refuses what came.
+    fn read_ended(&mut self, token: usize, failure: Failure, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let is_over = matches!(
+            failure,
+            Failure::ClosedByPeer | Failure::CutShort { .. } | Failure::Io { .. }
+        );
+        if is_over || entry.failure.is_some() || entry.phase == Phase::Ending {
+            let failure = entry.failure.take().unwrap_or(failure);
+            self.end(token, failure, now, effects);
+            return;
+        }
+        // We end it. What is left to be said (an ERROR) goes out first, and what the peer still sends is read to its
+        // end: a close with unread bytes would make the kernel throw our last words away.
+        let session = Arc::clone(&entry.session);
+        entry.failure = Some(failure.clone());
+        if entry.phase == Phase::Handshake && session.peer().is_none() {
+            session.transmit();
+            session.end_when_flushed();
+            session.discard_input();
+            if session.flush(effects).is_ok() && session.is_shut() {
+                self.timers.set(token, Timer::Handshake, now.checked_add(LAST_WORDS));
+                if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
+                    entry.wants_read = true;
+                    entry.is_queued = true;
+                    self.ready.push_back(token);
+                }
+                return;
+            }
+        }
+        self.end(token, failure, now, effects);
+    }
+
+    /// A session is over: what it had not written goes back, and its owner is told.
+    pub(super) fn end(&mut self, token: usize, failure: Failure, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(_)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let Some(Slot::Session(mut entry)) = self.slots.remove(token) else {
+            return;
+        };
+        self.timers.clear_all(token);
+        let failure = entry.failure.take().unwrap_or(failure);
+        let session = &entry.session;
+        let stage = session.stage();
+        let peer = session.peer();
+        let is_confirmed = session.is_shut() && failure == Failure::ClosedByPeer;
+        let unwritten = session.take_unwritten();
+        let event = match (entry.phase, peer) {
+            (_, Some(id)) => {
+                entry.station.moved(id, session.take_done(), effects);
+                entry.station.lost(id, unwritten, &failure, effects);
+                Event::Disconnected {
+                    endpoint: entry.endpoint.clone(),
+                    peer: entry.remote.clone(),
+                    failure: failure.clone(),
+                    written: session.messages_written(),
+                }
+            }
+            (Phase::Connecting, None) => Event::ConnectFailed {
+                endpoint: entry.endpoint.clone(),
+                failure: failure.clone(),
+            },
+            (_, None) => Event::HandshakeFailed {
+                endpoint: entry.endpoint.clone(),
+                peer: entry.remote.clone(),
+                stage: stage.max(Stage::Greeting),
+                failure: failure.clone(),
+            },
+        };
+        entry.station.tell(event);
+        match (entry.owner, peer) {
+            (Owner::Dialer(dialer), _) => {
+                self.dialer_lost(
+                    dialer,
+                    &failure,
+                    entry.phase == Phase::Connecting,
+                    is_confirmed,
+                    now,
+                    effects,
+                );
+            }
+            (Owner::Listener, Some(id)) => entry.station.detach(id, is_confirmed, effects),
+            (Owner::Listener, None) => {}
+        }
+        self.leave(&entry.station, token, effects);
+    }
+
+    /// A stream that was on its way reached its peer, or did not.
+    pub(super) fn check_connected(&mut self, token: usize, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        match entry.session.stream.connected() {
+            Ok(None) => {}
+            Ok(Some(reached)) if reached.itself => self.end(token, Failure::ConnectedToItself, now, effects),
+            Ok(Some(reached)) => {
+                entry.remote = reached.remote;
+                self.timers.clear(token, Timer::Connect);
+                self.begin_handshake(token, now, effects);
+            }
+            Err(error) => self.end(token, Failure::io(&error), now, effects),
+        }
+    }
+}
+
+/// How long a peer that was refused may take to read why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
