@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Chance, LONG, wait_connected};
+use common::{Chance, LONG, wait_connected, wait_for};
 use peermq::{Context, Options, Pair, Pull, Push, RecvError, Rep, Req};
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
@@ -287,9 +287,7 @@ fn an_end_of_stream_is_seen_behind_what_is_unread() {
             assert_eq!(pull.recv_timeout(LONG).unwrap(), n.to_le_bytes(), "mark {mark}");
         }
         assert!(closing.join().unwrap().is_confirmed());
-        common::wait_for(&monitor, "Disconnected", |event| {
-            matches!(event, peermq::Event::Disconnected { .. })
-        });
+        wait_for!(monitor, Disconnected);
     }
 }
 

@@ -64,7 +64,11 @@ pub(crate) trait Pattern: Send + 'static {
                 peers.put_back(id, unwritten);
                 Dropped::default()
             }
-            _ => peers.drop_queue(id, unwritten, DropReason::PeerLost),
+            _ => {
+                // Nothing new goes to it in the moment before it is detached.
+                self.leaving(peers, id);
+                peers.drop_queue(id, unwritten, DropReason::PeerLost)
+            }
         }
     }
 

@@ -72,14 +72,17 @@ impl Pattern for PushPattern {
                 self.out.enter(peers, id);
                 Dropped::default()
             }
-            _ if self.requeue => {
+            _ => {
+                // It does not come back: nothing new goes to it in the moment before it is detached.
                 self.out.remove(id);
+                if !self.requeue {
+                    return peers.drop_queue(id, unwritten, DropReason::PeerLost);
+                }
                 let messages = peers.take_back(id, unwritten);
                 self.out.adopt(messages);
                 self.out.settle(peers, |_, _, _| {});
                 Dropped::default()
             }
-            _ => peers.drop_queue(id, unwritten, DropReason::PeerLost),
         }
     }
 
