@@ -69,7 +69,7 @@ impl Batch {
     ///
     /// What was given away is left to the caller to drop: it may be the application's own kind of memory, and the
     /// caller may hold a lock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> usize {
         let before = self.payload;
         for frame in envelope {
@@ -103,7 +103,7 @@ impl Batch {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_frame(&mut self, flags: u8, piece: Piece<'_>) {
         let slice = piece.as_slice();
         let len = slice.len();

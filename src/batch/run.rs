@@ -149,20 +149,12 @@ impl Run {
         let part = self.parts.front()?;
         let header = Header::parse(part.get(self.at..)?)?;
         let len = usize::try_from(header.body).ok()?;
-        let start = self.at.checked_add(header.len)?;
+        let mut start = self.at.checked_add(header.len)?;
         if start == part.len() && len > 0 {
             // The body is the next part.
             self.parts.pop_front();
-            self.at = 0;
-            self.take_body(0, len, take)?;
-        } else {
-            self.take_body(start, len, take)?;
+            start = 0;
         }
-        Some(header)
-    }
-
-    #[inline(always)]
-    fn take_body(&mut self, start: usize, len: usize, take: impl FnOnce(&[u8], &Bytes, Range<usize>)) -> Option<()> {
         let part = self.parts.front()?;
         let end = start.checked_add(len).filter(|&end| end <= part.len())?;
         take(part.get(start..)?, part, start..end);
@@ -171,7 +163,7 @@ impl Run {
             self.parts.pop_front();
             self.at = 0;
         }
-        Some(())
+        Some(header)
     }
 }
 

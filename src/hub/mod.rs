@@ -131,14 +131,19 @@ impl<P: Pattern> Hub<P> {
         result
     }
 
-    /// Tries once.
+    /// Tries once. The way of every message that need not wait: apart from `poll`, so that it is compiled as one piece.
     #[inline(always)]
     pub(crate) fn attempt<R>(
         &self,
         awaited: Awaited,
-        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Poll<Result<R, Closed>> {
-        self.poll(awaited, &mut None, None, step)
+        let mut effects = Effects::default();
+        let result = self.step(&mut effects, |state, effects| {
+            state.take(awaited, &mut None, &mut step, effects)
+        });
+        effects.run();
+        result
     }
 
     /// Waits on this thread until the step gives something.
@@ -156,7 +161,7 @@ impl<P: Pattern> Hub<P> {
             let mut place = Place::new(self, awaited);
             loop {
                 parker.reset();
-                match self.poll(awaited, &mut place.ticket, Some(waker), &mut step) {
+                match self.poll(awaited, &mut place.ticket, waker, &mut step) {
                     Poll::Ready(Ok(value)) => return Ok(value),
                     Poll::Ready(Err(Closed)) => return Err(Stop::Closed),
                     Poll::Pending if self.drive.wait(parker, deadline) => {}
@@ -177,33 +182,23 @@ impl<P: Pattern> Hub<P> {
         }
     }
 
-    #[inline(always)]
+    /// Tries, and stands in line if it was in vain.
     fn poll<R>(
         &self,
         awaited: Awaited,
         ticket: &mut Option<Ticket>,
-        waker: Option<&Waker>,
+        waker: &Waker,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Poll<Result<R, Closed>> {
         let mut effects = Effects::default();
         let mut is_alone = false;
         let result = self.step(&mut effects, |state, effects| {
-            if !matches!(state.phase, Phase::Open) {
-                return Poll::Ready(Err(Closed));
-            }
-            if let Some(value) = step(&mut state.pattern, &mut state.peers) {
-                if let Some(ticket) = ticket.take() {
-                    state.waiters.leave(awaited, ticket, effects);
-                }
-                state.pass_on(awaited, effects);
-                return Poll::Ready(Ok(value));
-            }
-            state.was_awaited |= awaited != Awaited::Writable;
-            if let Some(waker) = waker {
+            let result = state.take(awaited, ticket, &mut step, effects);
+            if result.is_pending() {
                 is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
                 state.waiters.stand(awaited, ticket, waker, effects);
             }
-            Poll::Pending
+            result
         });
         effects.run();
         if is_alone {
@@ -307,7 +302,31 @@ impl<P: Pattern> Hub<P> {
 }
 
 impl<P: Pattern> State<P> {
+    /// Takes what a step gives, goes out of line for it, and lets the next in line have what is left.
+    #[inline(always)]
+    fn take<R>(
+        &mut self,
+        awaited: Awaited,
+        ticket: &mut Option<Ticket>,
+        step: &mut impl FnMut(&mut P, &mut Peers) -> Option<R>,
+        effects: &mut Effects,
+    ) -> Poll<Result<R, Closed>> {
+        if !matches!(self.phase, Phase::Open) {
+            return Poll::Ready(Err(Closed));
+        }
+        let Some(value) = step(&mut self.pattern, &mut self.peers) else {
+            self.was_awaited |= awaited != Awaited::Writable;
+            return Poll::Pending;
+        };
+        if let Some(ticket) = ticket.take() {
+            self.waiters.leave(awaited, ticket, effects);
+        }
+        self.pass_on(awaited, effects);
+        Poll::Ready(Ok(value))
+    }
+
     /// Wakes the next in line if it would find what it waits for.
+    #[inline]
     fn pass_on(&mut self, awaited: Awaited, effects: &mut Effects) {
         if !self.waiters.is_empty(awaited) && self.pattern.is_ready(awaited) {
             self.waiters.wake_first(awaited, effects);
@@ -461,7 +480,7 @@ where
         let place = &mut this.place;
         let result = place
             .hub
-            .poll(place.awaited, &mut place.ticket, Some(context.waker()), &mut this.step);
+            .poll(place.awaited, &mut place.ticket, context.waker(), &mut this.step);
         if result.is_pending() && place.driver.is_none() {
             place.driver = Some(&*place.hub.drive);
             place.hub.drive.future_waits();

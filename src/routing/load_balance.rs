@@ -56,7 +56,7 @@ impl LoadBalance {
     }
 
     /// Packs the message for the next peer with room. `None`: no peer has, and nothing has happened.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, peers: &mut Peers, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Option<PeerId> {
         if !self.adrift.is_empty() {
             return None;
@@ -94,7 +94,7 @@ impl LoadBalance {
         Dropped::messages(messages)
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, peers: &mut Peers, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Option<PeerId> {
         for turn in [&mut self.turn, &mut self.last] {
             while let Some(id) = turn.front() {

@@ -61,7 +61,7 @@ impl OutgoingQueue {
     // -- sending
 
     /// Packs a message to the end, if there is room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enqueue(
         &mut self,
         mark: Mark,

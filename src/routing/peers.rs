@@ -271,7 +271,7 @@ impl Peers {
     // -- the way out
 
     /// Packs a message to the end of the peer's queue, if there is room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enqueue(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
         let mark = self.send_mark;
         let Some(peer) = self
