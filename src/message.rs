@@ -334,8 +334,8 @@ impl fmt::Debug for Message {
 /// What a `send` takes: a message, or what becomes one.
 ///
 /// What is lent (`&str`, `&[u8]`, `&[&[u8]]`) is copied straight to where it leaves from, and nothing is allocated for
-/// it; what is given (`Vec<u8>`, `String`, `Bytes`, [`Message`], arrays of frames) comes back in the error if it could
-/// not be sent.
+/// frames up to 16 KiB; what is given (`Vec<u8>`, `String`, `Bytes`, [`Message`], arrays of frames) comes back in the
+/// error if it could not be sent.
 #[derive(Debug)]
 pub struct Outgoing<'a>(pub(crate) Source<'a>);
 
@@ -344,6 +344,8 @@ pub(crate) enum Source<'a> {
     Lent(&'a [u8]),
     LentFrames(&'a [&'a [u8]]),
     LentMessage(&'a Message),
+    /// Our copy of what was lent.
+    Copied(Message),
     Vec(Vec<u8>),
     Message(Message),
 }
@@ -352,7 +354,7 @@ impl Outgoing<'_> {
     /// What was given away, as a message; `None` if it was only lent.
     pub(crate) fn give_back(self) -> Option<Message> {
         match self.0 {
-            Source::Lent(_) | Source::LentFrames(_) | Source::LentMessage(_) => None,
+            Source::Lent(_) | Source::LentFrames(_) | Source::LentMessage(_) | Source::Copied(_) => None,
             Source::Vec(bytes) => Some(Message::from(bytes)),
             Source::Message(message) => Some(message),
         }
@@ -367,11 +369,37 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Whether a frame was lent that is too large to be copied under a lock.
+    #[inline]
+    pub(crate) fn is_large_lent(&self) -> bool {
+        match &self.0 {
+            Source::Lent(frame) => frame.len() > LENT_PACKED,
+            Source::LentFrames(frames) => frames.iter().any(|frame| frame.len() > LENT_PACKED),
+            Source::LentMessage(_) | Source::Copied(_) | Source::Vec(_) | Source::Message(_) => false,
+        }
+    }
+
+    /// Copies what was lent to memory of our own, if it is large: before a lock is taken.
+    #[inline]
+    pub(crate) fn copy_large_lent(&mut self) {
+        if self.is_large_lent() {
+            let copy = match &self.0 {
+                Source::Lent(frame) => Message::from(*frame),
+                Source::LentFrames(frames) => {
+                    Message::many(frames.iter().map(|frame| Bytes::copy_from_slice(frame)).collect())
+                }
+                _ => return,
+            };
+            self.0 = Source::Copied(copy);
+        }
+    }
+
     pub(crate) fn byte_count(&self) -> usize {
         match &self.0 {
             Source::Lent(slice) => slice.len(),
             Source::LentFrames(frames) => frames.iter().map(|frame| frame.len()).sum(),
             Source::LentMessage(message) => message.byte_count(),
+            Source::Copied(message) => message.byte_count(),
             Source::Vec(bytes) => bytes.len(),
             Source::Message(message) => message.byte_count(),
         }
@@ -453,6 +481,10 @@ impl<F: Frame, const N: usize> From<[F; N]> for Outgoing<'_> {
 
 /// The largest frame that a message holds in itself.
 pub(crate) const SMALL: usize = 64;
+/// A lent frame up to this size is packed, and that under the hub's lock; a larger one is copied before, to memory of its
+/// own. The loop wants that lock for its next batch: when 1 MiB was copied under it, the sender and its loop took turns,
+/// and together had one core busy (1,630 messages a second; 2,690 without).
+pub(crate) const LENT_PACKED: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -500,5 +532,22 @@ mod tests {
     fn what_was_lent_is_not_given_back() {
         assert!(Outgoing::from("lent").give_back().is_none());
         assert_eq!(Outgoing::from(vec![1, 2]).give_back().unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn a_large_frame_that_was_lent_is_copied_and_not_given_back() {
+        let large = vec![9; LENT_PACKED + 1];
+        let frames: [&[u8]; 3] = [b"a", &large, b"c"];
+        for (mut message, expected) in [
+            (Outgoing::from(&large), Message::from(&large[..])),
+            (Outgoing::from(&frames[..]), Message::from(frames)),
+        ] {
+            message.copy_large_lent();
+            assert!(matches!(&message.0, Source::Copied(copy) if *copy == expected));
+            assert!(message.give_back().is_none());
+        }
+        let mut packed = Outgoing::from(&large[..LENT_PACKED]);
+        packed.copy_large_lent();
+        assert!(matches!(packed.0, Source::Lent(_)));
     }
 }

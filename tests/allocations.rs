@@ -57,6 +57,18 @@ fn a_million_lent_slices_cost_no_allocation_each() {
     }
 }
 
+/// Large ones are copied before a lock is taken, but not for a call that is refused.
+#[test]
+fn a_large_slice_that_is_refused_costs_no_allocation() {
+    let slice = vec![7; 1 << 20];
+    let context = Context::new().unwrap();
+    let push = Push::new(&context);
+    let before = here();
+    let refused = push.try_send(&slice);
+    assert_eq!(here() - before, 0);
+    assert!(refused.is_err());
+}
+
 /// Not a test of its own: the other end of the one above.
 #[test]
 fn the_receiving_process() {

@@ -10,7 +10,7 @@ pub(crate) mod run;
 pub(crate) use buffers::Buffers;
 pub(crate) use run::{Run, weight};
 
-use crate::message::{Message, Outgoing, Piece, Source};
+use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
 use frame::{MORE, header_len, put_header};
 use std::io::IoSlice;
@@ -89,7 +89,7 @@ impl Batch {
             }
             Source::Vec(frame) => self.push_frame(0, Piece::Lent(frame)),
             Source::LentMessage(message) => self.push_message(message),
-            Source::Message(message) => self.push_message(message),
+            Source::Copied(message) | Source::Message(message) => self.push_message(message),
         }
         self.messages += 1;
         self.payload - before
@@ -109,7 +109,7 @@ impl Batch {
         let len = slice.len();
         self.payload += len;
         let by_reference = match piece {
-            Piece::Lent(_) => len > COPY_LENT,
+            Piece::Lent(_) => len > LENT_PACKED,
             Piece::Owned(_) => len >= BY_REFERENCE,
         };
         if by_reference {
@@ -247,8 +247,6 @@ impl Tally {
 
 /// An owned body from this size on goes by reference: a reference count then costs less than the copy.
 const BY_REFERENCE: usize = 4 * 1024;
-/// A lent body up to this size is packed; a larger one is copied once, into a body of its own.
-const COPY_LENT: usize = 64 * 1024;
 /// The first size of a packing buffer.
 const FIRST_BUFFER: usize = 512;
 
@@ -314,12 +312,21 @@ mod tests {
 
     #[test]
     fn a_lent_slice_is_packed_up_to_the_limit_and_then_copied_once() {
-        let big = vec![9; COPY_LENT + 1];
+        let big = vec![9; LENT_PACKED + 1];
         let mut batch = Batch::default();
-        batch.push(&[], &mut (&big[..COPY_LENT]).into());
+        batch.push(&[], &mut (&big[..LENT_PACKED]).into());
         assert!(batch.large.is_empty());
         batch.push(&[], &mut (&big[..]).into());
         assert_eq!(batch.large.len(), 1);
+
+        let mut copied = (&big[..]).into();
+        Outgoing::copy_large_lent(&mut copied);
+        batch.push(&[], &mut copied);
+
+        let Source::Copied(copy) = &copied.0 else {
+            unreachable!("it is large")
+        };
+        assert_eq!(batch.large[1].body.as_ptr(), copy.first().as_ptr());
     }
 
     #[test]

@@ -77,6 +77,10 @@ impl<P: Sends> Socket<P> {
     #[inline(always)]
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
         let mut message = message;
+        // Who does not wait may be refused, and has then copied nothing.
+        if !matches!(patience, Patience::None) || message.is_large_lent() && self.has_room() {
+            message.copy_large_lent();
+        }
         let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         let reason = match self.hub.attempt(Awaited::Writable, &mut step) {
             Poll::Ready(Ok(())) => return Ok(()),
@@ -100,6 +104,7 @@ impl<P: Sends> Socket<P> {
 
     pub(crate) async fn send_async(&self, message: Outgoing<'_>) -> Result<(), SendError> {
         let mut message = message;
+        message.copy_large_lent();
         let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         match self.hub.pending(Awaited::Writable, step).await {
             Ok(()) => Ok(()),
@@ -108,6 +113,11 @@ impl<P: Sends> Socket<P> {
                 message: message.give_back(),
             }),
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let step = |pattern: &mut P, _: &mut Peers| pattern.is_ready(Awaited::Writable).then_some(());
+        self.hub.attempt(Awaited::Writable, step).is_ready()
     }
 }
 

@@ -76,6 +76,7 @@ impl Request {
     /// counted.
     pub fn reply<'m>(mut self, message: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let mut message = message.into();
+        message.copy_large_lent();
         self.is_answered = true;
         let (hub, asked) = (&self.hub, &self.asked);
         let sent = hub.attempt(Awaited::Writable, |_, peers| Some(asked.reply(peers, &mut message)));
