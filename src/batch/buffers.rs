@@ -13,8 +13,10 @@ pub(crate) struct Buffers {
     chunk: BytesMut,
     /// Empty handles of spent chunks, oldest first; at most [`RING`].
     spent: VecDeque<BytesMut>,
-    /// Second handles of bodies that were handed on, oldest first; at most [`BODIES`], none over [`BODY_KEPT`].
-    bodies: VecDeque<Bytes>,
+    /// Second handles of bodies that were handed on, oldest first; together at most [`BODIES_BYTES`].
+    bodies: VecDeque<Kept>,
+    /// Their capacities together.
+    bodies_bytes: usize,
 }
 
 impl Buffers {
@@ -45,22 +47,23 @@ impl Buffers {
         BytesMut::zeroed(CHUNK)
     }
 
-    /// A buffer for a body of `total` bytes, initialised. It may be shorter than asked: what is only announced is not
-    /// reserved, and [`Buffers::grow`] makes it longer once it is full.
+    /// A buffer for `total` bytes, initialised: one that was filled before, or the beginning of a new one. What is only
+    /// announced is not reserved: [`Buffers::grow`] makes it longer once it is full.
     pub(crate) fn body(&mut self, total: usize) -> BytesMut {
-        for _ in 0..self.bodies.len() {
+        for _ in 0..self.bodies.len().min(LOOKS) {
             let Some(kept) = self.bodies.pop_front() else { break };
-            let fits = kept.len() >= total && kept.len() / 4 <= total;
+            let fits = kept.capacity >= total && kept.capacity / 4 <= total;
             if !fits {
                 self.bodies.push_back(kept);
                 continue;
             }
-            match kept.try_into_mut() {
+            match kept.body.try_into_mut() {
                 Ok(mut free) => {
-                    free.truncate(total);
+                    self.bodies_bytes -= kept.capacity;
+                    free.resize(total, 0);
                     return free;
                 }
-                Err(in_use) => self.bodies.push_back(in_use),
+                Err(body) => self.bodies.push_back(Kept { body, ..kept }),
             }
         }
         BytesMut::zeroed(total.min(CHUNK))
@@ -72,24 +75,42 @@ impl Buffers {
         body.resize(len, 0);
     }
 
-    /// Remembers a body that is handed on, to fill its memory again when it is dropped.
-    pub(crate) fn keep(&mut self, body: &Bytes) {
-        if body.len() <= BODY_KEPT {
-            if self.bodies.len() >= BODIES {
-                self.bodies.pop_front();
+    /// Hands a body on, and remembers it, to fill its memory again when it is dropped.
+    pub(crate) fn hand_on(&mut self, body: BytesMut) -> Bytes {
+        let capacity = body.capacity();
+        let body = body.freeze();
+        if capacity <= BODIES_BYTES {
+            while self.bodies_bytes > BODIES_BYTES - capacity
+                && let Some(oldest) = self.bodies.pop_front()
+            {
+                self.bodies_bytes -= oldest.capacity;
             }
-            self.bodies.push_back(body.clone());
+            self.bodies_bytes += capacity;
+            self.bodies.push_back(Kept {
+                body: body.clone(),
+                capacity,
+            });
         }
+        body
     }
+}
+
+/// The second handle of a body.
+#[derive(Debug)]
+struct Kept {
+    body: Bytes,
+    /// Of its memory; the body may be shorter.
+    capacity: usize,
 }
 
 /// Bytes of a chunk, and of the largest read into one.
 pub(crate) const CHUNK: usize = 64 * 1024;
 /// Spent chunks that wait to be free: 2 MiB.
 const RING: usize = 32;
-/// Body buffers that wait to be free: at most 8 MiB.
-const BODIES: usize = 8;
-const BODY_KEPT: usize = 1024 * 1024;
+/// Bytes of the body buffers that wait to be free.
+const BODIES_BYTES: usize = 8 * 1024 * 1024;
+/// So many of them are looked at before there is a new one: where a receiver falls behind, none is free.
+const LOOKS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -113,15 +134,34 @@ mod tests {
     #[test]
     fn a_body_is_filled_again_once_it_is_dropped() {
         let mut buffers = Buffers::default();
-        let body = buffers.body(60_000).freeze();
+        let body = buffers.body(60_000);
+        let body = buffers.hand_on(body);
         let first = body.as_ptr();
-        buffers.keep(&body);
         assert_ne!(buffers.body(60_000).as_ptr(), first, "still held");
 
         drop(body);
 
-        let again = buffers.body(50_000);
-        assert_eq!((again.as_ptr(), again.len()), (first, 50_000));
+        let mut shorter = buffers.body(50_000);
+        assert_eq!((shorter.as_ptr(), shorter.len()), (first, 50_000));
+        shorter.truncate(40_000);
+        drop(buffers.hand_on(shorter));
+        let longer = buffers.body(60_000);
+        assert_eq!((longer.as_ptr(), longer.len()), (first, 60_000), "it kept its size");
+    }
+
+    #[test]
+    fn bodies_are_remembered_up_to_their_bytes_together() {
+        for size in [100_000, 1 << 20, BODIES_BYTES, BODIES_BYTES + 1] {
+            let mut buffers = Buffers::default();
+            let handed_on: Vec<_> = (0..200).map(|_| buffers.hand_on(BytesMut::zeroed(size))).collect();
+            assert_eq!(buffers.bodies.len(), (BODIES_BYTES / size).min(200));
+            drop(handed_on);
+            let mut taken = Vec::new();
+            while !buffers.bodies.is_empty() {
+                taken.push(buffers.body(size));
+            }
+            assert_eq!(buffers.bodies_bytes, 0);
+        }
     }
 
     #[test]

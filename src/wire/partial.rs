@@ -135,9 +135,7 @@ impl LargeBody {
 
     /// The whole body; its memory is remembered, to be filled again.
     pub(super) fn into_bytes(self, buffers: &mut Buffers) -> Bytes {
-        let body = self.buffer.freeze();
-        buffers.keep(&body);
-        body
+        buffers.hand_on(self.buffer)
     }
 
     /// Bytes that are held for it.
