@@ -4,6 +4,7 @@
 //! in a ring until the last of those messages is gone: then the same memory is filled again. Bodies too large for a
 //! chunk have buffers of their own, recycled in the same way.
 
+use super::frame::MAX_HEADER;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
@@ -66,12 +67,12 @@ impl Buffers {
                 Err(body) => self.bodies.push_back(Kept { body, ..kept }),
             }
         }
-        BytesMut::zeroed(total.min(CHUNK))
+        BytesMut::zeroed(total.min(FIRST_BODY))
     }
 
     /// Doubles a full body buffer, up to `total`: memory follows what has come.
     pub(crate) fn grow(body: &mut BytesMut, total: usize) {
-        let len = body.len().saturating_mul(2).max(CHUNK).min(total);
+        let len = body.len().saturating_mul(2).max(FIRST_BODY).min(total);
         body.resize(len, 0);
     }
 
@@ -111,6 +112,8 @@ const RING: usize = 32;
 const BODIES_BYTES: usize = 8 * 1024 * 1024;
 /// So many of them are looked at before there is a new one: where a receiver falls behind, none is free.
 const LOOKS: usize = 8;
+/// What is taken at once for a body that was announced: a chunk's worth, and the header behind it.
+pub(crate) const FIRST_BODY: usize = CHUNK + MAX_HEADER;
 
 #[cfg(test)]
 mod tests {
@@ -168,8 +171,8 @@ mod tests {
     fn an_announced_gigabyte_reserves_one_chunk() {
         let mut buffers = Buffers::default();
         let mut body = buffers.body(1 << 30);
-        assert_eq!(body.len(), CHUNK);
+        assert_eq!(body.len(), FIRST_BODY);
         Buffers::grow(&mut body, 1 << 30);
-        assert_eq!(body.len(), 2 * CHUNK);
+        assert_eq!(body.len(), 2 * FIRST_BODY);
     }
 }

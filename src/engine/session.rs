@@ -389,32 +389,29 @@ impl<N: Net> Session<N> {
         effects: &mut Effects,
         found: &mut Found,
     ) -> (usize, Result<Read, Failure>) {
-        if let Some(body) = read.connection.body_wanted() {
-            let asked = body.len();
-            let result = self.stream.read(body);
-            let result = match received(result) {
-                Ok(Some(n)) => {
-                    let Reading { connection, run, .. } = read;
-                    let handled = connection.handle_body(n, buffers, run);
-                    self.deliver(read, effects);
-                    handled.map(|()| Read::Bytes(n))
-                }
-                Ok(None) => Ok(Read::Nothing),
-                Err(failure) => Err(self.over(read, failure)),
-            };
-            return (asked, result);
-        }
-        let chunk = buffers.chunk();
-        let asked = chunk.len();
-        let n = match received(self.stream.read(chunk)) {
+        let body = read.connection.body_wanted();
+        let is_body = body.is_some();
+        let room = body.unwrap_or_else(|| buffers.chunk());
+        let asked = room.len();
+        let n = match received(self.stream.read(room)) {
             Ok(Some(n)) => n,
             Ok(None) => return (asked, Ok(Read::Nothing)),
             Err(failure) => return (asked, Err(self.over(read, failure))),
         };
+        let mut input = if is_body {
+            let Reading { connection, run, .. } = read;
+            let behind = connection.handle_body(n, buffers, run);
+            self.deliver(read, effects);
+            match behind {
+                Ok(behind) => behind,
+                Err(failure) => return (asked, Err(failure)),
+            }
+        } else {
+            buffers.chunk().split_to(n)
+        };
         if read.is_discarding {
             return (asked, Ok(Read::Bytes(n)));
         }
-        let mut input = chunk.split_to(n);
         let result = self
             .take_in(read, &mut input, buffers, effects, found)
             .map(|is_used_up| {

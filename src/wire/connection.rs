@@ -72,7 +72,8 @@ impl Connection {
         }
     }
 
-    /// Where the rest of a large body is read straight into its place; `None`: read into a chunk. Never empty.
+    /// Where the rest of a large body, and a header behind it, is read straight into its place; `None`: read into a
+    /// chunk. Never empty.
     pub(crate) fn body_wanted(&mut self) -> Option<&mut [u8]> {
         match &mut self.state {
             State::Traffic(inbox) => inbox.body_wanted(),
@@ -80,14 +81,16 @@ impl Connection {
         }
     }
 
-    /// `n` bytes were read into what [`Connection::body_wanted`] gave.
-    pub(crate) fn handle_body(&mut self, n: usize, buffers: &mut Buffers, run: &mut Run) -> Result<(), Failure> {
+    /// `n` bytes were read into what [`Connection::body_wanted`] gave. Gives what lies behind the body: the next input.
+    pub(crate) fn handle_body(&mut self, n: usize, buffers: &mut Buffers, run: &mut Run) -> Result<BytesMut, Failure> {
         match &mut self.state {
-            State::Traffic(inbox) => inbox.handle_body(n, buffers, run),
-            State::Ended { failure, .. } => return Err(failure.clone()),
-            State::ExpectPeer(_) | State::ExpectVerdict => debug_assert!(false, "no body was wanted"),
+            State::Traffic(inbox) => Ok(inbox.handle_body(n, buffers, run)),
+            State::Ended { failure, .. } => Err(failure.clone()),
+            State::ExpectPeer(_) | State::ExpectVerdict => {
+                debug_assert!(false, "no body was wanted");
+                Ok(BytesMut::new())
+            }
         }
-        Ok(())
     }
 
     /// The peer's stream ended here: why this connection is over.

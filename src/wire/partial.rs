@@ -82,10 +82,11 @@ impl PartialCommand {
     }
 }
 
-/// A body that does not fit a chunk: it is read straight into its place.
+/// A large body: it is read straight into its place, and with it the header that follows, so that the next large body
+/// is read straight into its place too.
 #[derive(Debug)]
 pub(super) struct LargeBody {
-    /// Invariant: at least `filled` bytes, at most `total`.
+    /// Invariant: at least `filled` bytes, at most `total` and [`MAX_HEADER`].
     buffer: BytesMut,
     filled: usize,
     total: usize,
@@ -95,16 +96,16 @@ impl LargeBody {
     /// A body whose announced length was compared with its limit.
     pub(super) fn new(total: usize, buffers: &mut Buffers) -> Self {
         LargeBody {
-            buffer: buffers.body(total),
+            buffer: buffers.body(total.saturating_add(MAX_HEADER)),
             filled: 0,
             total,
         }
     }
 
-    /// Where its next bytes go; grown only when it is full. Never empty until the body is whole.
+    /// Where its next bytes go, and what follows it; grown only when it is full. Never empty until the body is whole.
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.filled == self.buffer.len() {
-            Buffers::grow(&mut self.buffer, self.total);
+            Buffers::grow(&mut self.buffer, self.total.saturating_add(MAX_HEADER));
         }
         self.buffer.get_mut(self.filled..).unwrap_or_default()
     }
@@ -112,8 +113,9 @@ impl LargeBody {
     /// Takes what it needs of the input.
     pub(super) fn fill(&mut self, input: &mut BytesMut) {
         while !input.is_empty() && !self.is_whole() {
+            let missing = self.total - self.filled;
             let room = self.room();
-            let taken = room.len().min(input.len());
+            let taken = room.len().min(missing).min(input.len());
             if let (Some(place), Some(bytes)) = (room.get_mut(..taken), input.get(..taken)) {
                 place.copy_from_slice(bytes);
             }
@@ -122,11 +124,13 @@ impl LargeBody {
         }
     }
 
-    /// `n` bytes were put into its room.
-    pub(super) fn handle_filled(&mut self, n: usize) {
+    /// `n` bytes were put into its room. Gives what lies behind the body.
+    pub(super) fn handle_filled(&mut self, n: usize) -> BytesMut {
         let room = self.buffer.len() - self.filled;
         debug_assert!(n <= room, "more was read than there is room for");
-        self.filled += n.min(room);
+        let end = self.filled + n.min(room);
+        self.filled = end.min(self.total);
+        BytesMut::from(self.buffer.get(self.filled..end).unwrap_or_default())
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -134,7 +138,8 @@ impl LargeBody {
     }
 
     /// The whole body; its memory is remembered, to be filled again.
-    pub(super) fn into_bytes(self, buffers: &mut Buffers) -> Bytes {
+    pub(super) fn into_bytes(mut self, buffers: &mut Buffers) -> Bytes {
+        self.buffer.truncate(self.total);
         buffers.hand_on(self.buffer)
     }
 
@@ -148,6 +153,7 @@ impl LargeBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::buffers::FIRST_BODY;
 
     #[test]
     fn a_header_takes_only_its_own_bytes() {
@@ -185,12 +191,12 @@ mod tests {
         let mut body = LargeBody::new(total, &mut Buffers::default());
         let mut came = 0;
         while !body.is_whole() {
-            assert!(body.held() <= (2 * came).max(64 * 1024));
+            assert!(body.held() <= (2 * came).max(FIRST_BODY));
             let room = body.room();
             assert!(!room.is_empty());
-            let n = room.len().min(10_007);
+            let n = room.len().min(10_007).min(total - came);
             room[..n].fill(7);
-            body.handle_filled(n);
+            assert!(body.handle_filled(n).is_empty());
             came += n;
         }
         assert_eq!(body.into_bytes(&mut Buffers::default()), vec![7; total]);

@@ -93,6 +93,18 @@ impl End {
         }
     }
 
+    /// The first of these bytes were read straight into the place of a large body, as many as fit there: how many, and
+    /// what of them lies behind the body. `None`: no body is wanted.
+    fn read_straight(&mut self, bytes: &[u8]) -> Option<(usize, BytesMut)> {
+        let room = self.connection.body_wanted()?;
+        let n = room.len().min(bytes.len());
+        assert!(n > 0);
+        room[..n].copy_from_slice(&bytes[..n]);
+        self.heard += n;
+        let behind = self.connection.handle_body(n, &mut self.buffers, &mut self.run);
+        Some((n, behind.unwrap()))
+    }
+
     /// One call. That it comes forward, and holds no more than it may, is asserted for every test.
     fn step(&mut self, credit: Credit) -> Result<Step, Failure> {
         let before = self.rest.len();

@@ -1,6 +1,7 @@
 //! Many messages in pieces of every kind: what was sent is what comes, in its order.
 
 use super::*;
+use crate::wire::inbox::OWN_BUFFER;
 
 /// A frame's bytes: no two frames of a stream look alike.
 fn body(chance: &mut Chance) -> Vec<u8> {
@@ -8,7 +9,7 @@ fn body(chance: &mut Chance) -> Vec<u8> {
         0..10 => chance.within(0..80),
         10..16 => chance.one_of(&[0, 1, 254, 255, 256, 1_000]),
         16..19 => chance.within(0..9_000),
-        _ => chance.one_of(&[CHUNK - 1, CHUNK, CHUNK + 1, 100_000, 200_000]),
+        _ => chance.one_of(&[OWN_BUFFER - 1, OWN_BUFFER, CHUNK - 1, CHUNK, CHUNK + 1, 200_000]),
     };
     let first = chance.next();
     (0..len).map(|at| (first as usize + at * 7) as u8).collect()
@@ -57,16 +58,12 @@ fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got:
         .min(bytes.len());
         let (now, later) = bytes.split_at(piece);
         bytes = later;
-        end.heard += now.len();
-        match end.connection.body_wanted().filter(|_| straight && end.rest.is_empty()) {
-            Some(room) => {
-                let n = room.len().min(now.len());
-                assert!(n > 0);
-                room[..n].copy_from_slice(&now[..n]);
-                let handled = end.connection.handle_body(n, &mut end.buffers, &mut end.run);
-                handled.unwrap();
+        let is_straight = straight && end.rest.is_empty() && !now.is_empty();
+        match is_straight.then(|| end.read_straight(now)).flatten() {
+            Some((n, behind)) => {
                 got(end, Credit { messages: 1, bytes: 1 });
-                end.hear_on(&now[n..], credit).unwrap();
+                end.heard -= behind.len();
+                end.hear_on(&[&behind, &now[n..]].concat(), credit).unwrap();
             }
             None => end.hear_on(now, credit).unwrap(),
         }
@@ -103,7 +100,7 @@ fn what_was_sent_is_what_comes_in_any_pieces_on_any_credit() {
 
 #[test]
 fn a_large_body_comes_through_input_or_straight_into_its_place() {
-    for size in [CHUNK, CHUNK + 1, 1 << 20] {
+    for size in [OWN_BUFFER - 1, OWN_BUFFER, CHUNK, CHUNK + 1, 1 << 20] {
         let sent = vec![
             Message::from("before"),
             Message::from([vec![1; 10], vec![2; size], vec![], vec![3; size], vec![4; 5]]),
@@ -121,55 +118,63 @@ fn a_large_body_comes_through_input_or_straight_into_its_place() {
         let mut rest = &bytes[..];
         let mut bodies = 0;
         while !rest.is_empty() {
-            if let Some(room) = straight.connection.body_wanted() {
-                let n = room.len().min(rest.len());
-                room[..n].copy_from_slice(&rest[..n]);
-                straight.heard += n;
+            if let Some((n, behind)) = straight.read_straight(rest) {
+                straight.hear(&behind).unwrap();
                 rest = &rest[n..];
                 bodies += 1;
-                let (connection, buffers, run) = (&mut straight.connection, &mut straight.buffers, &mut straight.run);
-                connection.handle_body(n, buffers, run).unwrap();
             } else {
-                let n = rest.len().min(30_000);
+                let n = rest.len().min(10_000);
                 straight.hear(&rest[..n]).unwrap();
                 rest = &rest[n..];
             }
         }
         assert!(straight.received() == sent);
-        assert_eq!(bodies > 0, size > CHUNK);
+        assert_eq!(bodies > 0, size >= OWN_BUFFER);
     }
 }
 
 #[test]
-fn a_large_body_is_read_into_the_memory_of_an_earlier_one() {
-    let size = 200_000;
+fn large_bodies_in_a_row_are_one_read_each_into_the_memory_of_the_first() {
+    let (size, messages) = (50_000, 5);
+    let bytes = frame(0, &vec![7; size]).repeat(messages);
     let mut end = End::in_traffic(LIMITS);
+    end.hear(&bytes[..9]).unwrap();
+    let mut rest = &bytes[9..];
     let (mut places, mut others) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        end.hear(&frame(0, &vec![7; size])[..CHUNK]).unwrap();
-        let mut missing = size + 9 - CHUNK;
-        while let Some(room) = end.connection.body_wanted() {
-            let n = room.len();
-            room.fill(7);
-            missing -= n;
-            end.heard += n;
-            end.connection.handle_body(n, &mut end.buffers, &mut end.run).unwrap();
-        }
-        assert_eq!(missing, 0);
+    for _ in 0..messages {
+        let (n, behind) = end.read_straight(rest).unwrap();
+        rest = &rest[n..];
         let message = end.run.pop().unwrap();
         assert!(message == vec![7; size]);
         places.push(message.first().as_ptr());
         drop(message);
         // Takes the place of a body that nobody remembers.
         others.push(vec![0_u8; size]);
+        end.hear(&behind).unwrap();
     }
-    assert_eq!(places, [places[0]; 3]);
+    assert!(rest.is_empty() && end.connection.is_idle());
+    assert_eq!(places, vec![places[0]; messages]);
+}
+
+#[test]
+fn small_messages_behind_a_large_body_are_heard_with_it_and_do_not_hold_it() {
+    let sent = [Message::from(vec![7; 50_000]), Message::from("abc"), Message::from("d")];
+    let bytes = wire(&sent);
+    let mut end = End::in_traffic(LIMITS);
+    end.hear(&bytes[..9]).unwrap();
+
+    let (n, behind) = end.read_straight(&bytes[9..]).unwrap();
+    end.hear_on(&behind, Credit { messages: 1, bytes: 1 }).unwrap();
+
+    assert_eq!((n, end.run.messages()), (50_000 + behind.len(), 2));
+    end.hear_on(&bytes[9 + n..], PLENTY).unwrap();
+    assert!(end.received() == sent);
 }
 
 #[test]
 fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its_chunk() {
     let mut end = End::in_traffic(LIMITS);
-    let bytes = [frame(0, &[1; 200]), frame(0, &[2; 60_000])].concat();
+    let bytes = [frame(0, &[1; 200]), frame(0, &[2; 16_000])].concat();
     let chunk = end.buffers.chunk();
     let place = chunk.as_ptr();
     let mut input = chunk.split_to(CHUNK - 1);
@@ -197,5 +202,5 @@ fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its
         "filled again, the cut message notwithstanding"
     );
     end.hear(&bytes[10_000..]).unwrap();
-    assert!(end.received() == [Message::from(vec![2; 60_000])]);
+    assert!(end.received() == [Message::from(vec![2; 16_000])]);
 }
