@@ -1,5 +1,6 @@
 //! Starts the loop, makes sockets possible, and ends them all.
 
+use crate::batch::Copies;
 use crate::endpoint::{Endpoint, InvalidEndpoint, Kind};
 use crate::engine::inproc::{Lingering, Names, NotBound};
 use crate::engine::notes::{Answered, Note, answer};
@@ -35,6 +36,7 @@ struct Handle {
 pub(crate) struct Core {
     seat: Arc<Seat<RealNet>>,
     names: Arc<Names>,
+    pub(crate) copies: Copies,
     /// Sockets that are not closed to the last peer, and their linger times.
     live: Mutex<Vec<(Weak<dyn Closing>, Duration)>>,
     is_shut_down: crate::sync::AtomicBool,
@@ -75,6 +77,7 @@ impl Context {
             core: Arc::new(Core {
                 seat,
                 names: Arc::default(),
+                copies: Copies::default(),
                 live: Mutex::default(),
                 is_shut_down: crate::sync::AtomicBool::new(false),
                 next_key: AtomicU64::new(0),

@@ -381,16 +381,13 @@ impl Outgoing<'_> {
 
     /// Copies what was lent to memory of our own, if it is large: before a lock is taken.
     #[inline]
-    pub(crate) fn copy_large_lent(&mut self) {
+    pub(crate) fn copy_large_lent(&mut self, copy: impl Fn(&[u8]) -> Bytes) {
         if self.is_large_lent() {
-            let copy = match &self.0 {
-                Source::Lent(frame) => Message::from(*frame),
-                Source::LentFrames(frames) => {
-                    Message::many(frames.iter().map(|frame| Bytes::copy_from_slice(frame)).collect())
-                }
+            self.0 = Source::Copied(match &self.0 {
+                Source::Lent(frame) => Message::one(copy(frame)),
+                Source::LentFrames(frames) => Message::many(frames.iter().map(|frame| copy(frame)).collect()),
                 _ => return,
-            };
-            self.0 = Source::Copied(copy);
+            });
         }
     }
 
@@ -542,12 +539,12 @@ mod tests {
             (Outgoing::from(&large), Message::from(&large[..])),
             (Outgoing::from(&frames[..]), Message::from(frames)),
         ] {
-            message.copy_large_lent();
+            message.copy_large_lent(Bytes::copy_from_slice);
             assert!(matches!(&message.0, Source::Copied(copy) if *copy == expected));
             assert!(message.give_back().is_none());
         }
         let mut packed = Outgoing::from(&large[..LENT_PACKED]);
-        packed.copy_large_lent();
+        packed.copy_large_lent(Bytes::copy_from_slice);
         assert!(matches!(packed.0, Source::Lent(_)));
     }
 }

@@ -4,10 +4,12 @@
 //! thousand messages are one contiguous piece for the kernel; large ones are kept by reference.
 
 pub(crate) mod buffers;
+mod copies;
 pub(crate) mod frame;
 pub(crate) mod run;
 
 pub(crate) use buffers::Buffers;
+pub(crate) use copies::Copies;
 pub(crate) use run::{Run, weight};
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
@@ -320,7 +322,7 @@ mod tests {
         assert_eq!(batch.large.len(), 1);
 
         let mut copied = (&big[..]).into();
-        Outgoing::copy_large_lent(&mut copied);
+        Outgoing::copy_large_lent(&mut copied, Bytes::copy_from_slice);
         batch.push(&[], &mut copied);
 
         let Source::Copied(copy) = &copied.0 else {

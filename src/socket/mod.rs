@@ -79,7 +79,7 @@ impl<P: Sends> Socket<P> {
         let mut message = message;
         // Who does not wait may be refused, and has then copied nothing.
         if !matches!(patience, Patience::None) || message.is_large_lent() && self.has_room() {
-            message.copy_large_lent();
+            message.copy_large_lent(|frame| self.core.copies.copy(frame));
         }
         let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         let reason = match self.hub.attempt(Awaited::Writable, &mut step) {
@@ -104,7 +104,7 @@ impl<P: Sends> Socket<P> {
 
     pub(crate) async fn send_async(&self, message: Outgoing<'_>) -> Result<(), SendError> {
         let mut message = message;
-        message.copy_large_lent();
+        message.copy_large_lent(|frame| self.core.copies.copy(frame));
         let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         match self.hub.pending(Awaited::Writable, step).await {
             Ok(()) => Ok(()),

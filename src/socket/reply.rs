@@ -76,7 +76,7 @@ impl Request {
     /// counted.
     pub fn reply<'m>(mut self, message: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let mut message = message.into();
-        message.copy_large_lent();
+        message.copy_large_lent(Bytes::copy_from_slice);
         self.is_answered = true;
         let (hub, asked) = (&self.hub, &self.asked);
         let sent = hub.attempt(Awaited::Writable, |_, peers| Some(asked.reply(peers, &mut message)));

@@ -58,7 +58,7 @@ impl Req {
     pub async fn request_async<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
         let mut message = message.into();
         let hub = &self.socket.hub;
-        message.copy_large_lent();
+        message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
         let step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
         let asked = hub.pending(Awaited::Writable, step).await;
         let asked = match asked {
@@ -84,7 +84,7 @@ impl Req {
         if let Err(why) = hub.drive().may_wait() {
             return Err(refused(not_sent(Stop::CannotWait(why)), message));
         }
-        message.copy_large_lent();
+        message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
         let mut step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
         let id = match hub.attempt(Awaited::Writable, &mut step) {
             Poll::Ready(Ok(id)) => id,
