@@ -3,21 +3,33 @@
 //! A lock here cannot be poisoned: the values behind our locks are whole between any two statements, and a panic in one
 //! thread must not take the others with it.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-pub(crate) use std::thread::{Thread, current};
+#[cfg(loom)]
+pub(crate) mod model;
+#[cfg(not(loom))]
+mod system;
+
+#[cfg(loom)]
+pub(crate) use model::*;
+#[cfg(not(loom))]
+pub(crate) use system::*;
+
+#[cfg(loom)]
+use loom::sync as primitive;
+#[cfg(not(loom))]
+use std::sync as primitive;
 
 use std::cell::Cell;
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 /// A mutex that shrugs poison off.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(primitive::Mutex<T>);
 
 impl<T> Mutex<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Mutex(std::sync::Mutex::new(value))
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(primitive::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -31,14 +43,6 @@ impl<T> Mutex<T> {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
-    }
-}
-
-/// Sleeps until the thread is unparked, or for so long; may return early.
-pub(crate) fn park(limit: Option<Duration>) {
-    match limit {
-        None => std::thread::park(),
-        Some(limit) => std::thread::park_timeout(limit),
     }
 }
 
@@ -60,7 +64,7 @@ pub(crate) struct Parker {
 impl Parker {
     /// The calling thread's own parker and its waker.
     pub(crate) fn with<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
-        thread_local! {
+        per_thread! {
             static MINE: (Arc<Parker>, Waker) = Parker::pair();
         }
         // A thread that ends may have no locals any more, and still drop a context.
@@ -103,7 +107,7 @@ impl Parker {
 
     /// How many parkers this thread has woken so far.
     pub(crate) fn woken_here() -> u64 {
-        WOKEN.get()
+        WOKEN.with(Cell::get)
     }
 }
 
@@ -126,7 +130,7 @@ impl Wake for Parker {
         if self.woken.swap(true, Ordering::Release) {
             return;
         }
-        WOKEN.set(WOKEN.get() + 1);
+        WOKEN.with(|woken| woken.set(woken.get() + 1));
         let bell = self.bell.lock().clone();
         match bell {
             Some(bell) => bell.ring(),
@@ -135,6 +139,6 @@ impl Wake for Parker {
     }
 }
 
-thread_local! {
+per_thread! {
     static WOKEN: Cell<u64> = const { Cell::new(0) };
 }

@@ -11,11 +11,10 @@ use super::notes::Note;
 use super::session::{Flushed, Session};
 use super::spin::Spin;
 use crate::hub::{CannotWait, Drive, Effects};
-use crate::sync::{AtomicUsize, Mutex, Ordering, Parker, Ring, Thread};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Parker, Ring, Thread, catch, per_thread};
 use crate::transport::Net;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tracing::error;
 
@@ -264,7 +263,7 @@ impl<N: Net> Seat<N> {
         let reins = self.reins.lock().take();
         if let Some(mut reins) = reins {
             let _driving = drive_here();
-            if catch_unwind(AssertUnwindSafe(|| reins.turns.end())).is_err() {
+            if catch(|| reins.turns.end()).is_err() {
                 error!("the event loop panicked at its end");
             }
         }
@@ -356,7 +355,7 @@ impl<N: Net> Seat<N> {
 
     /// The engine has no reason to panic; if it does, its context is over: waiting calls end instead of hanging.
     fn turn(&self, reins: &mut Reins, nap: Nap) -> Turned {
-        catch_unwind(AssertUnwindSafe(|| reins.turns.turn(nap))).unwrap_or_else(|_| {
+        catch(|| reins.turns.turn(nap)).unwrap_or_else(|_| {
             error!("the event loop panicked; its sockets are dead");
             self.shut_down();
             Turned::Over
@@ -605,13 +604,13 @@ impl Patience {
 
 /// Marks this thread as one that drives: calls that would wait here fail instead.
 pub(crate) fn drive_here() -> Driving {
-    DRIVING.set(true);
+    DRIVING.with(|driving| driving.set(true));
     Driving
 }
 
 /// Whether the calling thread drives a loop.
 pub(crate) fn is_driving() -> bool {
-    DRIVING.get()
+    DRIVING.with(Cell::get)
 }
 
 /// While it lives, its thread drives.
@@ -619,11 +618,11 @@ pub(crate) struct Driving;
 
 impl Drop for Driving {
     fn drop(&mut self) {
-        DRIVING.set(false);
+        DRIVING.with(|driving| driving.set(false));
     }
 }
 
-thread_local! {
+per_thread! {
     static DRIVING: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -3,7 +3,7 @@
 use super::{Link, Pace};
 use crate::failure::Failure;
 use crate::routing::Dropped;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::sync::catch;
 use std::sync::Arc;
 use std::task::Waker;
 use tracing::error;
@@ -83,13 +83,13 @@ impl Wanted {
 
 /// A waker is the application's code: if it panics, the loop goes on.
 fn wake(waker: Waker) {
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+    if catch(|| waker.wake()).is_err() {
         error!("a waker panicked");
     }
 }
 
 fn guarded<T>(value: T) {
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+    if catch(|| drop(value)).is_err() {
         error!("a value that was given away panicked when it was dropped");
     }
 }

@@ -22,11 +22,11 @@ use crate::engine::{Engine, Readiness};
 use crate::hub::{Effects, Hub, Station};
 use crate::options::Options;
 use crate::routing::{Pattern, PeerId};
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use chance::Chance;
 use fabric::Fabric;
 use net::{SimListener, SimNet};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Nodes, and the network between them.

@@ -1,0 +1,22 @@
+//! What ships: the system's own.
+
+pub(crate) use std::sync::MutexGuard;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::thread::{Thread, current};
+pub(crate) use std::thread_local as per_thread;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Sleeps until the thread is unparked, or for so long; may return early.
+pub(crate) fn park(limit: Option<Duration>) {
+    match limit {
+        None => std::thread::park(),
+        Some(limit) => std::thread::park_timeout(limit),
+    }
+}
+
+/// Does what is not ours to trust. `Err`: it panicked.
+pub(crate) fn catch<R>(act: impl FnOnce() -> R) -> std::thread::Result<R> {
+    catch_unwind(AssertUnwindSafe(act))
+}
