@@ -332,25 +332,46 @@ impl<N: Net> Seat<N> {
     /// The keeper's turns, until it has woken a thread that may want the seat.
     fn sit(&self, patience: &mut Patience) -> Turned {
         let _driving = drive_here();
+        let mut nap = Nap::Until(None);
+        loop {
+            if self.take_turns(nap, patience) == Turned::Over {
+                return Turned::Over;
+            }
+            if self.stand_up() {
+                return Turned::Again;
+            }
+            nap = Nap::None;
+        }
+    }
+
+    /// Gives the reins back before the seat, so that who takes the seat does not wait for them.
+    fn take_turns(&self, nap: Nap, patience: &mut Patience) -> Turned {
         let mut reins = self.reins.lock();
         let Some(reins) = reins.as_mut() else {
             return Turned::Over;
         };
         loop {
             let woken = Parker::woken_here();
-            if self.turn(reins, Nap::Until(None)) == Turned::Over {
+            if self.turn(reins, nap) == Turned::Over {
                 return Turned::Over;
             }
-            if Parker::woken_here() != woken && patience.is_over() {
-                break;
+            if nap == Nap::None || Parker::woken_here() != woken && patience.is_over() {
+                return Turned::Again;
             }
         }
+    }
+
+    /// The keeper leaves the seat. `false`: something was noted since its last turn, for which it would not be called.
+    fn stand_up(&self) -> bool {
         let now = self.now();
         let mut state = self.state.lock();
+        if !state.notes.is_empty() {
+            return false;
+        }
         state.sitter = Sitter::Nobody;
         state.left_at = Some(now);
         state.changes += 1;
-        Turned::Again
+        true
     }
 
     /// The engine has no reason to panic; if it does, its context is over: waiting calls end instead of hanging.
