@@ -253,6 +253,8 @@ impl<N: Net> Seat<N> {
 
     /// Runs the loop on this thread until the context is shut down.
     pub(crate) fn keep(&self, turns: Box<dyn Turns>) {
+        // Also while it writes without the seat: wakers run then too, and nobody else would end a wait of theirs.
+        let _driving = drive_here();
         *self.reins.lock() = Some(Reins {
             turns,
             spin: Spin::default(),
@@ -261,11 +263,10 @@ impl<N: Net> Seat<N> {
         self.keep_until_over();
         // From here on nobody else sits.
         let reins = self.reins.lock().take();
-        if let Some(mut reins) = reins {
-            let _driving = drive_here();
-            if catch(|| reins.turns.end()).is_err() {
-                error!("the event loop panicked at its end");
-            }
+        if let Some(mut reins) = reins
+            && catch(|| reins.turns.end()).is_err()
+        {
+            error!("the event loop panicked at its end");
         }
     }
 
@@ -331,7 +332,6 @@ impl<N: Net> Seat<N> {
 
     /// The keeper's turns, until it has woken a thread that may want the seat.
     fn sit(&self, patience: &mut Patience) -> Turned {
-        let _driving = drive_here();
         let mut nap = Nap::Until(None);
         loop {
             if self.take_turns(nap, patience) == Turned::Over {
