@@ -7,6 +7,7 @@ mod common;
 use common::{Chance, LONG, wait_connected, wait_for};
 use peermq::{Context, Options, Pair, Pull, Push, RecvError, Rep, Req};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
@@ -320,5 +321,56 @@ fn many_clients_and_servers_of_two_contexts_all_get_their_answers() {
             .collect();
         clients.into_iter().for_each(|client| client.join().unwrap());
         rep.close().unwrap();
+    });
+}
+
+/// Tells the others of a test that it is over, also if it failed.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stream_that_never_pauses_does_not_keep_the_loop_from_what_else_there_is() {
+    let (here, there) = (Context::new().unwrap(), Context::new().unwrap());
+    let (stream, other) = (Push::new(&here), Pull::new(&here));
+    let (reader, to_other) = (Pull::new(&there), Push::new(&there));
+    stream.connect(reader.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    to_other.connect(other.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let is_over = AtomicBool::new(false);
+    const ROUNDS: u32 = 100;
+    thread::scope(|scope| {
+        let stops = Stops(&is_over);
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                reader.recv_timeout(LONG).unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let _is_full = stream.try_send("one more");
+            }
+            stream.send("the last").unwrap();
+        });
+        let mut slow = 0;
+        for _ in 0..ROUNDS {
+            // Who waited leaves the seat, and does not come back to it.
+            to_other.send("awaited").unwrap();
+            assert_eq!(other.recv_timeout(LONG).unwrap(), "awaited");
+            let mut next = Box::pin(other.recv_async());
+            let (waker, told) = told();
+            assert!(poll_once(&mut next, &waker).is_pending());
+            let begin = Instant::now();
+            to_other.send("unawaited").unwrap();
+            told.recv_timeout(LONG).expect("the future is woken");
+            slow += u32::from(begin.elapsed() > Duration::from_millis(200));
+            assert!(poll_once(&mut next, &waker).is_ready());
+        }
+        drop(stops);
+        // Both ends of the stream want a core, so one may have been late for that.
+        assert!(slow <= 1, "{slow} of {ROUNDS} were slow");
     });
 }

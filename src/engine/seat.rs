@@ -274,14 +274,26 @@ impl<N: Net> Seat<N> {
     fn keep_until_over(&self) {
         let mut patience = Patience::default();
         let mut changes_seen = 0;
-        if self.sit(&mut patience) == Turned::Over {
+        if self.sit(Nap::Until(None), &mut patience) == Turned::Over {
             return;
         }
         loop {
             let now = self.now();
             let mut state = self.state.lock();
             state.keeper = Keeper::Running;
+            let lease_left = self.lease_left(&state, now);
             if !state.flushes.is_empty() {
+                if state.sitter == Sitter::Nobody && lease_left.is_none() {
+                    // A stream may never pause, and nobody looks at the rest meanwhile: one turn, and on with the stream.
+                    // It does not stay, because a stream that is written from the seat is written in small pieces.
+                    state.sitter = Sitter::Keeper;
+                    state.changes += 1;
+                    drop(state);
+                    if self.sit(Nap::None, &mut patience) == Turned::Over {
+                        return;
+                    }
+                    continue;
+                }
                 let flushes = std::mem::take(&mut state.flushes);
                 drop(state);
                 if flushes
@@ -306,13 +318,7 @@ impl<N: Net> Seat<N> {
                     crate::sync::park(if is_deep { None } else { Some(LEASE / 2) });
                 }
                 Sitter::Nobody | Sitter::Keeper => {
-                    let lease = if self.others_wait(&state) { SHORT_LEASE } else { LEASE };
-                    let left = state
-                        .left_at
-                        .filter(|_| !state.is_shut_down)
-                        .map(|left_at| lease.saturating_sub(now.saturating_duration_since(left_at)))
-                        .filter(|left| !left.is_zero());
-                    if let Some(left) = left {
+                    if let Some(left) = lease_left {
                         state.keeper = Keeper::Lease;
                         drop(state);
                         crate::sync::park(Some(left));
@@ -322,7 +328,7 @@ impl<N: Net> Seat<N> {
                     state.changes += 1;
                     patience.came_back(std::mem::take(&mut state.was_used));
                     drop(state);
-                    if self.sit(&mut patience) == Turned::Over {
+                    if self.sit(Nap::Until(None), &mut patience) == Turned::Over {
                         return;
                     }
                 }
@@ -330,9 +336,16 @@ impl<N: Net> Seat<N> {
         }
     }
 
-    /// The keeper's turns, until it has woken a thread that may want the seat.
-    fn sit(&self, patience: &mut Patience) -> Turned {
-        let mut nap = Nap::Until(None);
+    /// How long the seat stays empty for who left it. `None`: no longer.
+    fn lease_left(&self, state: &State<N>, now: Instant) -> Option<Duration> {
+        let lease = if self.others_wait(state) { SHORT_LEASE } else { LEASE };
+        let left_at = state.left_at.filter(|_| !state.is_shut_down)?;
+        let left = lease.saturating_sub(now.saturating_duration_since(left_at));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// The keeper's turns: one without a nap, or as many as it takes until it has woken a thread that may want the seat.
+    fn sit(&self, mut nap: Nap, patience: &mut Patience) -> Turned {
         loop {
             if self.take_turns(nap, patience) == Turned::Over {
                 return Turned::Over;
