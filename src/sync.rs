@@ -62,14 +62,18 @@ pub(crate) struct Parker {
 }
 
 impl Parker {
-    /// The calling thread's own parker and its waker.
+    /// The calling thread's own parker and its waker. A wait inside a wait, in a waker or a drop of the application's, gets
+    /// one of its own: it must not forget a wake that came for the outer one.
     pub(crate) fn with<R>(f: impl FnOnce(&Parker, &Waker) -> R) -> R {
         per_thread! {
-            static MINE: (Arc<Parker>, Waker) = Parker::pair();
+            static MINE: Cell<Option<(Arc<Parker>, Waker)>> = const { Cell::new(None) };
         }
         // A thread that ends may have no locals any more, and still drop a context.
-        let (parker, waker) = MINE.try_with(Clone::clone).unwrap_or_else(|_| Parker::pair());
-        f(&parker, &waker)
+        let mine = MINE.try_with(Cell::take).ok().flatten();
+        let (parker, waker) = mine.unwrap_or_else(Parker::pair);
+        let result = f(&parker, &waker);
+        let _is_ending = MINE.try_with(|mine| mine.set(Some((parker, waker))));
+        result
     }
 
     fn pair() -> (Arc<Parker>, Waker) {
@@ -141,4 +145,23 @@ impl Wake for Parker {
 
 per_thread! {
     static WOKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_inside_a_wait_forgets_no_wake_of_the_outer_one() {
+        Parker::with(|outer, waker| {
+            waker.wake_by_ref();
+
+            Parker::with(|inner, _| {
+                assert!(!inner.was_woken());
+                inner.reset();
+            });
+
+            assert!(outer.was_woken());
+        });
+    }
 }
