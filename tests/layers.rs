@@ -74,7 +74,7 @@ fn shipped(source: &str) -> &str {
 
 /// Test only, as a whole.
 fn is_test(name: &str) -> bool {
-    name.starts_with("sim/") || name.contains("/tests") || name == "routing/model.rs"
+    name.starts_with("sim/") || name.contains("/tests") || name.ends_with("/model.rs")
 }
 
 fn module_of(name: &str) -> &str {

@@ -7,6 +7,9 @@
 //!
 //! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use super::notes::Note;
 use super::session::{Flushed, Session};
 use super::spin::Spin;
