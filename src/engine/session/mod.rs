@@ -1,0 +1,117 @@
+//! The joint between a connection and a peer.
+//!
+//! Two sides, each with a lock of its own, held over its own write or read and no other call: the write side takes
+//! batches from the station and gives them to the kernel, the read side takes bytes from the kernel and gives whole
+//! messages to the station. Lock order: read side, write side, hub.
+
+mod reading;
+mod writing;
+
+pub(super) use reading::{Filled, Found};
+pub(super) use writing::Flushed;
+
+use super::notes::Note;
+use super::seat::Seat;
+use crate::failure::Failure;
+use crate::hub::{Effects, Link, Origin, Pace, Station};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::transport::Net;
+use crate::wire::{Connection, Side};
+use reading::Reading;
+use std::sync::{Arc, Weak};
+use writing::Writing;
+
+/// One connection, from the attempt to reach the peer until its end.
+pub(crate) struct Session<N: Net> {
+    pub(crate) token: usize,
+    pub(crate) stream: N::Stream,
+    station: Arc<dyn Station>,
+    seat: Arc<Seat<N>>,
+    write: Mutex<Writing>,
+    read: Mutex<Reading>,
+    /// The kernel took no more: the next writable event flushes. Set before the write is tried once more, because an
+    /// edge that comes between a refused write and this mark would be lost.
+    blocked: AtomicBool,
+    /// The peer's end of stream was seen: a short read says nothing any more, only the end does.
+    is_hung_up: AtomicBool,
+}
+
+impl<N: Net> Session<N> {
+    pub(crate) fn new(
+        token: usize,
+        stream: N::Stream,
+        station: Arc<dyn Station>,
+        seat: Arc<Seat<N>>,
+        origin: Origin,
+    ) -> Arc<Self> {
+        let side = match origin {
+            Origin::Dialed(_) => Side::Dialed,
+            Origin::Accepted(_) => Side::Accepted,
+        };
+        let connection = Connection::new(Arc::clone(station.local()), side);
+        Arc::new(Session {
+            token,
+            stream,
+            station,
+            seat,
+            write: Mutex::new(Writing::new(matches!(side, Side::Accepted))),
+            read: Mutex::new(Reading::new(connection, origin)),
+            blocked: AtomicBool::new(false),
+            is_hung_up: AtomicBool::new(false),
+        })
+    }
+
+    /// The peer's end, or an error, was reported.
+    pub(crate) fn hang_up(&self) {
+        self.is_hung_up.store(true, Ordering::Release);
+    }
+
+    /// Whether a flush waited for the event that came now.
+    pub(crate) fn take_blocked(&self) -> bool {
+        self.blocked.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// How a hub reaches its peer's session. Holds it weakly: a session that is over is not kept by its hub.
+struct SessionLink<N: Net> {
+    session: Weak<Session<N>>,
+}
+
+impl<N: Net> Link for SessionLink<N> {
+    fn flush(&self, pace: Pace) {
+        let Some(session) = self.session.upgrade() else { return };
+        if pace == Pace::Quiet {
+            let mut effects = Effects::default();
+            let is_done = session.flush_directly(&mut effects);
+            effects.run();
+            if is_done {
+                return;
+            }
+        }
+        let seat = Arc::clone(&session.seat);
+        seat.note_flush(session);
+    }
+
+    fn resume(&self) {
+        self.note(Note::Resume);
+    }
+
+    fn sever(&self, failure: Failure) {
+        self.note(|session| Note::Sever(session, failure));
+    }
+}
+
+impl<N: Net> SessionLink<N> {
+    fn new(session: &Arc<Session<N>>) -> Self {
+        SessionLink {
+            session: Arc::downgrade(session),
+        }
+    }
+
+    fn note(&self, note: impl FnOnce(Arc<Session<N>>) -> Note<N>) {
+        if let Some(session) = self.session.upgrade() {
+            let seat = Arc::clone(&session.seat);
+            let _is_live = seat.note(note(session));
+        }
+    }
+}

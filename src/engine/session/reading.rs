@@ -1,0 +1,269 @@
+//! The way in of a session: takes bytes from the kernel and gives whole messages to the station.
+//!
+//! Reads as long as there is room for what comes. What one read brought beyond it is held, and nothing is read until
+//! there is room again.
+
+use super::{Session, SessionLink};
+use crate::batch::{Buffers, Run};
+use crate::failure::{Failure, Stage};
+use crate::hub::{Effects, Origin};
+use crate::routing::{PeerId, Room};
+use crate::sync::Ordering;
+use crate::transport::{Net, Stream};
+use crate::wire::{Connection, Credit, Step};
+use bytes::BytesMut;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+/// What the read side's lock guards.
+pub(super) struct Reading {
+    connection: Connection,
+    origin: Origin,
+    peer: Option<PeerId>,
+    room: Room,
+    /// What one read brought beyond the room there was; nothing is read while it is not empty.
+    held: BytesMut,
+    /// Emptied by each delivery; kept for its memory.
+    run: Run,
+    /// What comes is thrown away: our side is shut.
+    is_discarding: bool,
+    /// Commands that the connection ignored, as far as the station knows.
+    ignored: u64,
+}
+
+impl Reading {
+    pub(super) fn new(connection: Connection, origin: Origin) -> Self {
+        Reading {
+            connection,
+            origin,
+            peer: None,
+            room: Room::default(),
+            held: BytesMut::new(),
+            run: Run::default(),
+            is_discarding: false,
+            ignored: 0,
+        }
+    }
+}
+
+/// How far a fill came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Nothing is left to read; an event will come.
+    Done,
+    /// There is more, and the budget is used up.
+    More,
+    /// There is no room; a resume will come.
+    Paused,
+    /// The stream is over.
+    End(Failure),
+}
+
+/// What a fill found besides messages.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The peer is ready: messages may flow both ways.
+    pub(crate) is_ready: bool,
+    /// Something is to be flushed.
+    pub(crate) has_output: bool,
+}
+
+impl<N: Net> Session<N> {
+    /// Queues what the connection has to say by itself.
+    pub(crate) fn transmit(&self) {
+        self.transmit_of(&mut self.read.lock().connection);
+    }
+
+    fn transmit_of(&self, connection: &mut Connection) -> bool {
+        let mut has_output = false;
+        while let Some(bytes) = connection.poll_transmit() {
+            self.push_control(bytes);
+            has_output = true;
+        }
+        has_output
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.read.lock().connection.stage()
+    }
+
+    /// Takes from the kernel what there is, as long as there is room for it and the budget lasts.
+    pub(crate) fn fill(self: &Arc<Self>, buffers: &mut Buffers, effects: &mut Effects, found: &mut Found) -> Filled {
+        let mut read = self.read.lock();
+        let mut budget = READ_BUDGET;
+        loop {
+            if !read.held.is_empty() {
+                let mut held = std::mem::take(&mut read.held);
+                match self.take_in(&mut read, &mut held, buffers, effects, found) {
+                    Err(failure) => return Filled::End(failure),
+                    Ok(true) => {}
+                    Ok(false) => {
+                        read.held = held;
+                        return Filled::Paused;
+                    }
+                }
+            }
+            let (asked, result) = self.read_some(&mut read, buffers, effects, found);
+            match result {
+                Err(failure) => return Filled::End(failure),
+                Ok(Read::Bytes(n)) => {
+                    if n < asked && !self.is_hung_up.load(Ordering::Acquire) && read.held.is_empty() {
+                        return Filled::Done;
+                    }
+                    budget = budget.saturating_sub(n.max(1));
+                    if budget == 0 {
+                        return Filled::More;
+                    }
+                }
+                Ok(Read::Nothing) => return Filled::Done,
+            }
+        }
+    }
+
+    /// One read, and what it brought.
+    fn read_some(
+        self: &Arc<Self>,
+        read: &mut Reading,
+        buffers: &mut Buffers,
+        effects: &mut Effects,
+        found: &mut Found,
+    ) -> (usize, Result<Read, Failure>) {
+        let body = read.connection.body_wanted();
+        let is_body = body.is_some();
+        let room = body.unwrap_or_else(|| buffers.chunk());
+        let asked = room.len();
+        let n = match received(self.stream.read(room)) {
+            Ok(Some(n)) => n,
+            Ok(None) => return (asked, Ok(Read::Nothing)),
+            Err(failure) => return (asked, Err(self.over(read, failure))),
+        };
+        let mut input = if is_body {
+            let Reading { connection, run, .. } = read;
+            let behind = connection.handle_body(n, buffers, run);
+            self.deliver(read, effects);
+            match behind {
+                Ok(behind) => behind,
+                Err(failure) => return (asked, Err(failure)),
+            }
+        } else {
+            buffers.chunk().split_to(n)
+        };
+        if read.is_discarding {
+            return (asked, Ok(Read::Bytes(n)));
+        }
+        let result = self
+            .take_in(read, &mut input, buffers, effects, found)
+            .map(|is_used_up| {
+                if !is_used_up {
+                    read.held = input;
+                }
+                Read::Bytes(n)
+            });
+        (asked, result)
+    }
+
+    /// The end of the stream, as the connection sees it.
+    fn over(&self, read: &Reading, failure: Failure) -> Failure {
+        match failure {
+            Failure::ClosedByPeer if !read.is_discarding => read.connection.handle_end(),
+            other => other,
+        }
+    }
+
+    /// Walks what came, as far as there is room. `false`: there is none, and some input is left.
+    fn take_in(
+        self: &Arc<Self>,
+        read: &mut Reading,
+        input: &mut BytesMut,
+        buffers: &mut Buffers,
+        effects: &mut Effects,
+        found: &mut Found,
+    ) -> Result<bool, Failure> {
+        loop {
+            let credit = Credit {
+                messages: read.room.messages,
+                bytes: read.room.bytes,
+            };
+            let Reading { connection, run, .. } = read;
+            let step = connection.handle_received(input, credit, buffers, run);
+            self.deliver(read, effects);
+            found.has_output |= self.transmit_of(&mut read.connection);
+            self.count_ignored(read);
+            match step? {
+                Step::More => return Ok(true),
+                Step::Ready(facts) => {
+                    let link = Arc::new(SessionLink::new(self));
+                    match self.station.ready(read.origin.clone(), &facts, link, effects) {
+                        Ok(peer) => {
+                            read.peer = Some(peer);
+                            read.room = self.station.room(peer);
+                            read.connection.accept();
+                            self.collect_of(peer);
+                            self.transmit_of(&mut read.connection);
+                            found.is_ready = true;
+                            found.has_output = true;
+                        }
+                        Err(why) => {
+                            read.connection.refuse(None);
+                            return Err(Failure::Refused { why });
+                        }
+                    }
+                }
+                Step::Paused => {
+                    if let Some(peer) = read.peer {
+                        read.room = self.station.room(peer);
+                    }
+                    if read.room.messages == 0 {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn count_ignored(&self, read: &mut Reading) {
+        let ignored = read.connection.unknown_commands();
+        if let Some(peer) = read.peer
+            && ignored > read.ignored
+        {
+            self.station.ignored(peer, ignored - read.ignored);
+            read.ignored = ignored;
+        }
+    }
+
+    fn deliver(&self, read: &mut Reading, effects: &mut Effects) {
+        if read.run.is_empty() {
+            return;
+        }
+        if let Some(peer) = read.peer {
+            read.room = self.station.deliver(peer, &mut read.run, effects);
+        }
+        read.run.clear();
+    }
+
+    /// From now on what comes is thrown away.
+    pub(crate) fn discard_input(&self) {
+        let mut read = self.read.lock();
+        read.is_discarding = true;
+        read.held = BytesMut::new();
+    }
+}
+
+/// What one read brought.
+enum Read {
+    Bytes(usize),
+    Nothing,
+}
+
+/// Bytes read, `None` if there are none yet, or why the stream is over.
+fn received(result: io::Result<usize>) -> Result<Option<usize>, Failure> {
+    match result {
+        Ok(0) => Err(Failure::ClosedByPeer),
+        Ok(n) => Ok(Some(n)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(Failure::io(&error)),
+    }
+}
+
+/// Bytes that one session may read before others have their turn.
+const READ_BUDGET: usize = 256 * 1024;

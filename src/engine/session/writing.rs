@@ -1,0 +1,254 @@
+//! The way out of a session: takes batches from the station and gives them to the kernel.
+//!
+//! Control frames go before the next batch. What was wholly written is told with the next collect.
+
+use super::Session;
+use crate::batch::{Batch, Tally};
+use crate::failure::Failure;
+use crate::hub::Effects;
+use crate::routing::{Dropped, PeerId};
+use crate::sync::Ordering;
+use crate::transport::{Net, Stream};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+/// What the write side's lock guards.
+pub(super) struct Writing {
+    /// The stream is connected.
+    is_open: bool,
+    /// Greeting, READY, ERROR, or one PONG: before the next batch. At most these; a PONG that waits is replaced.
+    control: VecDeque<Bytes>,
+    control_written: usize,
+    /// Who collects, from READY on.
+    peer: Option<PeerId>,
+    batch: Option<Batch>,
+    /// Bytes of `batch` that are written.
+    written: usize,
+    /// What was wholly written since the last collect.
+    done: Tally,
+    spent: Vec<u8>,
+    messages: u64,
+    /// Once nothing is queued, our side of the stream is shut.
+    is_ending: bool,
+    is_shut: bool,
+    /// Writing failed. Whoever met it need not be who ends the session.
+    failure: Option<Failure>,
+}
+
+impl Writing {
+    pub(super) fn new(is_open: bool) -> Self {
+        Writing {
+            is_open,
+            control: VecDeque::new(),
+            control_written: 0,
+            peer: None,
+            batch: None,
+            written: 0,
+            done: Tally::default(),
+            spent: Vec::new(),
+            messages: 0,
+            is_ending: false,
+            is_shut: false,
+            failure: None,
+        }
+    }
+}
+
+/// How far a flush came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left to write, or the kernel takes no more and an event will say when it does.
+    Done,
+    /// There is more, and the budget is used up.
+    More,
+}
+
+impl<N: Net> Session<N> {
+    /// The stream is connected: the greeting may go.
+    pub(crate) fn open(&self) {
+        self.write.lock().is_open = true;
+    }
+
+    /// What the connection says by itself goes before the next batch.
+    pub(super) fn push_control(&self, bytes: Bytes) {
+        let mut write = self.write.lock();
+        if write.control.len() >= CONTROL {
+            // A PONG that waits behind others is replaced: a peer that never reads cannot make them pile up.
+            write.control.pop_back();
+        }
+        write.control.push_back(bytes);
+    }
+
+    /// From now on batches of this peer are collected.
+    pub(super) fn collect_of(&self, peer: PeerId) {
+        self.write.lock().peer = Some(peer);
+    }
+
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        self.write.lock().peer
+    }
+
+    /// Messages wholly written to this connection.
+    pub(crate) fn messages_written(&self) -> u64 {
+        self.write.lock().messages
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.write.lock().is_shut
+    }
+
+    /// Ends our side once nothing is queued: flush next.
+    pub(crate) fn end_when_flushed(&self) {
+        self.write.lock().is_ending = true;
+    }
+
+    /// What was wholly written and not told to the station yet.
+    pub(crate) fn take_done(&self) -> Tally {
+        std::mem::take(&mut self.write.lock().done)
+    }
+
+    /// The batch that is not wholly written, and how far it is. The session writes nothing after this.
+    pub(crate) fn take_unwritten(&self) -> Option<(Batch, usize)> {
+        let mut write = self.write.lock();
+        write.is_open = false;
+        write.control.clear();
+        let written = write.written;
+        write.batch.take().map(|batch| (batch, written))
+    }
+
+    /// Gives the kernel what there is, as long as it takes it and the budget lasts.
+    pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
+        let mut write = self.write.lock();
+        self.flush_until(&mut write, effects, |written, _| written >= WRITE_BUDGET)
+    }
+
+    /// The same until little is left: what follows a small write is smaller still, unless it is let grow for a moment.
+    pub(crate) fn flush_large(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
+        let mut write = self.write.lock();
+        self.flush_until(&mut write, effects, |_, last| last < SMALL_WRITE)
+    }
+
+    /// The same by a sender that found everything quiet: what it just queued, and only if nobody else writes. `false`:
+    /// somebody has to look at it.
+    pub(super) fn flush_directly(&self, effects: &mut Effects) -> bool {
+        let Some(mut write) = self.write.try_lock() else {
+            return false;
+        };
+        if write.is_ending {
+            return false;
+        }
+        let mut writes = 0;
+        let flushed = self.flush_until(&mut write, effects, |_, _| {
+            writes += 1;
+            writes > 1
+        });
+        flushed == Ok(Flushed::Done)
+    }
+
+    /// Writes until nothing is left, or the kernel takes no more, or `is_enough` of the bytes in all and in the last write.
+    fn flush_until(
+        &self,
+        write: &mut Writing,
+        effects: &mut Effects,
+        mut is_enough: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Flushed, Failure> {
+        if !write.is_open {
+            return Ok(Flushed::Done);
+        }
+        if let Some(failure) = &write.failure {
+            return Err(failure.clone());
+        }
+        let mut written = 0;
+        loop {
+            match self.write_some(write, effects) {
+                Ok(0) => return Ok(Flushed::Done),
+                Ok(n) => {
+                    written += n;
+                    if is_enough(written, n) {
+                        return Ok(Flushed::More);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.blocked.swap(true, Ordering::SeqCst) {
+                        return Ok(Flushed::Done);
+                    }
+                    // The mark is set: once more, in case room came before it.
+                }
+                Err(error) => {
+                    let failure = Failure::io(&error);
+                    write.failure = Some(failure.clone());
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// One write. 0: there is nothing to write.
+    fn write_some(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
+        if write.batch.is_none() {
+            if let Some(control) = write.control.front() {
+                let rest = control.get(write.control_written..).unwrap_or_default();
+                let n = self.stream.write_vectored(&[IoSlice::new(rest)])?;
+                if n == 0 {
+                    return Err(ErrorKind::WriteZero.into());
+                }
+                if n == rest.len() {
+                    write.control.pop_front();
+                    write.control_written = 0;
+                } else {
+                    write.control_written += n;
+                }
+                return Ok(n);
+            }
+            if !self.collect(write, effects) {
+                return Ok(0);
+            }
+        }
+        let Some(batch) = &write.batch else { return Ok(0) };
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = batch.slices(write.written, &mut slices);
+        let n = self.stream.write_vectored(slices.get(..filled).unwrap_or_default())?;
+        if n == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        write.written += n;
+        if write.written >= batch.wire_len()
+            && let Some(batch) = write.batch.take()
+        {
+            write.done = batch.tally();
+            write.messages += write.done.messages as u64;
+            write.written = 0;
+            let (buffer, bodies) = batch.into_parts();
+            write.spent = buffer;
+            if !bodies.is_empty() {
+                effects.drop_later(Dropped::bodies(bodies));
+            }
+        }
+        Ok(n)
+    }
+
+    /// Takes the next batch. Called only under the write side's lock: that keeps order.
+    fn collect(&self, write: &mut Writing, effects: &mut Effects) -> bool {
+        if let Some(peer) = write.peer {
+            let done = std::mem::take(&mut write.done);
+            let spent = std::mem::take(&mut write.spent);
+            write.batch = self.station.collect(peer, done, spent, effects);
+        }
+        if write.batch.is_none() && write.is_ending && !write.is_shut {
+            write.is_shut = true;
+            // It fails only on a stream that is gone already; the read side will say so.
+            let _gone = self.stream.shutdown_write();
+        }
+        write.batch.is_some()
+    }
+}
+
+/// Bytes that one session may write before others have their turn.
+const WRITE_BUDGET: usize = 1024 * 1024;
+/// A write of fewer bytes than this costs more than its bytes do.
+const SMALL_WRITE: usize = 16 * 1024;
+/// A greeting, READY, ERROR and one PONG.
+const CONTROL: usize = 4;
+/// Pieces of one gather write.
+const SLICES: usize = 64;
