@@ -141,6 +141,11 @@ impl Batch {
         }
     }
 
+    /// All of its bytes, if no body went by reference.
+    pub(crate) fn one_piece(&self) -> Option<&[u8]> {
+        self.large.is_empty().then_some(&self.packed)
+    }
+
     /// The bytes from `written` on, as many slices as `out` holds. Returns how many were filled in.
     pub(crate) fn slices<'a>(&'a self, written: usize, out: &mut [IoSlice<'a>]) -> usize {
         // The first large body that is not wholly written.
@@ -317,9 +322,10 @@ mod tests {
         let big = vec![9; LENT_PACKED + 1];
         let mut batch = Batch::default();
         batch.push(&[], &mut (&big[..LENT_PACKED]).into());
-        assert!(batch.large.is_empty());
+        assert_eq!(batch.one_piece(), Some(&wire(&batch, 0)[..]));
         batch.push(&[], &mut (&big[..]).into());
         assert_eq!(batch.large.len(), 1);
+        assert_eq!(batch.one_piece(), None);
 
         let mut copied = (&big[..]).into();
         Outgoing::copy_large_lent(&mut copied, Bytes::copy_from_slice);

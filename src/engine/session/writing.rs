@@ -189,10 +189,7 @@ impl<N: Net> Session<N> {
         if write.batch.is_none() {
             if let Some(control) = write.control.front() {
                 let rest = control.get(write.control_written..).unwrap_or_default();
-                let n = self.stream.write_vectored(&[IoSlice::new(rest)])?;
-                if n == 0 {
-                    return Err(ErrorKind::WriteZero.into());
-                }
+                let n = self.give(&[IoSlice::new(rest)])?;
                 if n == rest.len() {
                     write.control.pop_front();
                     write.control_written = 0;
@@ -206,12 +203,15 @@ impl<N: Net> Session<N> {
             }
         }
         let Some(batch) = &write.batch else { return Ok(0) };
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = batch.slices(write.written, &mut slices);
-        let n = self.stream.write_vectored(slices.get(..filled).unwrap_or_default())?;
-        if n == 0 {
-            return Err(ErrorKind::WriteZero.into());
-        }
+        // Most batches are one piece: the places for many are filled in only for one that needs them.
+        let n = match batch.one_piece() {
+            Some(all) => self.give(&[IoSlice::new(all.get(write.written..).unwrap_or_default())])?,
+            None => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let filled = batch.slices(write.written, &mut slices);
+                self.give(slices.get(..filled).unwrap_or_default())?
+            }
+        };
         write.written += n;
         if write.written >= batch.wire_len()
             && let Some(batch) = write.batch.take()
@@ -226,6 +226,14 @@ impl<N: Net> Session<N> {
             }
         }
         Ok(n)
+    }
+
+    /// A write that takes nothing, and is no error, would be tried for ever.
+    fn give(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.stream.write_vectored(slices)? {
+            0 => Err(ErrorKind::WriteZero.into()),
+            n => Ok(n),
+        }
     }
 
     /// Takes the next batch. Called only under the write side's lock: that keeps order.
