@@ -125,6 +125,8 @@ impl Handle {
                 waiting.push((hub, now.checked_add(linger)));
             }
         }
+        // In vain would they wait: whoever could bind a name closes too.
+        self.core.names.give_up();
         for (hub, deadline) in waiting {
             // The loop acts at the deadline, so a moment later all is told.
             let deadline = deadline.and_then(|deadline| deadline.checked_add(GRACE));
@@ -182,15 +184,16 @@ impl Core {
             return;
         }
         let deadline = self.seat.now().checked_add(linger);
-        self.names.close(station.key());
+        let links = self.names.close(station.key());
         let is_noted = self.seat.note(Note::Close {
             station: Arc::clone(station),
+            links: links.clone(),
             deadline,
         });
         if !is_noted {
             // The loop is gone, and all that it had of this socket.
+            sever(links);
             let mut effects = Effects::default();
-            station.expire(&mut effects);
             station.engine_done(&mut effects);
             effects.run();
         }
@@ -319,9 +322,7 @@ impl Core {
                 deadline,
             };
             if linger.is_zero() || !self.seat.note(note) {
-                for link in links {
-                    link.sever(Failure::ClosedHere);
-                }
+                sever(links);
             }
         }
         true
@@ -341,6 +342,13 @@ impl Core {
             Ok(Some(Some(was_known))) => known(was_known, endpoint),
             _ => Err(EndpointError::Closed),
         }
+    }
+}
+
+/// Ends links that only their sockets know.
+fn sever(links: Lingering) {
+    for link in links {
+        link.sever(Failure::ClosedHere);
     }
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Chance, LONG, endpoint, hello, wait_connected, wait_for};
-use peermq::{Context, Event, Options, Pull, Push};
+use peermq::{Context, DropReason, Event, Options, Pull, Push};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -451,6 +451,116 @@ fn what_waits_for_a_name_lingers_too() {
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "two");
     wait_for!(monitor, Disconnected);
     assert_eq!(push.stats().peers.len(), 0);
+}
+
+/// An endpoint at which nobody is, and somebody can be later.
+fn unused(transport: &str) -> String {
+    match transport {
+        "tcp" => {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            format!("tcp://{}", listener.local_addr().unwrap())
+        }
+        _ => endpoint(transport),
+    }
+}
+
+#[test]
+fn what_waits_for_somebody_to_bind_outlives_its_socket() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        let context = Context::new().unwrap();
+        let quick = Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(100));
+        let push = Push::with_options(&context, quick.linger(LONG)).unwrap();
+        let monitor = push.monitor();
+        let there = unused(transport);
+        push.connect(&there).unwrap();
+        push.send("one").unwrap();
+        push.send("two").unwrap();
+        push.bind(endpoint(transport)).unwrap();
+
+        let report = std::thread::scope(|scope| {
+            let closing = scope.spawn(|| push.close().unwrap());
+            // All that it would drop at once is dropped by now.
+            wait_for!(monitor, Unbound);
+            let pull = Pull::new(&context);
+            pull.bind(&there).unwrap();
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), "one", "{transport}");
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), "two", "{transport}");
+            closing.join().unwrap()
+        });
+
+        assert!(report.is_confirmed(), "{transport}: {report:?}");
+        assert_eq!(report.written(), 2, "{transport}");
+        wait_for!(monitor, Disconnected);
+    }
+}
+
+#[test]
+fn what_waits_for_somebody_to_bind_waits_no_longer_than_it_may() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        for linger in [Duration::ZERO, Duration::from_millis(20)] {
+            let context = Context::new().unwrap();
+            let push = Push::with_options(&context, Options::default().linger(linger)).unwrap();
+            push.connect(unused(transport)).unwrap();
+            push.send("for nobody").unwrap();
+
+            let report = push.close().unwrap();
+
+            assert_eq!(report.peers.len(), 1, "{transport} {linger:?}");
+            assert_eq!(report.peers[0].dropped.of(DropReason::Linger), 1, "{report:?}");
+        }
+    }
+}
+
+/// Whoever could bind the name closes too.
+#[test]
+fn nobody_waits_for_a_name_when_the_context_ends() {
+    let context = Context::new().unwrap();
+    let for_ever = Options::default().linger(Duration::MAX);
+    let [open, closing] = [(); 2].map(|()| {
+        let push = Push::with_options(&context, for_ever.clone()).unwrap();
+        push.connect(endpoint("inproc")).unwrap();
+        push.send("for nobody").unwrap();
+        push
+    });
+    let monitor = closing.monitor();
+    closing.bind(endpoint("inproc")).unwrap();
+    std::thread::scope(|scope| {
+        let close = scope.spawn(|| closing.close().unwrap());
+        wait_for!(monitor, Unbound);
+
+        let report = context.shutdown();
+
+        assert_eq!(report.unfinished, 0);
+        assert_eq!(close.join().unwrap().dropped(), 1);
+    });
+    assert_eq!(open.close().unwrap().dropped(), 1);
+}
+
+#[test]
+fn a_link_that_is_lost_while_its_socket_closes_is_found_again() {
+    let context = Context::new().unwrap();
+    let push = Push::with_options(&context, Options::default().send_mark(4).linger(LONG)).unwrap();
+    let monitor = push.monitor();
+    let first = Pull::with_options(&context, Options::default().recv_mark(1)).unwrap();
+    let name = endpoint("inproc");
+    first.bind(&name).unwrap();
+    push.connect(&name).unwrap();
+    for number in 0..5 {
+        push.send(number.to_string()).unwrap();
+    }
+    drop(push);
+
+    first.unbind_and_close(&name).unwrap();
+    wait_for!(monitor, Disconnected);
+    assert_eq!(first.recv_timeout(LONG).unwrap(), "0");
+    let second = Pull::new(&context);
+    second.bind(&name).unwrap();
+
+    for number in 1..5 {
+        assert_eq!(second.recv_timeout(LONG).unwrap(), number.to_string().as_str());
+    }
+    wait_for!(monitor, Disconnected);
+    assert_eq!(monitor.recv_timeout(LONG), Err(peermq::RecvError::Closed));
 }
 
 #[test]

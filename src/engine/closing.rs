@@ -13,20 +13,15 @@ impl<N: Net> Engine<N> {
     pub(super) fn close(
         &mut self,
         station: &Arc<dyn Station>,
+        lingering: Option<usize>,
         deadline: Option<Instant>,
         now: Instant,
         effects: &mut Effects,
     ) {
         let key = station.key();
-        let expiring = deadline
-            .is_some()
-            .then(|| self.slots.insert(Slot::Expiring(Arc::clone(station))));
-        if let Some(token) = expiring {
-            self.timers.set(token, Timer::Linger, deadline);
-        }
         let member = self.members.entry(key).or_insert_with(|| Member::new(station));
         member.is_closing = true;
-        member.expiring = expiring;
+        member.lingering = lingering;
         let tokens: Vec<usize> = member.tokens.iter().copied().collect();
         for token in tokens {
             match self.slots.get_mut(token) {
@@ -41,10 +36,14 @@ impl<N: Net> Engine<N> {
         self.forget_if_empty(key, effects);
     }
 
-    /// Severs these at the deadline, unless they are over by then.
-    pub(super) fn linger(&mut self, links: Vec<Arc<dyn Link>>, deadline: Instant) {
+    /// Severs these at the deadline, unless they are over by then. Gives the slot in which they wait for it.
+    pub(super) fn linger(&mut self, links: Vec<Arc<dyn Link>>, deadline: Option<Instant>) -> Option<usize> {
+        if links.is_empty() || deadline.is_none() {
+            return None;
+        }
         let token = self.slots.insert(Slot::Lingering(links));
-        self.timers.set(token, Timer::Linger, Some(deadline));
+        self.timers.set(token, Timer::Linger, deadline);
+        Some(token)
     }
 
     /// The loop goes: ends everything at once.
@@ -56,7 +55,7 @@ impl<N: Net> Engine<N> {
             .collect();
         for station in stations {
             station.begin_close(effects);
-            self.close(&station, Some(now), now, effects);
+            self.close(&station, None, Some(now), now, effects);
             station.expire(effects);
         }
     }

@@ -51,9 +51,8 @@ enum Slot<N: Net> {
     Listener(Listener<N>),
     Dialer(Dialer),
     Session(Entry<N>),
-    /// A socket that closes and has links that only it knows (inproc): they end with its linger time.
-    Expiring(Arc<dyn Station>),
-    /// Links that only their sockets know and that are to end, at the linger time at the latest. They may be over before.
+    /// Links that only their sockets know (inproc) and that are to end, at the linger time at the latest. They may be over
+    /// before.
     Lingering(Vec<Arc<dyn Link>>),
 }
 
@@ -96,8 +95,8 @@ struct Member {
     station: Arc<dyn Station>,
     tokens: BTreeSet<usize>,
     is_closing: bool,
-    /// Its slot of that kind, while it closes.
-    expiring: Option<usize>,
+    /// The slot of its links that linger, while it closes.
+    lingering: Option<usize>,
 }
 
 impl Member {
@@ -106,7 +105,7 @@ impl Member {
             station: Arc::clone(station),
             tokens: BTreeSet::new(),
             is_closing: false,
-            expiring: None,
+            lingering: None,
         }
     }
 }
@@ -164,7 +163,7 @@ impl<N: Net> Engine<N> {
                 entry.wants_write |= readiness.writable && entry.session.take_blocked();
                 self.serve(token, now, effects);
             }
-            Some(Slot::Dialer(_) | Slot::Expiring(_) | Slot::Lingering(_)) | None => {}
+            Some(Slot::Dialer(_) | Slot::Lingering(_)) | None => {}
         }
     }
 
@@ -203,8 +202,17 @@ impl<N: Net> Engine<N> {
                 answer,
             } => answer.give(self.unbind(key, &endpoint, with_connections, now, effects)),
             Note::Disconnect { key, endpoint, answer } => answer.give(self.disconnect(key, &endpoint, now, effects)),
-            Note::Close { station, deadline } => self.close(&station, deadline, now, effects),
-            Note::Linger { links, deadline } => self.linger(links, deadline),
+            Note::Close {
+                station,
+                links,
+                deadline,
+            } => {
+                let lingering = self.linger(links, deadline);
+                self.close(&station, lingering, deadline, now, effects);
+            }
+            Note::Linger { links, deadline } => {
+                self.linger(links, Some(deadline));
+            }
             Note::Resolved { token, result } => self.resolved(token, result, now, effects),
         }
     }
@@ -239,10 +247,6 @@ impl<N: Net> Engine<N> {
             }
             (Timer::Linger, Some(Slot::Session(_))) => self.end(token, Failure::ClosedHere, now, effects),
             (Timer::Linger, Some(Slot::Dialer(_))) => self.drop_dialer(token, false, now, effects),
-            (Timer::Linger, Some(Slot::Expiring(station))) => {
-                station.expire(effects);
-                self.slots.remove(token);
-            }
             (Timer::Linger, Some(Slot::Lingering(links))) => {
                 for link in links.drain(..) {
                     effects.ask(link, Ask::Sever(Failure::ClosedHere));
@@ -280,7 +284,7 @@ impl<N: Net> Engine<N> {
             && member.is_closing
         {
             member.station.engine_done(effects);
-            match member.expiring {
+            match member.lingering {
                 Some(token) if member.station.is_closed() => {
                     self.timers.clear_all(token);
                     self.slots.remove(token);

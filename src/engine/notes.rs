@@ -44,9 +44,11 @@ pub(crate) enum Note<N: Net> {
         endpoint: Endpoint,
         answer: Answer<bool>,
     },
-    /// A socket closes: all of its listeners, dialers and sessions are to go, until the deadline at the latest.
+    /// A socket closes: all of its listeners, dialers and sessions are to go, until the deadline at the latest, and these
+    /// links that only it knows (inproc) are to be severed then.
     Close {
         station: Arc<dyn Station>,
+        links: Vec<Arc<dyn Link>>,
         deadline: Option<Instant>,
     },
     /// These linger, and are to be severed at the deadline.

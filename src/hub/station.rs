@@ -80,7 +80,7 @@ pub(crate) trait Station: Send + Sync {
     /// The engine has nothing of this socket any more.
     fn engine_done(&self, effects: &mut Effects);
 
-    /// The linger time is over: ends all links that the engine does not know.
+    /// The loop goes: ends all links, those too that the engine does not know.
     fn expire(&self, effects: &mut Effects);
 
     fn tell(&self, event: Event);

@@ -140,6 +140,7 @@ impl World {
         let deadline = self.now() + station.options().linger;
         self.nodes[node].seat.note(Note::Close {
             station,
+            links: Vec::new(),
             deadline: Some(deadline),
         });
         deadline

@@ -117,7 +117,7 @@ impl Names {
         }
         drop(names);
         after.run();
-        Some(self.linger(name, Side::Binder, &links))
+        Some(self.linger(links.into_iter().map(|link| (link, Side::Binder))))
     }
 
     /// Ends one link of a dialing socket, or its wait for the name, once nothing is queued for the peer. `None`: there is
@@ -129,13 +129,10 @@ impl Names {
         let is_mine = |end: &&mut End| end.station.key() == key && !end.is_leaving;
         if let Some(end) = entry.waiting.iter_mut().find(is_mine) {
             let peer = end.peer;
-            end.is_leaving = true;
-            end.station.retire(peer, &mut after.effects);
             let mut lingering = Lingering::new();
-            if end.station.outgoing(peer) > 0 {
+            if end.begin_leaving(&mut after) {
                 lingering.push(self.parting(name, key, peer));
             } else {
-                after.detach(&end.station, peer, false);
                 entry.waiting.retain(|end| !end.is(key, peer));
             }
             drop(names);
@@ -149,16 +146,16 @@ impl Names {
             .cloned();
         drop(names);
         after.run();
-        link.map(|link| self.linger(name, Side::Dialer, &[link]))
+        link.map(|link| self.linger([(link, Side::Dialer)]))
     }
 
     /// Links begin to end: moves what has room now, and gives those that have more.
-    fn linger(self: &Arc<Self>, name: &str, side: Side, links: &[Arc<Pairing>]) -> Lingering {
+    fn linger(self: &Arc<Self>, links: impl IntoIterator<Item = (Arc<Pairing>, Side)>) -> Lingering {
         let mut lingering = Lingering::new();
-        for link in links {
+        for (link, side) in links {
             link.move_from(side);
             if let Some(peer) = link.peer_left(side) {
-                lingering.push(self.parting(name, link.station(side).key(), peer));
+                lingering.push(self.parting(&link.name, link.station(side).key(), peer));
             }
         }
         lingering
@@ -220,10 +217,10 @@ impl Names {
         {
             let theirs = binder.station.local().socket_type;
             for end in std::mem::take(&mut entry.waiting) {
-                if end.station.is_closing() || !end.station.local().socket_type.speaks_with(theirs) {
-                    entry.waiting.push(end);
-                } else {
+                if end.station.local().socket_type.speaks_with(theirs) {
                     self.meet(name, entry, &binder, end, &mut after);
+                } else {
+                    entry.waiting.push(end);
                 }
             }
         }
@@ -255,20 +252,25 @@ impl Names {
         }
     }
 
-    /// A socket closes: its names are free, its links end once nothing is queued on its side, its dialed peers without a
-    /// link go.
-    pub(crate) fn close(&self, key: u64) {
+    /// A socket closes: its names are free, its links and its waits for a name end once nothing is queued on its side.
+    pub(crate) fn close(self: &Arc<Self>, key: u64) -> Lingering {
         let mut after = After::default();
+        let mut lingering = Lingering::new();
         let mut ending = Vec::new();
         let mut names = self.names.lock();
-        names.retain(|_, entry| {
+        names.retain(|name, entry| {
             if let Some(binder) = entry.binder.take_if(|binder| binder.station.key() == key) {
                 let endpoint = binder.endpoint;
                 after.tell(&binder.station, Event::Unbound { endpoint });
             }
-            for end in entry.waiting.extract_if(.., |end| end.station.key() == key) {
-                after.detach(&end.station, end.peer, false);
-            }
+            entry.waiting.retain_mut(|end| {
+                let is_mine = end.station.key() == key;
+                let stays = !is_mine || end.begin_leaving(&mut after);
+                if is_mine && stays {
+                    lingering.push(self.parting(name, key, end.peer));
+                }
+                stays
+            });
             for link in &entry.links {
                 for side in [Side::Dialer, Side::Binder] {
                     if link.station(side).key() == key {
@@ -281,9 +283,19 @@ impl Names {
         });
         drop(names);
         after.run();
-        for (link, side) in ending {
-            link.move_from(side);
+        lingering.append(&mut self.linger(ending));
+        lingering
+    }
+
+    /// All sockets close, and nobody will bind a name: who waits for one need not wait any longer.
+    pub(crate) fn give_up(&self) {
+        let mut after = After::default();
+        let mut names = self.names.lock();
+        for end in names.values_mut().flat_map(|entry| entry.waiting.drain(..)) {
+            after.detach(&end.station, end.peer, false);
         }
+        drop(names);
+        after.run();
     }
 }
 

@@ -29,6 +29,17 @@ impl End {
     pub(super) fn is(&self, key: u64, peer: PeerId) -> bool {
         self.station.key() == key && self.peer == peer
     }
+
+    /// It is to go while it waits for the name: now, if nothing is queued for it. Gives whether it stays for what is.
+    pub(super) fn begin_leaving(&mut self, after: &mut After) -> bool {
+        self.is_leaving = true;
+        self.station.retire(self.peer, &mut after.effects);
+        let stays = self.station.outgoing(self.peer) > 0;
+        if !stays {
+            after.detach(&self.station, self.peer, false);
+        }
+        stays
+    }
 }
 
 /// Two sockets that are linked.
@@ -273,7 +284,7 @@ impl Pairing {
                 written,
             };
             after.tell(station, event);
-            let is_left = side == Side::Dialer && by == Side::Binder && !station.is_closing();
+            let is_left = side == Side::Dialer && by == Side::Binder;
             if is_left && (!is_leaving || station.outgoing(peer) > 0) {
                 stays = Some(End {
                     is_leaving,
