@@ -11,7 +11,8 @@ use std::fmt;
 pub enum DropReason {
     /// Its peer was lost before it was written, and nobody else was to have it.
     PeerLost,
-    /// It was not written before the linger time was over.
+    /// It was not written before the linger time of `close`, `disconnect` or `unbind_and_close` was over, or its peer had
+    /// been given up before.
     Linger,
     /// It was unread when its socket was closed.
     Closed,

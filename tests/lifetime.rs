@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Chance, LONG, endpoint, hello, wait_connected, wait_for};
-use peermq::{Context, DropReason, Event, Options, Pull, Push};
+use peermq::{Context, DropReason, Event, Flow, Options, Pull, Push};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -508,6 +508,99 @@ fn what_waits_for_somebody_to_bind_waits_no_longer_than_it_may() {
             assert_eq!(report.peers.len(), 1, "{transport} {linger:?}");
             assert_eq!(report.peers[0].dropped.of(DropReason::Linger), 1, "{report:?}");
         }
+    }
+}
+
+#[test]
+fn what_waits_for_an_endpoint_that_is_given_up_is_dropped_when_its_linger_time_is_over() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        for linger in [Duration::ZERO, Duration::from_millis(20)] {
+            let context = Context::new().unwrap();
+            let push = Push::with_options(&context, Options::default().linger(linger)).unwrap();
+            let there = unused(transport);
+            push.connect(&there).unwrap();
+            push.send("for nobody").unwrap();
+
+            push.disconnect(&there).unwrap();
+
+            let out = when_nothing_is_queued(&push);
+            assert_eq!(out.dropped.of(DropReason::Linger), 1, "{transport} {linger:?} {out:?}");
+        }
+    }
+}
+
+/// A socket that has sent so much to a reader that takes nothing, and the endpoint that is between them.
+fn before_a_slow_reader(context: &Context, transport: &str, how: Ending, linger: Duration) -> (Push, Pull, String) {
+    let small = Options::default().send_buffer(4096).recv_buffer(4096);
+    let push = Push::with_options(context, small.clone().linger(linger)).unwrap();
+    let pull = Pull::with_options(context, small.recv_mark(1)).unwrap();
+    let monitor = push.monitor();
+    let here = match how {
+        Ending::Disconnect => pull.bind(endpoint(transport)).unwrap(),
+        Ending::UnbindAndClose => push.bind(endpoint(transport)).unwrap(),
+    };
+    match how {
+        Ending::Disconnect => push.connect(&here).unwrap(),
+        Ending::UnbindAndClose => pull.connect(&here).unwrap(),
+    }
+    wait_connected(&monitor);
+    for _ in 0..TO_A_SLOW_READER {
+        push.send(&[7; 64 * 1024]).unwrap();
+    }
+    (push, pull, here.to_string())
+}
+
+const TO_A_SLOW_READER: u64 = 100;
+
+#[test]
+fn what_a_slow_reader_has_not_taken_is_dropped_when_its_linger_time_is_over() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        for how in [Ending::Disconnect, Ending::UnbindAndClose] {
+            for linger in [Duration::ZERO, Duration::from_millis(20)] {
+                for is_closed in [false, true] {
+                    let context = Context::new().unwrap();
+                    let (push, _pull, here) = before_a_slow_reader(&context, transport, how, linger);
+
+                    match how {
+                        _ if is_closed => drop(push.close().unwrap()),
+                        Ending::Disconnect => push.disconnect(&here).unwrap(),
+                        Ending::UnbindAndClose => push.unbind_and_close(&here).unwrap(),
+                    }
+
+                    let out = when_nothing_is_queued(&push);
+                    let dropped = out.dropped.of(DropReason::Linger);
+                    let case = format!("{transport} {how:?} {linger:?} {is_closed} {out:?}");
+                    assert!(dropped > 0, "{case}");
+                    assert_eq!(out.passed + dropped, TO_A_SLOW_READER, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_reader_that_goes_has_not_taken_is_not_counted_as_too_late() {
+    for transport in ["tcp", "ipc"] {
+        let context = Context::new().unwrap();
+        let (push, pull, here) = before_a_slow_reader(&context, transport, Ending::UnbindAndClose, LONG);
+        push.unbind_and_close(&here).unwrap();
+
+        drop(pull);
+
+        let out = when_nothing_is_queued(&push);
+        let dropped = out.dropped.of(DropReason::PeerLost);
+        assert!(dropped > 0, "{transport} {out:?}");
+        assert_eq!(out.passed + dropped, TO_A_SLOW_READER, "{transport} {out:?}");
+    }
+}
+
+fn when_nothing_is_queued(push: &Push) -> Flow {
+    loop {
+        let out = push.stats().out;
+        if out.queued == 0 {
+            return out;
+        }
+        std::thread::yield_now();
     }
 }
 

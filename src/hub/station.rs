@@ -169,10 +169,14 @@ impl<P: Pattern> Station for Hub<P> {
     }
 
     fn lost(&self, id: PeerId, batch: Option<(Batch, usize)>, failure: &Failure, effects: &mut Effects) {
+        let why = match failure {
+            Failure::ClosedHere => DropReason::Linger,
+            _ => DropReason::PeerLost,
+        };
         self.step(effects, |state, effects| {
             state.unlink(id);
             let unwritten = state.peers.disconnected(id, batch, failure.to_string());
-            effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten));
+            effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten, why));
         });
     }
 
@@ -193,9 +197,10 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects) {
         let is_finished = self.step(effects, |state, effects| {
-            let why = match state.phase {
-                Phase::Open => DropReason::PeerLost,
-                _ => DropReason::Linger,
+            let why = match state.peers.kind(id) {
+                // It goes only because this side ends it: what is left has had its linger time.
+                Some(PeerKind::Dialed) => DropReason::Linger,
+                _ => DropReason::PeerLost,
             };
             state.pattern.detached(&mut state.peers, id);
             effects.drop_later(state.peers.drop_queue(id, Vec::new(), why));

@@ -57,8 +57,9 @@ pub(crate) trait Pattern: Send + 'static {
     /// Whole messages came from it. What is left in `run` is dropped by the caller.
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run);
 
-    /// Its connection ended; `unwritten` was not wholly written. A dialed peer keeps it, and all that is queued.
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+    /// Its connection ended; `unwritten` was not wholly written. A dialed peer keeps it, and all that is queued; what
+    /// nobody is to have is dropped for the reason `why`.
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
         match peers.kind(id) {
             Some(PeerKind::Dialed) => {
                 peers.put_back(id, unwritten);
@@ -67,7 +68,7 @@ pub(crate) trait Pattern: Send + 'static {
             _ => {
                 // Nothing new goes to it in the moment before it is detached.
                 self.leaving(peers, id);
-                peers.drop_queue(id, unwritten, DropReason::PeerLost)
+                peers.drop_queue(id, unwritten, why)
             }
         }
     }

@@ -65,7 +65,7 @@ impl Pattern for PushPattern {
         discard_all(peers, id, run);
     }
 
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
         match peers.kind(id) {
             Some(PeerKind::Dialed) => {
                 peers.put_back(id, unwritten);
@@ -76,7 +76,7 @@ impl Pattern for PushPattern {
                 // It does not come back: nothing new goes to it in the moment before it is detached.
                 self.out.remove(id);
                 if !self.requeue {
-                    return peers.drop_queue(id, unwritten, DropReason::PeerLost);
+                    return peers.drop_queue(id, unwritten, why);
                 }
                 let messages = peers.take_back(id, unwritten);
                 self.out.adopt(messages);

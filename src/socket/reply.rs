@@ -198,12 +198,12 @@ impl Pattern for RepPattern {
     }
 
     /// Replies belong to the connection that their requests came by: what was not written is dropped.
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
         let unread = peers.unread(id);
         if unread > 0 && peers.kind(id) == Some(PeerKind::Dialed) {
             self.orphans.insert(id, unread);
         }
-        peers.drop_queue(id, unwritten, DropReason::PeerLost)
+        peers.drop_queue(id, unwritten, why)
     }
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {

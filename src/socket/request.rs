@@ -306,7 +306,7 @@ impl Pattern for ReqPattern {
 
     /// What was written is lost with the peer; what was not goes to the next, now or when one comes, and back to a dialed
     /// one only if there is no other.
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) -> Dropped {
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, _why: DropReason) -> Dropped {
         let left = peers.left(id);
         self.lose(peers, id, |asked| asked.place <= left);
         self.take_back(peers, id, unwritten);
@@ -365,7 +365,7 @@ mod tests {
         let asked = pattern.ask(&mut peers, &mut "question".into()).unwrap();
 
         let unwritten = peers.disconnected(first, None, "lost".into());
-        drop(pattern.disconnected(&mut peers, first, unwritten));
+        drop(pattern.disconnected(&mut peers, first, unwritten, DropReason::PeerLost));
         pattern.detached(&mut peers, first);
         peers.detach(first);
 
