@@ -76,6 +76,18 @@ pub fn endpoint(transport: &str) -> String {
     }
 }
 
+/// An endpoint at which nobody is, and somebody can be later: a port that is free now, and that nobody else asks for by
+/// number.
+pub fn unused(transport: &str) -> String {
+    match transport {
+        "tcp" => {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            format!("tcp://{}", listener.local_addr().unwrap())
+        }
+        _ => endpoint(transport),
+    }
+}
+
 /// A small generator: the same seed, the same test.
 pub struct Chance(pub u64);
 
