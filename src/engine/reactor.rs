@@ -94,15 +94,14 @@ impl Turns for Reactor {
 }
 
 impl Reactor {
+    /// Takes them out one by one, oldest first: if one panics, the others are still there at the end.
     fn do_work(&mut self, now: Instant) {
-        let mut work = std::mem::take(&mut self.work);
-        for session in work.flushes.drain(..) {
+        while let Some(session) = self.work.flushes.pop_front() {
             step(|effects| self.engine.on_flush(&session, now, effects));
         }
-        for note in work.notes.drain(..) {
+        while let Some(note) = self.work.notes.pop_front() {
             step(|effects| self.engine.on_note(note, now, effects));
         }
-        self.work = work;
     }
 
     /// mio rounds up to whole milliseconds, as is right for timers; who waits for a deadline wants to be there before it.
@@ -126,6 +125,8 @@ impl Reactor {
             Err(error) => {
                 warn!(%error, "poll failed");
                 self.events.clear();
+                // It may go on failing, and must not take a core for that.
+                crate::sync::park(Some(AFTER_FAILURE));
             }
         }
     }
@@ -143,5 +144,6 @@ fn step<R>(work: impl FnOnce(&mut Effects) -> R) -> R {
 const DOORBELL: Token = Token(usize::MAX);
 /// Events taken by one poll.
 const EVENTS: usize = 1024;
+const AFTER_FAILURE: Duration = Duration::from_millis(10);
 /// Slots that go on in one turn after they stopped at their budget.
 const READY: usize = 64;

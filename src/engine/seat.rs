@@ -17,6 +17,7 @@ use crate::hub::{CannotWait, Drive, Effects};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Parker, Ring, Thread, catch, per_thread};
 use crate::transport::Net;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tracing::error;
@@ -84,8 +85,8 @@ struct State<N: Net> {
     parked: usize,
     /// What waits to be written. Like `notes` oldest first; each is taken within one turn, so their number is bounded by
     /// what is asked between two turns: one flush and one resume a session, and what the application calls.
-    flushes: Vec<Arc<Session<N>>>,
-    notes: Vec<Note<N>>,
+    flushes: VecDeque<Arc<Session<N>>>,
+    notes: VecDeque<Note<N>>,
     is_shut_down: bool,
     /// The loop has gone: notes are dropped.
     is_over: bool,
@@ -111,10 +112,10 @@ enum Keeper {
     Deep,
 }
 
-/// What was noted, for who takes a turn; the vectors keep their memory from one to the next.
+/// What was noted, for who takes a turn; the queues keep their memory from one to the next.
 pub(crate) struct Work<N: Net> {
-    pub(crate) flushes: Vec<Arc<Session<N>>>,
-    pub(crate) notes: Vec<Note<N>>,
+    pub(crate) flushes: VecDeque<Arc<Session<N>>>,
+    pub(crate) notes: VecDeque<Note<N>>,
 }
 
 /// What a turn may do at its start.
@@ -133,8 +134,8 @@ pub(crate) enum Before {
 impl<N: Net> Default for Work<N> {
     fn default() -> Self {
         Work {
-            flushes: Vec::new(),
-            notes: Vec::new(),
+            flushes: VecDeque::new(),
+            notes: VecDeque::new(),
         }
     }
 }
@@ -156,8 +157,8 @@ impl<N: Net> Seat<N> {
                 left_at: None,
                 was_used: false,
                 parked: 0,
-                flushes: Vec::new(),
-                notes: Vec::new(),
+                flushes: VecDeque::new(),
+                notes: VecDeque::new(),
                 is_shut_down: false,
                 is_over: false,
             }),
@@ -186,7 +187,7 @@ impl<N: Net> Seat<N> {
             && state.sitter == Sitter::Nobody
             && state.left_at.is_some()
             && !self.others_wait(&state);
-        state.notes.push(note);
+        state.notes.push_back(note);
         if !can_wait {
             self.call(state);
         }
@@ -200,7 +201,7 @@ impl<N: Net> Seat<N> {
             drop(state);
             return;
         }
-        state.flushes.push(session);
+        state.flushes.push_back(session);
         if state.sitter == Sitter::Keeper {
             self.call(state);
         } else if state.keeper != Keeper::Pacing {
@@ -225,7 +226,7 @@ impl<N: Net> Seat<N> {
 
     // -- for who sits
 
-    /// Takes what was noted, into vectors that are empty; if there is nothing and the caller `wants_sleep`, declares that
+    /// Takes what was noted, into queues that are empty; if there is nothing and the caller `wants_sleep`, declares that
     /// it is about to. Test and declaration are one step, so a note that comes later rings.
     pub(crate) fn before_poll(&self, wants_sleep: bool, work: &mut Work<N>) -> Before {
         let mut state = self.state.lock();
@@ -277,6 +278,7 @@ impl<N: Net> Seat<N> {
     fn keep_until_over(&self) {
         let mut patience = Patience::default();
         let mut changes_seen = 0;
+        let mut flushes = VecDeque::new();
         if self.sit(Nap::Until(None), &mut patience) == Turned::Over {
             return;
         }
@@ -297,14 +299,15 @@ impl<N: Net> Seat<N> {
                     }
                     continue;
                 }
-                let flushes = std::mem::take(&mut state.flushes);
+                std::mem::swap(&mut flushes, &mut state.flushes);
                 drop(state);
-                if flushes
-                    .into_iter()
-                    .fold(false, |more, session| self.flush(session) | more)
-                {
+                let mut is_little = true;
+                for session in flushes.drain(..) {
+                    is_little &= self.flush(session) == Flushed::Little;
+                }
+                if is_little {
                     let mut state = self.state.lock();
-                    if state.keeper == Keeper::Running && state.notes.is_empty() && !state.is_shut_down {
+                    if state.notes.is_empty() && !state.is_shut_down {
                         state.keeper = Keeper::Pacing;
                         drop(state);
                         crate::sync::park(Some(PACE));
@@ -390,31 +393,42 @@ impl<N: Net> Seat<N> {
         true
     }
 
-    /// The engine has no reason to panic; if it does, its context is over: waiting calls end instead of hanging.
     fn turn(&self, reins: &mut Reins, nap: Nap) -> Turned {
         catch(|| reins.turns.turn(nap)).unwrap_or_else(|_| {
-            error!("the event loop panicked; its sockets are dead");
-            self.shut_down();
+            self.give_up();
             Turned::Over
         })
     }
 
-    /// Writes without the seat; what needs the engine is noted for who sits. Whether there is more.
-    fn flush(&self, session: Arc<Session<N>>) -> bool {
-        let mut effects = Effects::default();
-        let flushed = session.flush_large(&mut effects);
-        effects.run();
-        match flushed {
-            Ok(Flushed::Done) if !session.is_shut() => false,
-            Ok(Flushed::More) => {
+    /// Writes without the seat, once; what needs the engine is noted for who sits.
+    fn flush(&self, session: Arc<Session<N>>) -> Flushed {
+        let written = catch(|| {
+            let mut effects = Effects::default();
+            let flushed = session.flush_once(&mut effects);
+            effects.run();
+            flushed
+        });
+        match written {
+            Ok(Ok(Flushed::Done)) if !session.is_shut() => Flushed::Done,
+            Ok(Ok(more @ (Flushed::More | Flushed::Little))) => {
                 self.note_flush(session);
-                true
+                more
             }
-            Ok(Flushed::Done) | Err(_) => {
+            Ok(Ok(Flushed::Done) | Err(_)) => {
                 self.note(Note::Serve(session));
-                false
+                Flushed::Done
+            }
+            Err(_) => {
+                self.give_up();
+                Flushed::Done
             }
         }
+    }
+
+    /// The engine has no reason to panic; if it does, its context is over: waiting calls end instead of hanging.
+    fn give_up(&self) {
+        error!("the event loop panicked; its sockets are dead");
+        self.shut_down();
     }
 
     /// Ends the loop after the notes that wait now.

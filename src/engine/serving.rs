@@ -89,7 +89,7 @@ impl<N: Net> Engine<N> {
                         session.discard_input();
                     }
                 }
-                Ok(Flushed::More) => entry.wants_write = true,
+                Ok(Flushed::More | Flushed::Little) => entry.wants_write = true,
                 Err(failure) => {
                     // What the peer sent before is still read: the read side meets the end too.
                     if entry.failure.replace(failure).is_none() {

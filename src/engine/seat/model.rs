@@ -27,7 +27,7 @@ use crate::batch::Run;
 use crate::engine::notes::answer;
 use crate::hub::{Hub, Origin, Station, Stop, block_on};
 use crate::options::{Options, TransportOptions};
-use crate::routing::{Awaited, Pattern, PeerId, Peers};
+use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType;
 use crate::sync::let_time_pass;
 use crate::transport::{Address, Reached, Resolved, Stream};
@@ -59,7 +59,7 @@ impl Pattern for Basket {
 fn give(hub: &Hub<Basket>) {
     hub.act(|basket, peers| {
         basket.things += 1;
-        peers.wants.ready(Awaited::Readable);
+        peers.wants.push(Want::Ready(Awaited::Readable));
     });
 }
 
@@ -540,6 +540,7 @@ fn the_end_of_a_context_ends_its_waits_and_its_thread() {
         effects.run();
         assert!(world.seat.note(Note::Close {
             station,
+            links: Vec::new(),
             deadline: None
         }));
         assert!(world.hub.wait_closed(None).is_some());

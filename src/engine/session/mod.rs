@@ -80,7 +80,8 @@ struct SessionLink<N: Net> {
 impl<N: Net> Link for SessionLink<N> {
     fn flush(&self, pace: Pace) {
         let Some(session) = self.session.upgrade() else { return };
-        if pace == Pace::Quiet {
+        // A forked child would write between its parent's bytes.
+        if pace == Pace::Quiet && !session.seat.is_forked() {
             let mut effects = Effects::default();
             let is_done = session.flush_directly(&mut effects);
             effects.run();

@@ -62,6 +62,8 @@ pub(crate) enum Flushed {
     Done,
     /// There is more, and the budget is used up.
     More,
+    /// There may be more, and it is little.
+    Little,
 }
 
 impl<N: Net> Session<N> {
@@ -119,18 +121,25 @@ impl<N: Net> Session<N> {
 
     /// Gives the kernel what there is, as long as it takes it and the budget lasts.
     pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
-        let mut write = self.write.lock();
-        self.flush_until(&mut write, effects, |written, _| written >= WRITE_BUDGET)
+        let mut written = 0;
+        self.flush_until(&mut self.write.lock(), effects, |n| {
+            written += n;
+            written >= WRITE_BUDGET
+        })
     }
 
-    /// The same until little is left: what follows a small write is smaller still, unless it is let grow for a moment.
-    pub(crate) fn flush_large(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
-        let mut write = self.write.lock();
-        self.flush_until(&mut write, effects, |_, last| last < SMALL_WRITE)
+    /// One write. What follows a small one is smaller still, unless it is let grow for a moment.
+    pub(crate) fn flush_once(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
+        let mut is_little = false;
+        let flushed = self.flush_until(&mut self.write.lock(), effects, |n| {
+            is_little = n < SMALL_WRITE;
+            true
+        })?;
+        Ok(if is_little { Flushed::Little } else { flushed })
     }
 
-    /// The same by a sender that found everything quiet: what it just queued, and only if nobody else writes. `false`:
-    /// somebody has to look at it.
+    /// What a sender just queued that found everything quiet; only if nobody else writes. `false`: somebody has to look
+    /// at it.
     pub(super) fn flush_directly(&self, effects: &mut Effects) -> bool {
         let Some(mut write) = self.write.try_lock() else {
             return false;
@@ -139,19 +148,19 @@ impl<N: Net> Session<N> {
             return false;
         }
         let mut writes = 0;
-        let flushed = self.flush_until(&mut write, effects, |_, _| {
+        let flushed = self.flush_until(&mut write, effects, |_| {
             writes += 1;
             writes > 1
         });
         flushed == Ok(Flushed::Done)
     }
 
-    /// Writes until nothing is left, or the kernel takes no more, or `is_enough` of the bytes in all and in the last write.
+    /// Writes until nothing is left, or the kernel takes no more, or the bytes of the last write were enough.
     fn flush_until(
         &self,
         write: &mut Writing,
         effects: &mut Effects,
-        mut is_enough: impl FnMut(usize, usize) -> bool,
+        mut is_enough: impl FnMut(usize) -> bool,
     ) -> Result<Flushed, Failure> {
         if !write.is_open {
             return Ok(Flushed::Done);
@@ -159,16 +168,17 @@ impl<N: Net> Session<N> {
         if let Some(failure) = &write.failure {
             return Err(failure.clone());
         }
-        let mut written = 0;
         loop {
             match self.write_some(write, effects) {
                 Ok(0) => return Ok(Flushed::Done),
-                Ok(n) => {
-                    written += n;
-                    if is_enough(written, n) {
-                        return Ok(Flushed::More);
+                Ok(n) if is_enough(n) => {
+                    // The next collect may be a while: who waits for room is told now.
+                    if let Some(peer) = write.peer {
+                        self.station.moved(peer, std::mem::take(&mut write.done), effects);
                     }
+                    return Ok(Flushed::More);
                 }
+                Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.blocked.swap(true, Ordering::SeqCst) {
                         return Ok(Flushed::Done);
