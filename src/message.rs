@@ -379,6 +379,10 @@ impl Outgoing<'_> {
         }
     }
 
+    pub(crate) fn is_copy(&self) -> bool {
+        matches!(self.0, Source::Copied(_))
+    }
+
     /// Copies what was lent to memory of our own, if it is large: before a lock is taken.
     #[inline]
     pub(crate) fn copy_large_lent(&mut self, copy: impl Fn(&[u8]) -> Bytes) {

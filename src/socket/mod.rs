@@ -83,7 +83,14 @@ impl<P: Sends> Socket<P> {
         }
         let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         let reason = match self.hub.attempt(Awaited::Writable, &mut step) {
-            Poll::Ready(Ok(())) => return Ok(()),
+            Poll::Ready(Ok(())) => {
+                if message.is_copy() && !matches!(patience, Patience::None) {
+                    // Who copies large bodies runs ahead of who writes them, until all lie in cold memory: 15 % fewer
+                    // messages of 1 MiB went through two cores. Whoever wants the core has it first.
+                    std::thread::yield_now();
+                }
+                return Ok(());
+            }
             Poll::Ready(Err(Closed)) => NotSent::Closed,
             Poll::Pending => match patience {
                 Patience::None => NotSent::WouldBlock,
