@@ -134,10 +134,14 @@ impl Batch {
         }
     }
 
-    /// Buffers start small and double, so that an idle peer costs little and a busy one soon stops growing.
+    /// Buffers start small and double, so that an idle peer costs little and a busy one soon stops growing. Their sizes are
+    /// powers of two, whatever the messages', so that one which was filled once fits the next time.
     fn reserve(&mut self, more: usize) {
-        if self.packed.capacity() - self.packed.len() < more {
-            self.packed.reserve(more.max(FIRST_BUFFER));
+        let len = self.packed.len();
+        if self.packed.capacity() - len < more {
+            let size = len.saturating_add(more).max(FIRST_BUFFER);
+            let size = size.checked_next_power_of_two().unwrap_or(size);
+            self.packed.reserve_exact(size - len);
         }
     }
 

