@@ -86,6 +86,7 @@ fn what_waits_for_somebody_to_bind_outlives_its_socket() {
         push.send("one").unwrap();
         push.send("two").unwrap();
         push.bind(endpoint(transport)).unwrap();
+        wait_for!(monitor, Listening);
 
         let report = std::thread::scope(|scope| {
             let closing = scope.spawn(|| push.close().unwrap());
