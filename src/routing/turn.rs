@@ -2,7 +2,8 @@
 //!
 //! Peers that are wanted (they have room, or they have messages) stand in a queue; the front one is served and goes to
 //! the back. A peer that is not wanted is not in it, so that choosing costs the same with one peer and with a thousand.
-//! A queue, where libzmq swaps places around a border: there two peers that come and go can keep a third from its turn.
+//! A queue, where libzmq swaps places around a border: there the end of a connection can send the turn back to the
+//! front, past whoever was next.
 
 use super::peer::PeerId;
 use std::collections::VecDeque;
