@@ -19,11 +19,21 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Owns the event loop. Sockets of one context can meet over `inproc`.
+/// Owns the event loop of its sockets, which can meet over `inproc`.
 ///
-/// A handle: clones are the same context, and sockets do not keep it alive. When the last handle is dropped the context is
-/// [shut down](Context::shutdown). A context belongs to the process that made it: in a forked child its calls fail with
-/// `Forked`, and drops do nothing.
+/// A handle: clones are the same context, and sockets do not keep it alive. When the last handle is dropped the context
+/// is [shut down](Context::shutdown). A context belongs to the process that made it: in a forked child its calls fail
+/// with `Forked`, and drops do nothing. One is enough for most programs; each has one thread, and a descriptor or two.
+///
+/// ```
+/// use peermq::{Context, RecvError, Pull};
+///
+/// let context = Context::new()?;
+/// let pull = Pull::new(&context);
+/// drop(context); // the last handle
+/// assert_eq!(pull.recv(), Err(RecvError::Closed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Context(Arc<Handle>);
 
@@ -59,18 +69,18 @@ impl<P: Pattern> Closing for Hub<P> {
     }
 }
 
-/// What became of the sockets that were still open when their context was shut down.
+/// Says what became of the sockets that were still open, or still closing, when their context was shut down.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// A report for each of them, in the order in which they were made.
     pub sockets: Vec<CloseReport>,
-    /// Sockets of which something was left after the longest linger time.
+    /// Sockets of which something was left half a second after their linger time, or when nobody could wait for them.
     pub unfinished: usize,
 }
 
 impl Context {
-    /// Starts an event loop on a thread of its own.
+    /// Starts an event loop on a thread of its own. Fails if the system has no descriptor or no thread to spare.
     pub fn new() -> Result<Self, ContextError> {
         let (seat, thread) = reactor::start()?;
         Ok(Context(Arc::new(Handle {
@@ -89,8 +99,9 @@ impl Context {
     /// Closes all sockets, waits for what they have queued, and ends the loop. Further calls of any socket fail with
     /// `Closed`, and so do those that wait now.
     ///
-    /// Waits at most for the longest linger time of the sockets that are open, never for a name to be looked up. A
-    /// second call returns an empty report. Called on the thread of the loop (from a `Waker`) it does not wait.
+    /// Waits at most for the longest linger time of the sockets that are open, and half a second, never for a name to be
+    /// looked up. What waits for an inproc name is dropped at once: whoever could bind it closes too. A second call returns
+    /// an empty report. Called on the thread of the loop (from a `Waker`) it does not wait.
     pub fn shutdown(&self) -> ShutdownReport {
         self.0.shutdown()
     }
@@ -309,7 +320,8 @@ impl Core {
         )
     }
 
-    /// Lets the loop sever what lingers, when the socket's linger time is over. Gives whether there was anything to end.
+    /// Lets the loop sever what lingers, when the socket's linger time is over. Gives whether there was anything to
+    /// end.
     fn linger<P: Pattern>(&self, hub: &Arc<Hub<P>>, parted: Option<Lingering>) -> bool {
         let Some(links) = parted else { return false };
         let linger = hub.options().linger;

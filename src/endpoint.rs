@@ -86,7 +86,8 @@ pub(crate) enum IpcPath {
     Abstract(Vec<u8>),
 }
 
-/// Why some text is no [`Endpoint`], or why an endpoint is not one to bind or to connect to.
+/// Why some text is no [`Endpoint`], or why an endpoint is not one to bind or to connect to. Shown, it says what was
+/// given, what is wrong with it, and what was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {why}{}", printable(.text), hint(.meant))]
 pub struct InvalidEndpoint {
@@ -119,7 +120,7 @@ impl Endpoint {
         &self.0
     }
 
-    /// The transport: `tcp`, `ipc` or `inproc`.
+    /// Returns the transport: `tcp`, `ipc` or `inproc`.
     pub fn transport(&self) -> &'static str {
         match self.0 {
             Kind::Tcp(_) => TCP,
@@ -128,7 +129,7 @@ impl Endpoint {
         }
     }
 
-    /// The port of a `tcp` endpoint; 0 is any free one. `None` for the other transports.
+    /// Returns the port of a `tcp` endpoint; 0 is any free one. `None` for the other transports.
     pub fn port(&self) -> Option<u16> {
         match &self.0 {
             Kind::Tcp(tcp) => Some(tcp.port),
@@ -178,12 +179,12 @@ impl Tcp {
 }
 
 impl InvalidEndpoint {
-    /// What was given.
+    /// Returns what was given, as it was.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What was probably meant.
+    /// Returns what was probably meant, if that can be guessed.
     pub fn meant(&self) -> Option<&str> {
         self.meant.as_deref()
     }

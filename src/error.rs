@@ -6,7 +6,23 @@ use crate::endpoint::{Endpoint, InvalidEndpoint};
 use crate::message::Message;
 use std::io;
 
-/// Not sent. What was given away is the caller's again.
+/// Says that a message was not sent, and gives it back.
+///
+/// Nothing of it is queued anywhere, and nothing is counted as dropped but what `reply` could not send.
+///
+/// ```
+/// use peermq::{Context, Message, NotSent, Push};
+///
+/// let context = Context::new()?;
+/// let push = Push::new(&context); // no peer yet
+/// let given = push.try_send(Message::from("mine")).unwrap_err();
+/// assert_eq!(given.reason, NotSent::WouldBlock);
+/// assert_eq!(given.message, Some(Message::from("mine")));
+///
+/// let lent = push.try_send("still mine").unwrap_err();
+/// assert_eq!(lent.message, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("not sent: {reason}")]
 #[non_exhaustive]
@@ -17,7 +33,7 @@ pub struct SendError {
     pub message: Option<Message>,
 }
 
-/// Why a message was not sent.
+/// Why a message was not sent. `WouldBlock`, `TimedOut` and `PeerFull` may be tried again; the others stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSent {
@@ -44,7 +60,7 @@ pub enum NotSent {
     Forked,
 }
 
-/// Nothing was received.
+/// Why nothing was received. `WouldBlock` and `TimedOut` may be tried again; the others stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
@@ -65,17 +81,19 @@ pub enum RecvError {
     Forked,
 }
 
-/// A request got no reply.
+/// Why a request got no reply.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The request was not sent. What was given away is in the error.
     #[error(transparent)]
     NotSent(#[from] SendError),
-    /// It was sent, and no reply came in time. A reply that comes later is dropped and counted.
+    /// It was sent, and no reply came in time. It may have been served; a reply that comes later is dropped and counted
+    /// as [`DropReason::StaleReply`](crate::DropReason::StaleReply).
     #[error("no reply in time")]
     TimedOut,
-    /// It was written to a peer, and that peer was lost. It may have been served.
+    /// It was written to a peer, and that peer was lost. It may have been served: ask again only what may be done
+    /// twice.
     #[error("the peer was lost before it replied")]
     PeerLost,
     /// The socket or its context was closed before a reply came.
@@ -83,14 +101,14 @@ pub enum RequestError {
     Closed,
 }
 
-/// The endpoint is not bound.
+/// Why an endpoint is not bound. Nothing of the call is left behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
     /// The endpoint is not one that can be bound.
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),
-    /// The system refused.
+    /// The system refused, or the name is taken (inproc: `AddrInUse`).
     #[error("bind {endpoint}: {error}")]
     Io {
         /// What was to be bound.
@@ -106,7 +124,8 @@ pub enum BindError {
     Forked,
 }
 
-/// The endpoint is not dialed.
+/// Why an endpoint is not dialed. That nobody answers there is none of these: it is told to a
+/// [`Monitor`](crate::Monitor), and tried again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -121,14 +140,14 @@ pub enum ConnectError {
     Forked,
 }
 
-/// The endpoint is not unbound or disconnected.
+/// Why an endpoint is not unbound, or not disconnected from.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
     /// The text is no endpoint.
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),
-    /// This socket has not bound or connected to it.
+    /// This socket has not bound it or is not connected to it, or is ending it already.
     #[error("{0} is not an endpoint of this socket")]
     Unknown(Endpoint),
     /// The socket or its context is closed.
@@ -142,17 +161,17 @@ pub enum EndpointError {
     Forked,
 }
 
-/// A context could not be made.
+/// Says that a context could not be made: the system has no descriptor or no thread to spare.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the event loop: {0}")]
 pub struct ContextError(#[from] pub(crate) io::Error);
 
-/// A call to close did not wait for the end. The socket closes all the same.
+/// Why a call to close did not wait for the end. The socket closes all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// Something was left after the linger time: the loop is gone.
-    #[error("the event loop is gone")]
+    /// Something was left half a second after the linger time: the event loop is gone, or had no chance to run.
+    #[error("something was left after the linger time")]
     Unfinished,
     /// The call would wait on the thread that runs the event loop.
     #[error("the call would wait on the thread that runs the event loop")]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Why a connection ended, or never came about.
+/// Why a connection ended, or never came about. Shown, it is a sentence for people; what a peer sent is escaped in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -119,7 +119,7 @@ pub enum Failure {
     ClosedHere,
 }
 
-/// Whose fault the end of a connection is.
+/// Whose fault the end of a connection is: who has to do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -133,7 +133,7 @@ pub enum Fault {
     Ours,
 }
 
-/// How far a connection had come.
+/// How far a connection had come, in the order of [RFC 37](https://rfc.zeromq.org/spec/37/).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Stage {
@@ -148,7 +148,7 @@ pub enum Stage {
 }
 
 impl Failure {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
             Failure::NotZmtp { .. }

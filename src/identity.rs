@@ -33,7 +33,7 @@ pub enum InvalidIdentity {
 }
 
 impl Identity {
-    /// Takes 1 to 255 bytes of which the first is not zero.
+    /// Makes an identity of 1 to 255 bytes of which the first is not zero.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, InvalidIdentity> {
         let bytes = bytes.as_ref();
         match bytes.first() {
@@ -44,7 +44,7 @@ impl Identity {
         }
     }
 
-    /// The bytes, as they go over the wire.
+    /// Returns the bytes, as they go over the wire.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,4 +1,56 @@
 #![doc = include_str!("../README.md")]
+//! ## How it is built
+//!
+//! Floors: a module uses those below it, and `tests/layers.rs` keeps it so.
+//!
+//! | floor | modules | what is there |
+//! |--:|---|---|
+//! | 5, 6 | `context`, `socket` | what users hold: one file for each socket type |
+//! | 4 | `engine` | sessions, dialers, listeners, timers, and the seat: joins what is below |
+//! | 3 | `hub`, `transport` | where application and engine meet; bytes to and from the world |
+//! | 2 | `routing`, `wire` | who gets which message; ZMTP. Neither knows the other, a socket, a clock or a lock |
+//! | 1 | `batch` | whole messages packed back to back: the unit that travels |
+//! | 0 | `message`, `endpoint`, `options`, ... | words |
+//!
+//! The walk of one message, from a `Push` over TCP to a `Pull`:
+//!
+//! | who | where | what |
+//! |---|---|---|
+//! | sender | `Push::send`, `Hub::attempt` | takes the hub's lock; without room: stands in line and waits |
+//! | | `LoadBalance::send`, `Peers::enqueue` | chooses the peer; header and payload go to the end of its batch; unlocks |
+//! | | `Link::flush` | only who made the queue not empty: writes itself if it was quiet, else asks for a flush |
+//! | any | `Session::flush`, `Station::collect` | under the write side's lock: takes the next batch, gives it to the kernel |
+//! | driver | `Session::fill`, `Connection::handle_received` | under the read side's lock: reads, and cuts at the last whole message |
+//! | | `Station::deliver` | takes the hub's lock: the run of whole messages goes in, who waits for one is woken |
+//! | receiver | `Pull::recv`, `FairQueue::recv` | takes the hub's lock: the next peer's oldest message; with room again, reading resumes |
+//! | driver | `Station::lost` | the connection ended: what was not wholly written goes back to its peer, or is dropped and counted |
+//!
+//! A message is in one place at a time. Back-pressure is the same table read upward: a queue that is full is not added
+//! to, so the step above it stops, and in the end `send` waits.
+//!
+//! **Who waits, drives.** Who sits in *the seat* runs the loop: one thread at a time. A thread that would sleep takes the
+//! seat if it is free, and reads what it waits for itself; if it is taken, or less than a millisecond is left, it parks.
+//! The loop's own thread, the *keeper*, sits while nobody else does. It steps back once it has woken a thread, and comes
+//! back when the seat has been empty for a lease (1 ms; 200 us while others wait who cannot take it). An application's
+//! thread in the seat looks again for some microseconds before it sleeps, as long as that pays. A note to the loop wakes
+//! only a sleeper. Writing needs no seat: senders write, and the keeper flushes while another sits. On a thread that
+//! sits, a call that would wait fails with `WouldDeadlock`.
+//!
+//! Locks, in their order: who holds one takes only those that its row names.
+//!
+//! | lock | guards | taken inside it |
+//! |---|---|---|
+//! | reins, one a context | poll, engine, read chunk; held by who sits, so nobody waits for it | all |
+//! | names, one a context | inproc: who has bound a name, who waits for it | link, hub |
+//! | link, one an inproc pair | that batches move in order | one hub at a time |
+//! | a session's read side | wire state, partial frame; held over its own read | write side, hub |
+//! | a session's write side | the batch being written; held over its own write | hub |
+//! | hub, one a socket | pattern, peers, who waits | none |
+//! | seat state, one a context | who sits, who sleeps, notes | none |
+//!
+//! What a step wants done outside (wakers, flushes, drops of what users gave) comes out of it as one value, `Effects`,
+//! and is done once none of these is held but the reins.
+
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(

@@ -7,17 +7,19 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
-/// One to n frames that travel together or not at all.
+/// One to n frames that travel together or not at all ([RFC 37](https://rfc.zeromq.org/spec/37/)).
 ///
-/// A single frame of up to 64 bytes lies in the message itself; larger frames share the memory that they were
-/// received into with their neighbours, so a small message kept for long may keep a chunk of 64 KiB:
-/// [`Message::detach`] copies it out.
+/// Cheap to clone, and never changed once it is shared. A single frame of up to 64 bytes lies in the message itself;
+/// larger frames share the memory that they were received into with their neighbours, so a small message kept for long
+/// may keep a chunk of 64 KiB: [`Message::detach`] copies it out.
 ///
 /// ```
 /// use peermq::Message;
 /// let message = Message::from(["to", "", "hello"]);
 /// assert_eq!(message.frame_count(), 3);
 /// assert_eq!(message.frame(2), Some(&b"hello"[..]));
+/// assert_eq!(message.frame(3), None);
+/// assert_ne!(message, "hello"); // not this one frame alone
 /// ```
 #[derive(Clone)]
 pub struct Message(Repr);
@@ -35,13 +37,13 @@ enum Repr {
 #[repr(align(8))]
 struct Inline([u8; SMALL]);
 
-/// A message has at least one frame, and this iterator had none.
+/// Says that an iterator had no frame, and a message has at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message has at least 1 frame")]
 pub struct NoFrames;
 
 impl Message {
-    /// One frame with no bytes.
+    /// Makes a message of one frame with no bytes.
     pub const fn empty() -> Self {
         Message(Repr::Small {
             len: 0,
@@ -49,7 +51,7 @@ impl Message {
         })
     }
 
-    /// The frames of an iterator, in its order. An iterator without a frame is refused.
+    /// Makes a message of the frames of an iterator, in its order. An iterator without a frame is refused.
     pub fn from_frames<F: Frame>(frames: impl IntoIterator<Item = F>) -> Result<Self, NoFrames> {
         let mut frames = frames.into_iter();
         let first = frames.next().ok_or(NoFrames)?;
@@ -61,14 +63,14 @@ impl Message {
         Ok(Message(Repr::Many(Arc::new(all))))
     }
 
-    /// This message with one more frame at its end.
+    /// Adds one more frame at the end.
     pub fn and(self, frame: impl Frame) -> Self {
         let mut frames = self.into_frames();
         frames.push(frame.into_frame());
         Message(Repr::Many(Arc::new(frames)))
     }
 
-    /// How many frames there are: at least one.
+    /// Returns how many frames there are: at least one.
     pub fn frame_count(&self) -> usize {
         match &self.0 {
             Repr::Small { .. } | Repr::One(_) => 1,
@@ -76,12 +78,12 @@ impl Message {
         }
     }
 
-    /// The bytes of all frames together, without any framing.
+    /// Returns the bytes of all frames together, without any framing.
     pub fn byte_count(&self) -> usize {
         self.frames().map(<[u8]>::len).sum()
     }
 
-    /// The bytes of the first frame: of the whole message, if it has only one.
+    /// Returns the bytes of the first frame: of the whole message, if it has only one.
     pub fn first(&self) -> &[u8] {
         match &self.0 {
             Repr::Small { len, bytes } => bytes.0.get(..*len as usize).unwrap_or_default(),
@@ -90,7 +92,7 @@ impl Message {
         }
     }
 
-    /// The bytes of one frame, counted from 0.
+    /// Returns the bytes of one frame, counted from 0; `None` behind the last.
     pub fn frame(&self, index: usize) -> Option<&[u8]> {
         match (&self.0, index) {
             (Repr::Many(frames), _) => frames.get(index).map(|frame| &frame[..]),
@@ -99,12 +101,12 @@ impl Message {
         }
     }
 
-    /// The frames in their order.
+    /// Returns the frames in their order.
     pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.frame_count()).filter_map(|index| self.frame(index))
     }
 
-    /// The frames in their order, each as a value of its own. Frames over 64 bytes are shared, not copied.
+    /// Returns the frames in their order, each as a value of its own. Frames over 64 bytes are shared, not copied.
     pub fn into_frames(self) -> Vec<Bytes> {
         match self.0 {
             Repr::Small { .. } => vec![Bytes::copy_from_slice(self.first())],
@@ -113,12 +115,12 @@ impl Message {
         }
     }
 
-    /// The first frame as text.
+    /// Returns the first frame as text, or where it is not UTF-8.
     pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
         std::str::from_utf8(self.first())
     }
 
-    /// A copy that shares memory with nothing. Worth it for a small message that is kept for long.
+    /// Returns a copy that shares memory with nothing. Worth it for a small message that is kept for long.
     pub fn detach(&self) -> Self {
         match &self.0 {
             Repr::Small { .. } => self.clone(),
@@ -142,8 +144,8 @@ impl Message {
 
     /// Becomes one small frame: the first `len` bytes of what follows its header.
     ///
-    /// In place, and where there is enough to copy by the constant size: four moves. A copy of `len` bytes is a call, and
-    /// the next read of what it wrote stalls; together that was a third of the time of a receive.
+    /// In place, and where there is enough to copy by the constant size: four moves. A copy of `len` bytes is a call,
+    /// and the next read of what it wrote stalls; together that was a third of the time of a receive.
     #[inline(always)]
     pub(crate) fn become_small(&mut self, bytes: &[u8], frame_len: usize) {
         if !matches!(self.0, Repr::Small { .. }) {
@@ -210,9 +212,10 @@ impl Piece<'_> {
     }
 }
 
-/// What can be one frame of a message.
+/// What can be one frame of a message. Of any size that memory holds; peers have limits of their own for what they
+/// receive (ours: [`Options::max_message_size`](crate::Options::max_message_size)).
 pub trait Frame {
-    /// The frame's bytes; what is owned is moved, what is borrowed is copied.
+    /// Returns the frame's bytes; what is owned is moved, what is borrowed is copied.
     fn into_frame(self) -> Bytes;
 }
 
@@ -333,9 +336,10 @@ impl fmt::Debug for Message {
 
 /// What a `send` takes: a message, or what becomes one.
 ///
-/// What is lent (`&str`, `&[u8]`, `&[&[u8]]`) is copied straight to where it leaves from, and nothing is allocated for
-/// frames up to 16 KiB; what is given (`Vec<u8>`, `String`, `Bytes`, [`Message`], arrays of frames) comes back in the
-/// error if it could not be sent.
+/// What is lent (`&str`, `&[u8]`, `&[&[u8]]`) is copied straight to where it leaves from: nothing is allocated for it
+/// up to 16 KiB a frame, and a larger one is copied once into memory of its own. What is given (`Vec<u8>`, `String`,
+/// `Bytes`, [`Message`], arrays of frames) comes back in the error if it could not be sent. Its frames, and those of a
+/// lent [`Message`], go by reference from 4 KiB on.
 #[derive(Debug)]
 pub struct Outgoing<'a>(pub(crate) Source<'a>);
 

@@ -6,7 +6,18 @@ use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Stage};
 use std::time::Duration;
 
-/// What happened to a peer, a dialer or a listener.
+/// What happened to a peer, a dialer or a listener. Told to every [`Monitor`](crate::Monitor) of its socket, in order.
+///
+/// ```
+/// use peermq::{Context, Event, Pull, Push};
+///
+/// let context = Context::new()?;
+/// let (pull, push) = (Pull::new(&context), Push::new(&context));
+/// let monitor = push.monitor();
+/// push.connect(pull.bind("tcp://127.0.0.1:0")?)?;
+/// while !matches!(monitor.recv()?, Event::Connected { .. }) {}
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -20,7 +31,8 @@ pub enum Event {
         /// Its endpoint.
         endpoint: Endpoint,
     },
-    /// A listener could not take a connection, and pauses.
+    /// A listener could not take a connection: the system has no descriptor or memory to spare. It pauses, 100 ms
+    /// doubling up to 1 s, and tries again; those who connect wait in the system meanwhile.
     AcceptFailed {
         /// Its endpoint.
         endpoint: Endpoint,
@@ -29,21 +41,22 @@ pub enum Event {
         /// How long it pauses.
         pause: Duration,
     },
-    /// A connection is ready for messages.
+    /// A connection is ready for messages: both sides have said READY
+    /// ([RFC 37](https://rfc.zeromq.org/spec/37/)).
     Connected {
         /// The endpoint that was connected to, or that it came in by.
         endpoint: Endpoint,
         /// The peer's address.
         peer: String,
     },
-    /// An attempt did not reach the address.
+    /// An attempt did not reach the address, or found none for the name. The next address or attempt follows.
     ConnectFailed {
         /// The endpoint.
         endpoint: Endpoint,
         /// Why.
         failure: Failure,
     },
-    /// A connection ended before it was ready.
+    /// A connection ended before it was ready. A dialer tries again, unless `GaveUp` follows.
     HandshakeFailed {
         /// The endpoint that was connected to, or that it came in by.
         endpoint: Endpoint,
@@ -54,7 +67,7 @@ pub enum Event {
         /// Why; [`Failure::fault`] says by whose fault.
         failure: Failure,
     },
-    /// A connection that was ready ended.
+    /// A connection that was ready ended. A dialer tries again, unless this side ended it.
     Disconnected {
         /// The endpoint that was connected to, or that it came in by.
         endpoint: Endpoint,
@@ -72,13 +85,15 @@ pub enum Event {
         /// The wait.
         delay: Duration,
     },
-    /// A dialer stopped: trying again cannot help as long as both sides are set up as they are.
+    /// A dialer stopped: trying again cannot help as long as both sides are set up as they are. What waits for its peer
+    /// goes on waiting (over inproc for another socket that binds the name).
+    /// [`Options::retry_refused`](crate::Options::retry_refused) makes it try again.
     GaveUp {
         /// The endpoint.
         endpoint: Endpoint,
         /// Why.
         failure: Failure,
     },
-    /// A `send` waits, and there is no peer at all.
+    /// A `send` begins to wait, and there is no peer at all.
     NoPeer,
 }

@@ -7,10 +7,20 @@ use std::time::Duration;
 
 /// The settings of a socket; fixed once the socket exists.
 ///
+/// They are checked when the socket is made ([`InvalidOptions`]). Times may be [`Duration::MAX`], which is for ever.
+///
 /// ```
-/// use peermq::Options;
+/// use peermq::{Context, InvalidOptions, Options, Push};
 /// use std::time::Duration;
+///
+/// let context = Context::new()?;
 /// let options = Options::default().send_mark(10_000).linger(Duration::from_secs(1));
+/// let push = Push::with_options(&context, options)?;
+///
+/// let senseless = Options::default().send_mark(0);
+/// let refused = Push::with_options(&context, senseless).unwrap_err();
+/// assert_eq!(refused, InvalidOptions::Zero { option: "send_mark" });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -115,48 +125,72 @@ impl Default for Options {
 impl Options {
     /// Sets how many messages wait for each peer before it counts as full. Default 1,000; at least 1.
     ///
-    /// Larger: a slow peer is noticed later, its messages are older and take more memory. Smaller: a short pause of
-    /// the peer stops the sender sooner. The peer is wanted again at half the mark.
+    /// All count that are not wholly written, those too that are being written. A full peer is wanted again at half the
+    /// mark. Over inproc the other side's [`recv_mark`](Options::recv_mark) comes on top once both are connected.
+    ///
+    /// Larger: a slow peer is noticed later, and its messages are older and take more memory. Smaller: a short pause of
+    /// the peer stops the sender sooner, and fewer messages share a system call.
     pub fn send_mark(mut self, messages: usize) -> Self {
         self.send_mark.messages = messages;
         self
     }
 
-    /// Sets how many bytes wait for each peer before it counts as full: payload, and 64 for each message. Default
-    /// 256 MiB; at least 1. Asked before a message, so that one message of any size always fits.
+    /// Sets how many bytes wait for each peer before it counts as full: payload, and 64 for each message.
+    /// Default 256 MiB; at least 1.
+    ///
+    /// Asked before a message and not about it, so that a lone message of any size always fits, and one may overshoot.
+    ///
+    /// Larger: a slow peer that is sent large messages takes more memory. Smaller: it stops the sender sooner; below
+    /// the size of a message, they go one by one.
     pub fn send_mark_bytes(mut self, bytes: usize) -> Self {
         self.send_mark.bytes = bytes;
         self
     }
 
-    /// Sets how many messages of each peer wait to be received before reading from it pauses. Default 1,000; at
-    /// least 1.
+    /// Sets how many messages of each peer wait to be received before reading from it pauses.
+    /// Default 1,000; at least 1.
     ///
-    /// Larger: more memory for each peer that is faster than the receiver. Smaller: peers are paused and resumed more
-    /// often.
+    /// Reading goes on at half the mark. While it pauses, one read more (at most 64 KiB, or the rest of one message)
+    /// may be held beside the queue; then the kernel's buffers fill, and the peer's sender waits.
+    ///
+    /// Larger: more memory for each peer that is faster than the receiver, and older messages. Smaller: peers are
+    /// paused and resumed more often.
     pub fn recv_mark(mut self, messages: usize) -> Self {
         self.recv_mark.messages = messages;
         self
     }
 
-    /// Sets how many bytes of each peer wait to be received before reading from it pauses. Default 256 MiB; at
-    /// least 1.
+    /// Sets how many bytes of each peer wait to be received before reading from it pauses: payload, and 64 for each
+    /// message. Default 256 MiB; at least 1.
+    ///
+    /// The last message may overshoot, by at most [`max_message_size`](Options::max_message_size).
+    ///
+    /// Larger: a peer that sends large messages to a slow receiver takes more memory. Smaller: it is paused and resumed
+    /// more often.
     pub fn recv_mark_bytes(mut self, bytes: usize) -> Self {
         self.recv_mark.bytes = bytes;
         self
     }
 
-    /// Sets how long a closed socket goes on sending what it has accepted. Default 5 s.
+    /// Sets how long `close`, `disconnect`, `unbind_and_close` and the end of the context go on sending what was
+    /// accepted. Default 5 s.
     ///
-    /// Longer: `close` and the end of the context may take that long when a peer is gone. Zero: what is not written at
-    /// the moment of closing is dropped and counted. [`Duration::MAX`] waits for ever.
+    /// What is not written by then is dropped and counted as [`DropReason::Linger`](crate::DropReason::Linger).
+    ///
+    /// Longer: `close` and the end of the context may take that long when a peer is gone or does not read. Shorter:
+    /// less time for a slow peer, or for one that is not there yet. Zero: what is not written at that moment is
+    /// dropped. [`Duration::MAX`]: they wait for ever.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// Sets the name under which peers that address by identity know this socket. Default: none; sent by REQ, DEALER
-    /// and ROUTER.
+    /// Sets the name under which peers that address by identity (ROUTER) know this socket. Default: none, and they make
+    /// one up for each connection. Sent by REQ, DEALER and ROUTER.
+    ///
+    /// With one, a peer knows this socket again when it comes back, and two sockets that share one are in each other's
+    /// way. Without, what the peer keeps of a connection ends with it
+    /// ([RFC 28](https://rfc.zeromq.org/spec/28/)).
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
@@ -164,62 +198,95 @@ impl Options {
 
     /// Sets the largest message that is received, all frames together, in bytes. Default 1 GiB.
     ///
-    /// A peer that announces more is disconnected before anything is reserved for it.
+    /// A peer that announces more is disconnected before anything is reserved for it
+    /// ([`Failure::TooLarge`](crate::Failure::TooLarge)). What is sent has no limit.
+    ///
+    /// Larger: one message of one peer may take that much memory. Smaller: peers that send more are disconnected, and a
+    /// dialer that does so comes back and is disconnected again.
     pub fn max_message_size(mut self, bytes: u64) -> Self {
         self.limits.message_bytes = bytes;
         self
     }
 
-    /// Sets the largest number of frames in a message that is received. Default 65,536.
+    /// Sets the largest number of frames in a message that is received. Default 65,536; at least 1.
+    ///
+    /// A peer that sends more is disconnected. Each frame takes some tens of bytes beside its payload.
+    ///
+    /// Larger: a message of many empty frames takes memory that no limit of bytes sees. Smaller: peers that send more
+    /// are disconnected.
     pub fn max_frames(mut self, frames: usize) -> Self {
         self.limits.frames = frames;
         self
     }
 
-    /// Sets how many bytes a peer may send until its handshake is complete. Default 16 KiB.
+    /// Sets how many bytes a peer may send until its handshake is complete. Default 16 KiB; at least 512, which hold a
+    /// greeting and a READY with an identity of 255 bytes.
+    ///
+    /// Larger: strangers may make us hold more for each connection. Smaller: peers that say much of themselves in READY
+    /// are refused.
     pub fn max_handshake_bytes(mut self, bytes: usize) -> Self {
         self.limits.handshake_bytes = bytes;
         self
     }
 
-    /// Sets how long a connection may take from its first byte until both sides are ready. Default 30 s.
+    /// Sets how long a connection may take from the moment it is open until both sides are ready. Default 30 s.
     ///
-    /// Longer: silent strangers hold a connection longer. Shorter: peers on slow links never get in.
+    /// Longer: silent strangers hold a connection longer. Shorter: peers on slow links, or that are busy, never get in.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.handshake_timeout = limit;
         self
     }
 
-    /// Sets how long one attempt to reach an address may take. Default 30 s.
+    /// Sets how long one attempt to reach one address may take. Default 30 s; the system may give up before.
+    ///
+    /// Longer: an address that swallows what is sent to it keeps the next one of its name waiting longer. Shorter:
+    /// peers that are far away, or whose backlog is full, are never reached.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// Sets the shortest and the longest wait between two attempts to connect. Default 100 ms and 5 s.
+    /// Sets the shortest and the longest wait between two attempts to connect. Default 100 ms and 5 s. A longest below
+    /// the shortest is raised to it.
     ///
-    /// The wait doubles from the first to the second, each varied by up to a quarter so that many peers do not come back
-    /// in step, and starts over once a connection has been ready.
+    /// The wait doubles from the first to the second, each varied by up to a quarter so that many peers do not come
+    /// back in step, and starts over once a connection has been ready.
+    ///
+    /// Shorter: more attempts, each some system calls and two events, at a peer that is down; with zero without a
+    /// pause. Longer: a peer that is back waits longer to be found.
     pub fn reconnect(mut self, min: Duration, max: Duration) -> Self {
         self.reconnect = Reconnect { min, max: max.max(min) };
         self
     }
 
-    /// Sets how long to wait before a peer that refused us for good is tried again. Default: it is not tried again.
+    /// Sets how long to wait before a peer that refused us for good is tried again. Default: it is not tried again, and
+    /// [`Event::GaveUp`](crate::Event::GaveUp) says so.
+    ///
+    /// For good is what does not change by waiting: other socket types, another mechanism, an ERROR of the peer.
+    ///
+    /// Set: a peer that was set up wrongly is found once it is set up anew. Shorter: more attempts in vain until then.
+    /// Not set: only a new `connect` finds it, and what is queued for it waits until `disconnect` or `close`.
     pub fn retry_refused(mut self, interval: Duration) -> Self {
         self.retry_refused = Some(interval);
         self
     }
 
     /// Sets whether peers that are down are passed over while a connected one has room. Default no: a peer that was
-    /// connected to takes its turn from `connect` on, and its messages wait for it.
+    /// connected to takes its turn from `connect` on, and its messages wait for it
+    /// ([RFC 30](https://rfc.zeromq.org/spec/30/)).
+    ///
+    /// Yes: a peer that comes back finds less waiting for it, and those that are there do its work. No: with one of two
+    /// peers down, every second message waits for it until its queue is full.
     pub fn connected_first(mut self, yes: bool) -> Self {
         self.connected_first = yes;
         self
     }
 
-    /// Sets whether messages that an accepted peer left unwritten go to the next peer. Default no: they are dropped
-    /// and counted as `PeerLost`.
+    /// Sets whether messages that an accepted peer left unwritten go to the next peer. Default no: they are dropped and
+    /// counted as [`DropReason::PeerLost`](crate::DropReason::PeerLost). PUSH only: REQ always does so.
+    ///
+    /// Yes: they come behind what the next peer has queued, so the order of the whole is lost; while no peer has room
+    /// for them, `send` waits. No: what waits for a peer goes with it.
     pub fn requeue_unwritten(mut self, yes: bool) -> Self {
         self.requeue_unwritten = yes;
         self
@@ -227,51 +294,81 @@ impl Options {
 
     /// Sets whether requests carry an id that their replies must carry too. Default yes; REQ only.
     ///
-    /// libzmq's REP and ours echo it. Without it there is one request outstanding at a time, other threads wait for
-    /// their turn, and a late reply cannot be told from an awaited one if it comes from the same peer.
+    /// The id is a frame of 4 bytes in front of the empty one. libzmq's REP and ours echo it; a ROUTER must send back
+    /// all frames up to the empty one ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+    ///
+    /// Yes: a ROUTER that expects the empty frame first does not find it there. No: one request is outstanding at a
+    /// time, other threads wait for their turn, and a late reply cannot be told from an awaited one if it comes from
+    /// the same peer.
     pub fn correlate(mut self, yes: bool) -> Self {
         self.correlate = yes;
         self
     }
 
     /// Sets TCP keepalive: silence until the first probe, time between probes, and how many probes go unanswered before
-    /// the connection ends. Default 10 s, 5 s, 4.
+    /// the connection ends. Default 10 s, 5 s, 4: a peer that vanished without a word is given up after 30 s.
+    ///
+    /// Times are rounded up to whole seconds, 1 to 32,767; probes are 1 to 127.
+    ///
+    /// Longer: what is sent to such a peer waits longer, and a socket that only receives notices later. Shorter: more
+    /// packets on idle connections, and a network that is down for a moment ends them.
     pub fn keepalive(mut self, idle: Duration, interval: Duration, probes: u32) -> Self {
         self.transport.keepalive = Some(Keepalive { idle, interval, probes });
         self
     }
 
-    /// Switches TCP keepalive off: a peer that vanished without a word is noticed only when something is sent to it.
+    /// Switches TCP keepalive off. By default it is on.
+    ///
+    /// Off, a peer that vanished without a word is noticed only when something is sent to it; a socket that only
+    /// receives keeps its connection for ever.
     pub fn no_keepalive(mut self) -> Self {
         self.transport.keepalive = None;
         self
     }
 
-    /// Sets how many connections may wait in the system to be accepted. Default 1,024.
+    /// Sets how many connections may wait in the system to be accepted. Default 1,024; the system may allow fewer
+    /// (Linux: `net.core.somaxconn`).
+    ///
+    /// Larger: more half-open connections of strangers. Smaller: of many peers that come at once, some have to try
+    /// again.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.transport.backlog = connections;
         self
     }
 
     /// Sets whether listeners on `[::]` take IPv6 only. Default no: they take IPv4 too.
+    ///
+    /// Yes: IPv4 peers need a listener of their own, which can have the same port. No: nobody else can have the port
+    /// for IPv4.
     pub fn ipv6_only(mut self, yes: bool) -> Self {
         self.transport.ipv6_only = yes;
         self
     }
 
-    /// Sets the kernel's send buffer, in bytes. Default: the system's.
+    /// Sets the kernel's send buffer of each connection, in bytes. Default: the system's choice, which on Linux grows
+    /// with the connection.
+    ///
+    /// Larger: more of what was written can be lost with a connection, and a slow peer is noticed later. Smaller: each
+    /// round trip carries less. Set at all, it does not grow any more; the system may double or cap it.
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.transport.send_buffer = Some(bytes);
         self
     }
 
-    /// Sets the kernel's receive buffer, in bytes. Default: the system's.
+    /// Sets the kernel's receive buffer of each connection, in bytes. Default: the system's choice, which on Linux
+    /// grows with the connection.
+    ///
+    /// Larger: more unread memory for each peer beyond [`recv_mark`](Options::recv_mark). Smaller: each round trip
+    /// carries less. Set at all, it does not grow any more; the system may double or cap it.
     pub fn recv_buffer(mut self, bytes: usize) -> Self {
         self.transport.recv_buffer = Some(bytes);
         self
     }
 
-    /// Sets how many events a monitor that nobody reads keeps; further ones are dropped and counted. Default 1,024.
+    /// Sets how many events a [`Monitor`](crate::Monitor) that nobody reads keeps; further ones are dropped and
+    /// counted. Default 1,024; at least 1.
+    ///
+    /// Larger: more memory for each monitor that is not read. Smaller: a burst of connections is told in part.
     pub fn monitor_events(mut self, events: usize) -> Self {
         self.monitor_events = events;
         self
@@ -302,7 +399,7 @@ impl Options {
     }
 }
 
-/// Why a socket cannot be made with these [`Options`].
+/// Why a socket cannot be made with these [`Options`]. Nothing was made; the numbers are the caller's to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidOptions {

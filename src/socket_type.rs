@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// A ZeroMQ socket type, by the name that goes over the wire.
+/// A ZeroMQ socket type, by the name that goes over the wire ([RFC 37](https://rfc.zeromq.org/spec/37/)).
+///
+/// All that there are, so that a peer's can be named; which of them this library has is seen by its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each variant is the RFC's name and nothing else")]
@@ -23,7 +25,7 @@ pub enum SocketType {
 use SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 
 impl SocketType {
-    /// The name in a READY command.
+    /// Returns the name as it stands in a READY command.
     pub fn as_str(self) -> &'static str {
         match self {
             Req => "REQ",
@@ -40,12 +42,12 @@ impl SocketType {
         }
     }
 
-    /// The type of that name; names are compared as they are written, in capitals.
+    /// Returns the type of that name; names are compared as they are written, in capitals.
     pub fn from_name(name: &[u8]) -> Option<Self> {
         ALL.into_iter().find(|one| one.as_str().as_bytes() == name)
     }
 
-    /// Whether sockets of these two types may be connected
+    /// Returns whether sockets of these two types may be connected
     /// ([RFC 37](https://rfc.zeromq.org/spec/37/), "Socket Type Compatibility").
     pub fn speaks_with(self, other: SocketType) -> bool {
         match self {

@@ -6,25 +6,29 @@
 use std::fmt;
 
 /// Why a message was dropped. Nothing is dropped without one of these.
+///
+/// Outgoing messages are dropped as `PeerLost`, `Linger`, `PeerGone`, `PeerFull` or `IdentityChanged`, incoming ones
+/// for the other reasons. More reasons may come with more socket types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// Its peer was lost before it was written, and nobody else was to have it.
+    /// Its peer was lost before it was written, and nobody else was to have it: an accepted peer's connection ended, or
+    /// a REP's. What waits for a peer that was connected to is kept.
     PeerLost,
-    /// It was not written before the linger time of `close`, `disconnect` or `unbind_and_close` was over, or its peer had
-    /// been given up before.
+    /// It was not written before the linger time of `close`, `disconnect`, `unbind_and_close` or of the context's end
+    /// was over, or its peer had been given up before.
     Linger,
-    /// It was unread when its socket was closed.
+    /// It was unread when its socket was closed, or came after that.
     Closed,
-    /// Its envelope was not formed as its socket type wants it.
+    /// Its envelope was not formed as its socket type wants it ([RFC 28](https://rfc.zeromq.org/spec/28/)).
     Malformed,
-    /// It is a reply that nobody waits for any more, or from a peer that was not asked.
+    /// It is a reply that nobody waits for any more, or of a peer that was not asked.
     StaleReply,
-    /// It is a request that was dropped without a reply.
+    /// It is a request that the application received and dropped without a reply.
     Unanswered,
-    /// It is a reply whose client is gone.
+    /// It is a reply whose client is gone; `reply` said so.
     PeerGone,
-    /// It is a reply whose client was at its mark.
+    /// It is a reply whose client was at its mark; `reply` said so.
     PeerFull,
     /// It came to a socket that only sends.
     WrongDirection,
@@ -33,7 +37,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// All of them.
+    /// All of them, in the order in which they are shown.
     pub const ALL: [DropReason; REASONS] = [
         DropReason::PeerLost,
         DropReason::Linger,
@@ -56,22 +60,22 @@ impl fmt::Display for DropReason {
 
 const REASONS: usize = 10;
 
-/// Messages that were dropped, by reason.
+/// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drops([u64; REASONS]);
 
 impl Drops {
-    /// Messages dropped for this reason.
+    /// Returns how many messages were dropped for this reason.
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Messages dropped for any reason.
+    /// Returns how many messages were dropped for any reason.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The reasons for which something was dropped, with how much.
+    /// Returns the reasons for which something was dropped, with how much.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
         DropReason::ALL
             .into_iter()
@@ -98,7 +102,10 @@ impl fmt::Debug for Drops {
     }
 }
 
-/// One direction of a peer or a socket. Bytes are those of the frames' bodies.
+/// Counts one direction of a peer or a socket, from its beginning. Bytes are those of the frames' bodies, envelopes
+/// included, framing not.
+///
+/// At every moment `taken` is `passed`, `dropped` and `queued` together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Flow {
@@ -106,7 +113,8 @@ pub struct Flow {
     pub taken: u64,
     /// Their bytes.
     pub taken_bytes: u64,
-    /// Messages passed on: out, written to the kernel (inproc: to the other socket); in, received by the application.
+    /// Messages passed on: out, their last byte was written to the kernel (inproc: they are in the other socket), which
+    /// is no promise that the peer has them; in, received by the application.
     pub passed: u64,
     /// Their bytes.
     pub passed_bytes: u64,
@@ -119,7 +127,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Whether the law holds: what was taken on is passed on, dropped, or here.
+    /// Returns whether the law holds: what was taken on is passed on, dropped, or here. It does, unless this library
+    /// has an error; tests check it.
     pub fn is_conserved(&self) -> bool {
         self.taken == self.passed + self.dropped.total() + self.queued
     }
@@ -135,13 +144,15 @@ impl Flow {
     }
 }
 
-/// What one peer has sent, been sent, and holds.
+/// Counts what one peer has sent, been sent, and holds.
+///
+/// A peer that was connected to is one peer over all its connections; one that came to us is a new peer each time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PeerStats {
     /// Where it is: the endpoint that was connected to, or the address that it came from.
     pub endpoint: String,
-    /// Whether a connection to it is ready now.
+    /// Whether a connection to it is ready for messages now.
     pub is_connected: bool,
     /// From this socket to the peer.
     pub out: Flow,
@@ -149,13 +160,13 @@ pub struct PeerStats {
     pub incoming: Flow,
     /// Connections that became ready after the first one.
     pub reconnects: u64,
-    /// Why the last connection ended or did not come about, if one did.
+    /// Why the last connection ended or the last attempt failed, for people; `None` if nothing has failed yet.
     pub last_error: Option<String>,
     /// Commands of it that mean nothing to this socket, and were ignored.
     pub ignored_commands: u64,
 }
 
-/// What a socket has done: in total, and for each peer that it has now.
+/// Counts what a socket has done: in total, and for each peer that it has now. A copy, true at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SocketStats {
@@ -167,27 +178,44 @@ pub struct SocketStats {
     pub reconnects: u64,
     /// Commands that mean nothing to this socket, and were ignored, of all peers that ever were.
     pub ignored_commands: u64,
-    /// The peers of now.
+    /// The peers of now: those that were connected to, whether they are there or not, and those that came and are
+    /// there.
     pub peers: Vec<PeerStats>,
 }
 
-/// What became of a socket's messages after it was closed.
+/// Says what became of a socket's messages once it was closed.
+///
+/// ```
+/// use peermq::{Context, DropReason, Options, Push};
+/// use std::time::Duration;
+///
+/// let context = Context::new()?;
+/// let push = Push::with_options(&context, Options::default().linger(Duration::ZERO))?;
+/// push.connect("inproc://nobody")?;
+/// push.send("in vain")?;
+///
+/// let report = push.close()?;
+/// assert!(!report.is_confirmed());
+/// assert_eq!(report.peers[0].dropped.of(DropReason::Linger), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CloseReport {
     /// The peers that it had at that moment.
     pub peers: Vec<PeerReport>,
-    /// Messages that were dropped without a peer, by reason.
+    /// Messages that had lost their peer and found no other, by reason.
     pub without_peer: Drops,
 }
 
-/// What became of the messages to one peer of a socket that was closed.
+/// Says what became of the messages to one peer of a socket that was closed. Counted from when it became a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PeerReport {
     /// Where it is: the endpoint that was connected to, or the address that it came from.
     pub endpoint: String,
-    /// It ended its side after it had read ours to the end: all that was written reached its process.
+    /// It ended its side after it had read ours to the end: all that was written reached its process, though not
+    /// necessarily its application.
     pub confirmed: bool,
     /// Messages written to it since it was a peer.
     pub written: u64,
@@ -196,17 +224,17 @@ pub struct PeerReport {
 }
 
 impl CloseReport {
-    /// Whether every peer has read everything that was accepted for it.
+    /// Returns whether every peer has read everything that was accepted for it.
     pub fn is_confirmed(&self) -> bool {
         self.dropped() == 0 && self.peers.iter().all(|peer| peer.confirmed)
     }
 
-    /// Messages written, to all peers.
+    /// Returns how many messages were written, to all peers.
     pub fn written(&self) -> u64 {
         self.peers.iter().map(|peer| peer.written).sum()
     }
 
-    /// Outgoing messages dropped, of all peers and without one.
+    /// Returns how many outgoing messages were dropped, of all peers and without one.
     pub fn dropped(&self) -> u64 {
         self.without_peer.total() + self.peers.iter().map(|peer| peer.dropped.total()).sum::<u64>()
     }

@@ -97,24 +97,28 @@ impl Feeds {
 /// Receives what happens to a socket's peers from the moment it is made.
 ///
 /// At most [`Options::monitor_events`](crate::Options::monitor_events) wait to be read; further ones are dropped and
-/// counted in [`Monitor::missed`].
+/// counted in [`Monitor::missed`]: the loop never waits for a reader. It outlives its socket, and then says `Closed`.
+/// Several threads may read one; each event goes to one of them.
 pub struct Monitor {
     feed: Arc<Feed>,
     drive: Arc<dyn Drive>,
 }
 
 impl Monitor {
-    /// Receives the next event; waits for it. After the socket is closed: what is left, then `Closed`.
+    /// Receives the next event; waits for it, and meanwhile drives the loop if nobody else does.
+    ///
+    /// After the socket is closed to its last peer: what is left, then `Closed`. Called from a `Waker` it cannot wait,
+    /// and says `WouldDeadlock` if no event is here.
     pub fn recv(&self) -> Result<Event, RecvError> {
         self.wait(None)
     }
 
-    /// Receives the next event; waits at most this long.
+    /// Receives the next event; waits at most this long, then says `TimedOut`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, RecvError> {
         self.wait(Some(timeout))
     }
 
-    /// Receives the next event if it is here.
+    /// Receives the next event if it is here, else says `WouldBlock`.
     pub fn try_recv(&self) -> Result<Event, RecvError> {
         match self.next(&mut None, None) {
             Poll::Ready(result) => result,
@@ -122,12 +126,12 @@ impl Monitor {
         }
     }
 
-    /// Receives the next event, as a future. Dropping it loses nothing.
+    /// Receives the next event, as a future of no runtime's own. Dropping it loses nothing.
     pub fn recv_async(&self) -> impl Future<Output = Result<Event, RecvError>> + Send + '_ {
         Next::new(self)
     }
 
-    /// How many events were dropped because nobody read them.
+    /// Returns how many events were dropped because nobody read them.
     pub fn missed(&self) -> u64 {
         self.feed.state.lock().missed
     }

@@ -9,10 +9,25 @@ use crate::options::Options;
 use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends, Want};
 use crate::socket_type::SocketType;
 
-/// Exchanges messages with exactly one other `Pair`.
+/// Exchanges messages with exactly one other `Pair` ([RFC 31](https://rfc.zeromq.org/spec/31/)).
 ///
 /// While it has a peer, others are turned away: they are told nothing, and try again later. At the peer's mark `send`
-/// waits.
+/// waits. What waits for a peer that was connected to is kept until it is back; what waits for one that came to us is
+/// dropped and counted as `PeerLost` when it goes.
+///
+/// ```
+/// use peermq::{Context, Pair};
+///
+/// let context = Context::new()?;
+/// let (one, other) = (Pair::new(&context), Pair::new(&context));
+/// one.bind("inproc://pair")?;
+/// other.connect("inproc://pair")?;
+/// one.send("ping")?;
+/// assert_eq!(other.recv()?, "ping");
+/// other.send("pong")?;
+/// assert_eq!(one.recv()?, "pong");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Pair {
     socket: Socket<PairPattern>,
 }

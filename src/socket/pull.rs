@@ -9,16 +9,22 @@ use crate::options::Options;
 use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives, Want};
 use crate::socket_type::SocketType;
 
-/// Receives the messages of [`Push`](crate::Push) sockets, one of each in turn.
+/// Receives the messages of [`Push`](crate::Push) sockets, one of each in turn
+/// ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 ///
 /// A peer that floods delays the others by one message each. At the mark of a peer, reading from it pauses, and so in
 /// the end does its sender. What a peer sent before it went is still received.
 ///
-/// ```no_run
-/// let context = peermq::Context::new()?;
-/// let pull = peermq::Pull::new(&context);
-/// let here = pull.bind("tcp://127.0.0.1:0")?;
-/// println!("at {here}: {:?}", pull.recv()?);
+/// ```
+/// use peermq::{Context, Pull, Push, RecvError};
+/// use std::time::Duration;
+///
+/// let context = Context::new()?;
+/// let (pull, push) = (Pull::new(&context), Push::new(&context));
+/// push.connect(pull.bind("tcp://127.0.0.1:0")?)?;
+/// push.send("hello")?;
+/// assert_eq!(pull.recv()?, "hello");
+/// assert_eq!(pull.recv_timeout(Duration::from_millis(1)), Err(RecvError::TimedOut));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Pull {

@@ -9,18 +9,26 @@ use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, P
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 
-/// Sends messages to [`Pull`](crate::Pull) sockets, each to one of them, in turn.
+/// Sends messages to [`Pull`](crate::Pull) sockets, each to one of them, in turn
+/// ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 ///
 /// A peer at its mark is skipped; when all are, `send` waits. Nothing is dropped while its peer lives. What was queued
 /// for a peer that was connected to waits for it to come back; what was queued for one that came to us is dropped and
 /// counted when it goes, or moves to the next with
-/// [`requeue_unwritten`](crate::Options::requeue_unwritten).
+/// [`requeue_unwritten`](crate::Options::requeue_unwritten). Messages that come are dropped as `WrongDirection`.
 ///
-/// ```no_run
-/// let context = peermq::Context::new()?;
-/// let push = peermq::Push::new(&context);
-/// push.connect("tcp://127.0.0.1:5555")?;
-/// push.send("hello")?;
+/// ```
+/// use peermq::{Context, NotSent, Options, Pull, Push};
+///
+/// let context = Context::new()?;
+/// let push = Push::with_options(&context, Options::default().send_mark(1))?;
+/// push.connect("inproc://work")?;
+/// push.send("hello")?; // waits in the queue for whoever binds
+/// assert_eq!(push.try_send("again").unwrap_err().reason, NotSent::WouldBlock);
+///
+/// let pull = Pull::new(&context);
+/// pull.bind("inproc://work")?;
+/// assert_eq!(pull.recv()?, "hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Push {

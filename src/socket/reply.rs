@@ -15,16 +15,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// Receives requests of [`Req`](crate::Req) sockets, and replies to them.
+/// Receives requests of [`Req`](crate::Req) sockets, of each in turn, and replies to them
+/// ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 ///
 /// Each [`Request`] owns its way back, so one socket can be served by many threads, and replies may go in any order.
+/// What is no request (it has no empty frame, or nothing behind it) is dropped as `Malformed`.
 ///
 /// ```no_run
 /// let context = peermq::Context::new()?;
 /// let rep = peermq::Rep::new(&context);
 /// rep.bind("tcp://127.0.0.1:5555")?;
-/// let request = rep.recv()?;
-/// request.reply("world")?;
+/// loop {
+///     let request = rep.recv()?;
+///     if let Err(error) = request.reply("world") {
+///         println!("{error}"); // the client is gone, or does not read its replies
+///     }
+/// }
+/// # #[allow(unreachable_code)]
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Rep {
@@ -59,7 +66,9 @@ impl Rep {
     }
 }
 
-/// A request, and its way back. Dropped without a reply, it is counted as `Unanswered`.
+/// A request, and its way back. Dropped without a reply, it is counted as `Unanswered`, and its client waits on.
+///
+/// It may outlive its [`Rep`]; then its reply fails with `Closed`.
 pub struct Request {
     hub: Arc<Hub<RepPattern>>,
     asked: Asked,
@@ -67,13 +76,16 @@ pub struct Request {
 }
 
 impl Request {
-    /// What was asked.
+    /// Returns what was asked.
     pub fn message(&self) -> &Message {
         &self.asked.body
     }
 
-    /// Replies. Never waits: a client that is gone or at its mark is an error that gives the message back, and is
-    /// counted.
+    /// Replies. Never waits: a client that is gone or at its mark is an error, `PeerGone` or `PeerFull`, that gives the
+    /// message back and is counted ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+    ///
+    /// `Ok` means that it is queued for the client. A client that has come back by another connection is another
+    /// client: its old requests are `PeerGone`.
     pub fn reply<'m>(mut self, message: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let mut message = message.into();
         message.copy_large_lent(Bytes::copy_from_slice);

@@ -17,18 +17,23 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Sends requests to [`Rep`](crate::Rep) sockets, and waits for their replies.
+/// Sends requests to [`Rep`](crate::Rep) sockets, each to one of them in turn, and waits for their replies
+/// ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 ///
 /// May be called from several threads at once: each request carries an id in its envelope that its reply carries too
 /// (libzmq's REP and ours echo it), so each caller gets its own reply. A reply counts only if it comes from the peer
-/// that was asked; one that comes too late is dropped and counted. If the peer is lost after the request was written,
-/// the call fails with `PeerLost`; if it was not written yet, it goes to the next peer.
+/// that was asked; one that comes too late is dropped as `StaleReply`. If the peer is lost after the request was
+/// written, the call fails with `PeerLost`; if it was not written yet, it goes to the next peer.
 ///
-/// ```no_run
-/// let context = peermq::Context::new()?;
-/// let req = peermq::Req::new(&context);
-/// req.connect("tcp://127.0.0.1:5555")?;
-/// let answer = req.request("hello")?;
+/// ```
+/// use peermq::{Context, Rep, Req, RequestError};
+/// use std::time::Duration;
+///
+/// let context = Context::new()?;
+/// let (req, rep) = (Req::new(&context), Rep::new(&context));
+/// req.connect(rep.bind("inproc://questions")?)?;
+/// let unheard = req.request_timeout("hello?", Duration::from_millis(1)).unwrap_err();
+/// assert!(matches!(unheard, RequestError::TimedOut));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Req {
@@ -39,12 +44,18 @@ constructors!(Req, |options: &Options| ReqPattern::new(options, chance() as u32)
 socket_verbs!(Req);
 
 impl Req {
-    /// Sends a request and waits for its reply; without a limit, also while no peer has room.
+    /// Sends a request and waits for its reply, without a limit; also while no peer has room, or there is none.
+    ///
+    /// Who waits drives the loop if nobody else does. Fails with `PeerLost` if the peer that has it goes, with `Closed`
+    /// once the socket is closed, and with `NotSent` if it was not sent at all, which gives back what was given away.
     pub fn request<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
         self.ask(message.into(), Patience::Limit(None))
     }
 
     /// Sends a request and waits for its reply, both together at most this long.
+    ///
+    /// Fails with `NotSent` (`TimedOut`) if no peer had room in time, with `TimedOut` if no reply came, and like
+    /// [`request`](Req::request).
     pub fn request_timeout<'m>(
         &self,
         message: impl Into<Outgoing<'m>>,
@@ -54,7 +65,7 @@ impl Req {
     }
 
     /// Sends a request and waits for its reply, as a future of no runtime's own. Dropped before it is ready, it forgets
-    /// the request: a reply that comes is dropped and counted.
+    /// the request: it may be served all the same, and a reply that comes is dropped as `StaleReply`.
     pub async fn request_async<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
         let mut message = message.into();
         let hub = &self.socket.hub;
@@ -304,8 +315,8 @@ impl Pattern for ReqPattern {
         }
     }
 
-    /// What was written is lost with the peer; what was not goes to the next, now or when one comes, and back to a dialed
-    /// one only if there is no other.
+    /// What was written is lost with the peer; what was not goes to the next, now or when one comes, and back to a
+    /// dialed one only if there is no other.
     fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, _why: DropReason) -> Dropped {
         let left = peers.left(id);
         self.lose(peers, id, |asked| asked.place <= left);

@@ -4,8 +4,15 @@
 macro_rules! socket_verbs {
     ($Type:ident) => {
         impl $Type {
-            /// Takes connections at this endpoint, and returns the endpoint really bound: with the port that an ephemeral
-            /// one (`tcp://127.0.0.1:0`) got. Names are looked up on this thread.
+            /// Takes connections at this endpoint, and returns the endpoint really bound: with the port that an
+            /// ephemeral one (`tcp://127.0.0.1:0`) got. As often as needed, to any mix of transports.
+            ///
+            /// Does not wait for anybody to come. The address is taken on this thread: a name is looked up first, which
+            /// may take as long as the resolver does, and a stale ipc file some milliseconds. An ipc file is for its
+            /// owner only (mode 0600), and goes with the listener.
+            ///
+            /// Fails with `Endpoint` if the endpoint is none to bind, with `Io` if the system refuses it or the inproc
+            /// name is taken in this context, and with `Closed`. The endpoint is free again after `unbind` or `close`.
             pub fn bind<E>(&self, endpoint: E) -> Result<crate::Endpoint, crate::BindError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -14,8 +21,15 @@ macro_rules! socket_verbs {
                 self.socket.core.bind(&self.socket.hub, endpoint)
             }
 
-            /// Connects to this endpoint in the background, and again whenever the connection is lost. Returns at once;
-            /// what happens is told to a [`Monitor`](crate::Monitor). Twice to one endpoint makes two connections.
+            /// Connects to this endpoint in the background, and again whenever the connection is lost.
+            ///
+            /// Returns at once, whether somebody is there or not; what happens is told to a
+            /// [`Monitor`](crate::Monitor). From now on there is a peer with a queue of its own. Twice to one endpoint
+            /// makes two. A name is looked up for each attempt, and all its addresses are tried, in order; over inproc
+            /// the name may be bound later.
+            ///
+            /// Fails with `Endpoint` if the endpoint is none to connect to (host `*`, port 0), and with `Closed`. Ends
+            /// with `disconnect` or `close`.
             pub fn connect<E>(&self, endpoint: E) -> Result<(), crate::ConnectError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -26,6 +40,9 @@ macro_rules! socket_verbs {
 
             /// Takes no more connections at this endpoint, as `bind` returned it, and frees it. Those that came by it
             /// stay.
+            ///
+            /// Waits for one turn of the loop (not over inproc). Fails with `Unknown` if this socket has not bound it,
+            /// with `WouldDeadlock` on the loop's own thread (from a `Waker`), and with `Closed`.
             pub fn unbind<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -35,7 +52,9 @@ macro_rules! socket_verbs {
             }
 
             /// Like `unbind`, and ends the connections that came by it: they take no more messages, and what is queued
-            /// for them is sent within the linger time, then dropped and counted.
+            /// for them is sent within the linger time, then dropped and counted as `Linger`.
+            ///
+            /// Does not wait for that: [`Event::Disconnected`](crate::Event::Disconnected) tells the end of each.
             pub fn unbind_and_close<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -45,7 +64,13 @@ macro_rules! socket_verbs {
             }
 
             /// Ends one connection to this endpoint, as it was given to `connect`: it takes no more messages, and what
-            /// is queued for it is sent within the linger time, then dropped and counted.
+            /// is queued for it is sent within the linger time, then dropped and counted as `Linger`. What came from it
+            /// can still be received.
+            ///
+            /// Waits for one turn of the loop (not over inproc), and not for the end:
+            /// [`Event::Disconnected`](crate::Event::Disconnected) tells it, if there was a connection. Fails with
+            /// `Unknown` if this socket is not connected to it, with `WouldDeadlock` on the loop's own thread (from a
+            /// `Waker`), and with `Closed`.
             pub fn disconnect<E>(&self, endpoint: E) -> Result<(), crate::EndpointError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -54,19 +79,26 @@ macro_rules! socket_verbs {
                 self.socket.core.disconnect(&self.socket.hub, endpoint)
             }
 
-            /// Closes the socket, waits until what it has accepted is sent or the linger time is over, and says what
-            /// became of it. Calls of other threads end with `Closed`; unread messages are dropped and counted. A second
-            /// call returns the same report.
+            /// Closes the socket, waits until what it has accepted is sent and read or the linger time is over, and
+            /// says what became of it.
+            ///
+            /// Calls of other threads end with `Closed`; unread messages are dropped and counted. A second call returns
+            /// the same report. Waits half a second longer than [`linger`](crate::Options::linger) at most. If it
+            /// cannot wait, the error says why, and the socket closes all the same. A socket that is dropped closes in
+            /// the same way, and nobody waits: what is not sent when the process ends is lost.
             pub fn close(&self) -> Result<crate::CloseReport, crate::CloseError> {
                 self.socket.close()
             }
 
-            /// Tells what happens to this socket's peers from now on.
+            /// Makes a [`Monitor`](crate::Monitor), which is told what happens to this socket's peers from now on. Each
+            /// is told everything.
             pub fn monitor(&self) -> crate::Monitor {
                 self.socket.hub.monitor()
             }
 
-            /// What this socket has sent, received, dropped and queued.
+            /// Returns what this socket has sent, received, dropped and queued until now. Works after `close` too.
+            ///
+            /// Never waits, and takes time for each peer.
             pub fn stats(&self) -> crate::SocketStats {
                 self.socket.hub.stats()
             }
@@ -86,18 +118,23 @@ macro_rules! send_verbs {
         impl $Type {
             /// Sends a message; waits while every peer is at its mark, and while there is none.
             ///
-            /// `Ok` means that it is queued for one peer. The error gives back what was given away.
+            /// `Ok` means that it is queued for one peer, not that it arrived. Who waits drives the loop if nobody else
+            /// does. The error gives back what was given away: `Closed` once the socket is closed, also while it waits;
+            /// `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`); `Forked` if it would
+            /// in a forked child.
             pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
                 self.socket
                     .send(message.into(), crate::socket::Patience::Limit(None))
             }
 
-            /// Sends a message if a peer has room now.
+            /// Sends a message if a peer has room now, else gives it back as `WouldBlock`. Never waits, and may
+            /// overtake those that do.
             pub fn try_send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
                 self.socket.send(message.into(), crate::socket::Patience::None)
             }
 
-            /// Sends a message; waits at most this long for a peer with room.
+            /// Sends a message; waits at most this long for a peer with room, then gives it back as `TimedOut`. Times
+            /// under a millisecond are kept.
             pub fn send_timeout<'m>(
                 &self,
                 message: impl Into<crate::Outgoing<'m>>,
@@ -123,16 +160,21 @@ macro_rules! recv_verbs {
     ($Type:ident, $Item:ty) => {
         impl $Type {
             /// Receives the oldest message of the next peer that has one; waits for it.
+            ///
+            /// Who waits drives the loop if nobody else does. What lost peers sent is received too. Fails with `Closed`
+            /// once the socket is closed, also while it waits, and with `WouldDeadlock` if it would have to wait on the
+            /// loop's own thread (from a `Waker`). A frame over 64 bytes shares memory with its neighbours:
+            /// [`detach`](crate::Message::detach) what is kept for long.
             pub fn recv(&self) -> Result<$Item, crate::RecvError> {
                 self.recv_with(crate::socket::Patience::Limit(None))
             }
 
-            /// Receives a message if one is here.
+            /// Receives a message if one is here, else says `WouldBlock`. Never waits, and may overtake those that do.
             pub fn try_recv(&self) -> Result<$Item, crate::RecvError> {
                 self.recv_with(crate::socket::Patience::None)
             }
 
-            /// Receives a message; waits at most this long.
+            /// Receives a message; waits at most this long, then says `TimedOut`. Times under a millisecond are kept.
             pub fn recv_timeout(&self, timeout: std::time::Duration) -> Result<$Item, crate::RecvError> {
                 self.recv_with(crate::socket::Patience::Limit(Some(timeout)))
             }
@@ -144,7 +186,7 @@ macro_rules! recv_verbs {
 macro_rules! constructors {
     ($Type:ident, $pattern:expr) => {
         impl $Type {
-            /// Makes a socket with the default options.
+            /// Makes a socket with the default options. Of a context that is shut down, it is closed from the start.
             pub fn new(context: &crate::Context) -> Self {
                 let options = crate::Options::default();
                 let pattern = $pattern(&options);
@@ -153,7 +195,8 @@ macro_rules! constructors {
                 }
             }
 
-            /// Makes a socket with these options, which stay as they are. Refused if one of them makes no sense.
+            /// Makes a socket with these options, which stay as they are. Refused, with the option's name, if one of
+            /// them makes no sense.
             pub fn with_options(
                 context: &crate::Context,
                 options: crate::Options,
