@@ -22,17 +22,20 @@
 //! - `shut_down` does not ring who sleeps, or does not rouse the keeper;
 //! - two may sit.
 
+use super::keeper::LEASE;
 use super::*;
 use crate::batch::Run;
 use crate::engine::notes::answer;
-use crate::hub::{Hub, Origin, Station, Stop, block_on};
+use crate::engine::session::Flushed;
+use crate::hub::{Effects, Hub, Origin, Station, Stop, block_on};
 use crate::options::{Options, TransportOptions};
 use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType;
-use crate::sync::let_time_pass;
+use crate::sync::{Parker, Ring, let_time_pass};
 use crate::transport::{Address, Reached, Resolved, Stream};
 use loom::thread::{JoinHandle, spawn};
 use std::io::{self, ErrorKind, IoSlice};
+use std::time::Duration;
 
 // -- what waits
 

@@ -1,0 +1,207 @@
+//! The loop's own thread: it sits while nobody else does, and writes beside who sits.
+
+use super::{Keeper, Nap, Reins, Seat, Sitter, State, Turned, Turns, drive_here};
+use crate::engine::notes::Note;
+use crate::engine::session::{Flushed, Session};
+use crate::engine::spin::Spin;
+use crate::hub::{Drive, Effects};
+use crate::sync::{Parker, catch};
+use crate::transport::Net;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::error;
+
+impl<N: Net> Seat<N> {
+    /// Runs the loop on this thread until the context is shut down.
+    pub(crate) fn keep(&self, turns: Box<dyn Turns>) {
+        // Also while it writes without the seat: wakers run then too, and nobody else would end a wait of theirs.
+        let _driving = drive_here();
+        *self.reins.lock() = Some(Reins {
+            turns,
+            spin: Spin::default(),
+        });
+        self.state.lock().keeper_thread = Some(crate::sync::current());
+        self.keep_until_over();
+        // From here on nobody else sits.
+        let reins = self.reins.lock().take();
+        if let Some(mut reins) = reins
+            && catch(|| reins.turns.end()).is_err()
+        {
+            error!("the event loop panicked at its end");
+        }
+    }
+
+    /// Returns with the seat taken.
+    fn keep_until_over(&self) {
+        let mut patience = Patience::default();
+        let mut changes_seen = 0;
+        let mut flushes = VecDeque::new();
+        if self.sit(Nap::Until(None), &mut patience) == Turned::Over {
+            return;
+        }
+        loop {
+            let now = self.now();
+            let mut state = self.state.lock();
+            state.keeper = Keeper::Running;
+            let lease_left = self.lease_left(&state, now);
+            if !state.flushes.is_empty() {
+                if state.sitter == Sitter::Nobody && lease_left.is_none() {
+                    // A stream may never pause, and nobody looks at the rest meanwhile: one turn, and on with the stream.
+                    // It does not stay, because a stream that is written from the seat is written in small pieces.
+                    state.sitter = Sitter::Keeper;
+                    state.changes += 1;
+                    drop(state);
+                    if self.sit(Nap::None, &mut patience) == Turned::Over {
+                        return;
+                    }
+                    continue;
+                }
+                std::mem::swap(&mut flushes, &mut state.flushes);
+                drop(state);
+                let mut is_little = true;
+                for session in flushes.drain(..) {
+                    is_little &= self.flush(session) == Flushed::Little;
+                }
+                if is_little {
+                    let mut state = self.state.lock();
+                    if state.notes.is_empty() && !state.is_shut_down {
+                        state.keeper = Keeper::Pacing;
+                        drop(state);
+                        crate::sync::park(Some(PACE));
+                    }
+                }
+                continue;
+            }
+            match state.sitter {
+                Sitter::Application => {
+                    let is_deep = state.is_asleep && state.changes == changes_seen || state.is_shut_down;
+                    changes_seen = state.changes;
+                    state.keeper = if is_deep { Keeper::Deep } else { Keeper::Lease };
+                    drop(state);
+                    crate::sync::park(if is_deep { None } else { Some(LEASE / 2) });
+                }
+                Sitter::Nobody | Sitter::Keeper => {
+                    if let Some(left) = lease_left {
+                        state.keeper = Keeper::Lease;
+                        drop(state);
+                        crate::sync::park(Some(left));
+                        continue;
+                    }
+                    state.sitter = Sitter::Keeper;
+                    state.changes += 1;
+                    patience.came_back(std::mem::take(&mut state.was_used));
+                    drop(state);
+                    if self.sit(Nap::Until(None), &mut patience) == Turned::Over {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long the seat stays empty for who left it. `None`: no longer.
+    fn lease_left(&self, state: &State<N>, now: Instant) -> Option<Duration> {
+        let lease = if self.others_wait(state) { SHORT_LEASE } else { LEASE };
+        let left_at = state.left_at.filter(|_| !state.is_shut_down)?;
+        let left = lease.saturating_sub(now.saturating_duration_since(left_at));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// The keeper's turns: one without a nap, or as many as it takes until it has woken a thread that may want the seat.
+    fn sit(&self, mut nap: Nap, patience: &mut Patience) -> Turned {
+        loop {
+            if self.take_turns(nap, patience) == Turned::Over {
+                return Turned::Over;
+            }
+            if self.stand_up() {
+                return Turned::Again;
+            }
+            nap = Nap::None;
+        }
+    }
+
+    /// Gives the reins back before the seat, so that who takes the seat does not wait for them.
+    fn take_turns(&self, nap: Nap, patience: &mut Patience) -> Turned {
+        let mut reins = self.reins.lock();
+        let Some(reins) = reins.as_mut() else {
+            return Turned::Over;
+        };
+        loop {
+            let woken = Parker::woken_here();
+            if self.turn(reins, nap) == Turned::Over {
+                return Turned::Over;
+            }
+            if nap == Nap::None || Parker::woken_here() != woken && patience.is_over() {
+                return Turned::Again;
+            }
+        }
+    }
+
+    /// The keeper leaves the seat. `false`: something was noted since its last turn, for which it would not be called.
+    fn stand_up(&self) -> bool {
+        let now = self.now();
+        let mut state = self.state.lock();
+        if !state.notes.is_empty() {
+            return false;
+        }
+        state.sitter = Sitter::Nobody;
+        state.left_at = Some(now);
+        state.changes += 1;
+        true
+    }
+
+    /// Writes without the seat, once; what needs the engine is noted for who sits.
+    fn flush(&self, session: Arc<Session<N>>) -> Flushed {
+        let written = catch(|| {
+            let mut effects = Effects::default();
+            let flushed = session.flush_once(&mut effects);
+            effects.run();
+            flushed
+        });
+        match written {
+            Ok(Ok(Flushed::Done)) if !session.is_shut() => Flushed::Done,
+            Ok(Ok(more @ (Flushed::More | Flushed::Little))) => {
+                self.note_flush(session);
+                more
+            }
+            Ok(Ok(Flushed::Done) | Err(_)) => {
+                self.note(Note::Serve(session));
+                Flushed::Done
+            }
+            Err(_) => {
+                self.give_up();
+                Flushed::Done
+            }
+        }
+    }
+}
+
+/// How many threads the keeper wakes before it steps back for them: more and more while nobody takes the seat.
+#[derive(Debug, Default)]
+struct Patience {
+    wakes: u32,
+    left: u32,
+}
+
+impl Patience {
+    /// The seat was free for a lease.
+    fn came_back(&mut self, was_used: bool) {
+        self.wakes = if was_used { 0 } else { (self.wakes * 2).clamp(2, 64) };
+        self.left = self.wakes;
+    }
+
+    /// A thread was woken.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_over
+    }
+}
+
+/// How long a stream that is written without the seat is let grow.
+const PACE: Duration = Duration::from_micros(50);
+/// How long the seat stays empty for who left it, before the keeper comes back.
+pub(super) const LEASE: Duration = Duration::from_millis(1);
+/// The same while others wait who cannot take it.
+const SHORT_LEASE: Duration = Duration::from_micros(200);

@@ -1,0 +1,163 @@
+//! An application's thread that waits: it sits if the seat is free, and else sleeps until it is woken.
+
+use super::{Keeper, Nap, Reins, Seat, Sitter, Turned, drive_here, is_driving, rouse};
+use crate::hub::{CannotWait, Drive};
+use crate::sync::{Ordering, Parker, Ring};
+use crate::transport::Net;
+use std::time::{Duration, Instant};
+
+impl<N: Net> Seat<N> {
+    /// Takes the seat, if it is free.
+    fn sit_down(&self, left: Option<Duration>) -> Option<Sitting<'_, N>> {
+        let mut state = self.state.lock();
+        if !state.is_free() || !is_worth_sitting(left) {
+            return None;
+        }
+        state.sitter = Sitter::Application;
+        state.changes += 1;
+        state.was_used = true;
+        state.is_rung = false;
+        Some(Sitting(self))
+    }
+
+    /// Sleeps while somebody else drives.
+    fn park(&self, parker: &Parker, left: Option<Duration>) {
+        let mut state = self.state.lock();
+        let is_free = state.is_free();
+        if is_free && is_worth_sitting(left) {
+            return;
+        }
+        state.parked += 1;
+        if is_free {
+            self.call(state);
+        } else {
+            drop(state);
+        }
+        parker.park(left);
+        self.state.lock().parked -= 1;
+    }
+}
+
+/// The kernel's timer counts whole milliseconds: who has less left is woken by a finer one, and lets the keeper drive.
+fn is_worth_sitting(left: Option<Duration>) -> bool {
+    left.is_none_or(|left| left >= Duration::from_millis(1))
+}
+
+/// While it lives, an application's thread sits.
+struct Sitting<'a, N: Net>(&'a Seat<N>);
+
+impl<N: Net> Sitting<'_, N> {
+    /// Runs the loop until the parker is woken (`true`), or the deadline is too near to sit for, or the context is over.
+    fn drive(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
+        let seat = self.0;
+        let _driving = drive_here();
+        let mut reins = seat.reins.lock();
+        let Some(reins) = reins.as_mut() else { return false };
+        let Some(ring) = seat.this.upgrade() else { return false };
+        let _bell = parker.rung_by(ring);
+        let turn = |reins: &mut Reins, nap| match seat.turn(reins, nap) {
+            Turned::Over => Some(false),
+            Turned::Again => parker.was_woken().then_some(true),
+        };
+        if let Some(end) = turn(reins, Nap::None) {
+            return end;
+        }
+        loop {
+            let begin = seat.now();
+            if let Some(limit) = reins.spin.plan() {
+                while seat.now().saturating_duration_since(begin) < limit {
+                    if let Some(end) = turn(reins, Nap::None) {
+                        reins.spin.paid();
+                        return end;
+                    }
+                }
+                reins.spin.wasted();
+            }
+            // The waker is in its line and rings from here on: test again, then sleep. A ring in between is seen there.
+            if parker.was_woken() {
+                return true;
+            }
+            let begin = seat.now();
+            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(begin))) {
+                return false;
+            }
+            let end = turn(reins, Nap::Until(deadline));
+            reins.spin.slept(seat.now().saturating_duration_since(begin));
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+}
+
+/// Also when unwinding: the seat is free again.
+impl<N: Net> Drop for Sitting<'_, N> {
+    fn drop(&mut self) {
+        let now = self.0.now();
+        let mut state = self.0.state.lock();
+        state.sitter = Sitter::Nobody;
+        state.is_asleep = false;
+        state.changes += 1;
+        // What was noted meanwhile waits for nobody's lease.
+        state.left_at = state.notes.is_empty().then_some(now);
+        if state.keeper == Keeper::Deep || !state.notes.is_empty() {
+            rouse(state);
+        }
+    }
+}
+
+impl<N: Net> Ring for Seat<N> {
+    /// Whoever is not in the seat reaches a thread that drives: it looks again, and does not sleep before.
+    fn ring(&self) {
+        let mut state = self.state.lock();
+        state.is_rung = true;
+        if std::mem::take(&mut state.is_asleep) {
+            drop(state);
+            (self.doorbell)();
+        }
+    }
+}
+
+impl<N: Net> Drive for Seat<N> {
+    fn now(&self) -> Instant {
+        (self.clock)()
+    }
+
+    fn may_wait(&self) -> Result<(), CannotWait> {
+        if is_driving() {
+            Err(CannotWait::OnDriver)
+        } else if self.is_forked() {
+            Err(CannotWait::Forked)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
+        loop {
+            if parker.was_woken() {
+                return true;
+            }
+            let left = match deadline {
+                None => None,
+                Some(deadline) => match deadline.checked_duration_since(self.now()) {
+                    Some(left) if !left.is_zero() => Some(left),
+                    _ => return false,
+                },
+            };
+            match self.sit_down(left) {
+                Some(sitting) if sitting.drive(parker, deadline) => return true,
+                Some(_) => {}
+                None => self.park(parker, left),
+            }
+        }
+    }
+
+    fn future_waits(&self) {
+        self.futures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn future_is_over(&self) {
+        self.futures.fetch_sub(1, Ordering::Relaxed);
+    }
+}
