@@ -1,7 +1,7 @@
 //! Sending lent slices costs no allocation each, once the buffers have grown. The receiver is a process of its own, so
 //! that all allocations here are the sender's: its thread's and its loop's.
 
-use peermq::{Context, Pull, Push};
+use peermq::{Context, Event, Pull, Push};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{BufRead, BufReader};
@@ -77,10 +77,13 @@ fn the_receiving_process() {
     }
     let context = Context::new().unwrap();
     let pull = Pull::new(&context);
+    let monitor = pull.monitor();
     println!("\nendpoint {}", pull.bind("tcp://127.0.0.1:0").unwrap());
     for _ in 0..WARM_UP + MESSAGES {
         pull.recv_timeout(LIMIT).unwrap();
     }
+    // The sender's end comes first: only then is it confirmed.
+    while !matches!(monitor.recv_timeout(LIMIT).unwrap(), Event::Disconnected { .. }) {}
 }
 
 const ROLE: &str = "PEERMQ_ALLOCATIONS_ROLE";
