@@ -53,11 +53,6 @@ impl Batch {
         self.messages
     }
 
-    /// What the messages weigh against a mark.
-    pub(crate) fn weight(&self) -> usize {
-        weight(self.messages, self.payload)
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.messages == 0
     }
@@ -312,6 +307,29 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_split_between_any_two_messages_without_copying() {
+        let all = messages();
+        for popped in 0..all.len() {
+            for taken in 1..=all.len() - popped {
+                let mut run = packed().into_run();
+                (0..popped).for_each(|_| drop(run.pop()));
+                let weighed = all[popped..popped + taken].iter().map(Message::byte_count).sum();
+
+                let mut front = run.split_front(taken, usize::MAX);
+
+                assert_eq!(front.weight(), weight(taken, weighed));
+                let both = |run: &mut Run| std::iter::from_fn(|| run.pop()).collect::<Vec<_>>();
+                assert_eq!(both(&mut front), all[popped..popped + taken]);
+                assert_eq!(both(&mut run), all[popped + taken..]);
+                assert!(run.is_empty() && front.is_empty());
+            }
+        }
+        let mut run = packed().into_run();
+        assert_eq!(run.split_front(usize::MAX, 1).messages(), 1, "asked before a message");
+        assert_eq!(run.split_front(usize::MAX, 200).messages(), 3);
+    }
+
+    #[test]
     fn slices_can_be_taken_up_at_every_byte() {
         let batch = packed();
         let all = wire(&batch, 0);
@@ -363,6 +381,6 @@ mod tests {
         let mut batch = Batch::default();
         batch.push(&[], &mut "abc".into());
         batch.push(&[], &mut "".into());
-        assert_eq!(batch.weight(), 3 + 2 * 64);
+        assert_eq!(batch.tally().weight(), 3 + 2 * 64);
     }
 }

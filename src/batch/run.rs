@@ -3,8 +3,8 @@
 //! Invariant: a frame header is never split between two parts, and neither is a body; the two may lie in different
 //! parts. Whoever pushes parts has walked the headers, so a run is well formed by construction.
 
-use super::Batch;
 use super::frame::Header;
+use super::{Batch, Tally};
 use crate::message::{Message, SMALL};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -121,17 +121,54 @@ impl Run {
         }
     }
 
-    /// Takes messages off the front: as many, and no more once they weigh as much.
+    /// Takes messages off the front, without copying them: as many, and no more once they weigh as much.
     pub(crate) fn split_front(&mut self, messages: usize, bytes: usize) -> Run {
         if self.messages <= messages && self.weight() <= bytes {
             return std::mem::take(self);
         }
-        let mut front = Batch::default();
-        while front.messages() < messages && front.weight() < bytes {
-            let Some(message) = self.pop() else { break };
-            front.push(&[], &mut message.into());
+        let (mut border, mut front) = (Border { part: 0, at: self.at }, Tally::default());
+        while front.messages < messages && front.weight() < bytes {
+            let Some((next, payload)) = self.skip_message(border) else {
+                break;
+            };
+            front.add(1, payload);
+            border = next;
         }
-        front.into_run()
+        let mut parts: VecDeque<_> = self.parts.drain(..border.part).collect();
+        let at = std::mem::take(&mut self.at);
+        if let Some(part) = self.parts.front_mut().filter(|_| border.at > 0) {
+            parts.push_back(part.split_to(border.at));
+        }
+        self.messages -= front.messages;
+        self.payload = self.payload.saturating_sub(front.payload);
+        Run {
+            parts,
+            at,
+            messages: front.messages,
+            payload: front.payload,
+        }
+    }
+
+    /// The border behind the message that begins at this one, and the bytes of its bodies.
+    fn skip_message(&self, mut border: Border) -> Option<(Border, usize)> {
+        let mut payload = 0;
+        loop {
+            let header = Header::parse(self.parts.get(border.part)?.get(border.at..)?)?;
+            let body = usize::try_from(header.body).ok()?;
+            for len in [header.len, body].into_iter().filter(|&len| len > 0) {
+                border.at += len;
+                if border.at >= self.parts.get(border.part).map_or(0, Bytes::len) {
+                    border = Border {
+                        part: border.part + 1,
+                        at: 0,
+                    };
+                }
+            }
+            payload += body;
+            if !header.has_more() {
+                return Some((border, payload));
+            }
+        }
     }
 
     /// Packs it again, to be written.
@@ -165,6 +202,13 @@ impl Run {
         }
         Some(header)
     }
+}
+
+/// A place between two headers or bodies.
+#[derive(Debug, Clone, Copy)]
+struct Border {
+    part: usize,
+    at: usize,
 }
 
 /// What messages weigh against a byte mark: 64 a message stand for the memory that even an empty one costs.

@@ -35,6 +35,9 @@ pub(crate) trait Station: Send + Sync {
     /// Takes off what was wholly written, and gives the next batch. `None`: a flush follows when there is one.
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch>;
 
+    /// A stream of batches was written out: a moment after it is not quiet.
+    fn written_out(&self);
+
     /// Takes off a part of the batch that was collected.
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects);
 
@@ -138,14 +141,12 @@ impl<P: Pattern> Station for Hub<P> {
     }
 
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch> {
-        self.step(effects, |state, _| {
-            let batch = state.peers.collect(id, written, spent);
-            if batch.is_none() {
-                // A stream that was written out a moment ago is not quiet.
-                state.last_sent = Some(self.drive.now());
-            }
-            batch
-        })
+        self.step(effects, |state, _| state.peers.collect(id, written, spent))
+    }
+
+    fn written_out(&self) {
+        let now = self.drive.now();
+        self.state.lock().last_sent = Some(now);
     }
 
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects) {

@@ -5,7 +5,7 @@
 
 use super::After;
 use super::names::Names;
-use crate::batch::{Run, Tally};
+use crate::batch::{Batch, Run, Tally};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hub::{Ask, Effects, Link, Origin, Pace, Station};
@@ -13,6 +13,7 @@ use crate::monitor::Event;
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Mutex;
 use crate::wire::Facts;
+use bytes::BytesMut;
 use std::sync::{Arc, Weak};
 
 /// A dialing socket's end.
@@ -64,6 +65,8 @@ struct Moving {
 struct Way {
     /// What was collected and found no room on the other side; it still counts as queued on this one.
     pending: Run,
+    /// What small batches are copied into; at most [`CHUNK`].
+    chunk: BytesMut,
     /// This side wants the link to end: it does once nothing is queued here.
     is_ending: bool,
 }
@@ -76,6 +79,32 @@ impl Moving {
         }
     }
 }
+
+impl Way {
+    /// Makes a batch what is pending, and gives back its buffer if it is free again. A small batch is copied: in memory of
+    /// its own it would cost three allocations, for each message if the receiver keeps up.
+    fn take_over(&mut self, batch: Batch) -> Vec<u8> {
+        match batch.one_piece() {
+            Some(packed) if packed.len() <= CHUNK / 4 => {
+                if self.chunk.capacity() < packed.len() {
+                    self.chunk = BytesMut::with_capacity(CHUNK);
+                }
+                self.chunk.extend_from_slice(packed);
+                self.pending.push_part(self.chunk.split().freeze());
+                let tally = batch.tally();
+                self.pending.count(tally.messages, tally.payload);
+                batch.into_parts().0
+            }
+            _ => {
+                self.pending = batch.into_run();
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Small, because a link that is idle keeps one, and a message that is kept keeps one.
+const CHUNK: usize = 4 * 1024;
 
 /// A socket's own end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,12 +224,12 @@ impl Pairing {
             return;
         }
         let (giving, taking) = (self.station(from), self.station(from.other()));
-        let pending = &mut state.way(from).pending;
-        let mut moved = Tally::default();
+        let way = state.way(from);
+        let (mut moved, mut spent) = (Tally::default(), Vec::new());
         loop {
-            if pending.is_empty() {
-                match giving.collect(giver, std::mem::take(&mut moved), Vec::new(), effects) {
-                    Some(batch) => *pending = batch.into_run(),
+            if way.pending.is_empty() {
+                match giving.collect(giver, std::mem::take(&mut moved), std::mem::take(&mut spent), effects) {
+                    Some(batch) => spent = way.take_over(batch),
                     None => return,
                 }
             }
@@ -209,13 +238,13 @@ impl Pairing {
                 giving.moved(giver, moved, effects);
                 return;
             }
-            let mut part = pending.split_front(room.messages, room.bytes);
+            let mut part = way.pending.split_front(room.messages, room.bytes);
             moved.add(part.messages(), part.payload());
             taking.deliver(taker, &mut part, effects);
             if !part.is_empty() {
                 effects.drop_later(Dropped::run(part));
             }
-            if !pending.is_empty() {
+            if !way.pending.is_empty() {
                 giving.moved(giver, std::mem::take(&mut moved), effects);
             }
         }

@@ -122,20 +122,32 @@ impl<N: Net> Session<N> {
     /// Gives the kernel what there is, as long as it takes it and the budget lasts.
     pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
         let mut written = 0;
-        self.flush_until(&mut self.write.lock(), effects, |n| {
+        let flushed = self.flush_until(&mut self.write.lock(), effects, |n| {
             written += n;
             written >= WRITE_BUDGET
-        })
+        })?;
+        if written > 0 {
+            self.station.written_out();
+        }
+        Ok(flushed)
     }
 
     /// One write. What follows a small one is smaller still, unless it is let grow for a moment.
     pub(crate) fn flush_once(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
-        let mut is_little = false;
+        let mut written = 0;
         let flushed = self.flush_until(&mut self.write.lock(), effects, |n| {
-            is_little = n < SMALL_WRITE;
+            written = n;
             true
         })?;
-        Ok(if is_little { Flushed::Little } else { flushed })
+        if written == 0 {
+            return Ok(flushed);
+        }
+        self.station.written_out();
+        Ok(if written < SMALL_WRITE {
+            Flushed::Little
+        } else {
+            flushed
+        })
     }
 
     /// What a sender just queued that found everything quiet; only if nobody else writes. `false`: somebody has to look
