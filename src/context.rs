@@ -69,7 +69,8 @@ impl<P: Pattern> Closing for Hub<P> {
     }
 }
 
-/// Says what became of the sockets that were still open, or still closing, when their context was shut down.
+/// Says what became of the sockets of a context that was shut down: of all that were open, still closing, or closed and
+/// not dropped yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {

@@ -183,7 +183,10 @@ pub struct SocketStats {
     pub peers: Vec<PeerStats>,
 }
 
-/// Says what became of a socket's messages once it was closed.
+/// Says what became of a socket's messages once it was closed: of those to the peers that it had at that moment.
+///
+/// Accepted peers that had left before are not in it; [`SocketStats`] counts their messages too, and goes on doing so
+/// after `close`. A socket that has no peers left has nothing to confirm, and confirms it.
 ///
 /// ```
 /// use peermq::{Context, DropReason, Options, Push};
@@ -224,17 +227,17 @@ pub struct PeerReport {
 }
 
 impl CloseReport {
-    /// Returns whether every peer has read everything that was accepted for it.
+    /// Returns whether every peer that the socket had at that moment has read everything that was accepted for it.
     pub fn is_confirmed(&self) -> bool {
         self.dropped() == 0 && self.peers.iter().all(|peer| peer.confirmed)
     }
 
-    /// Returns how many messages were written, to all peers.
+    /// Returns how many messages were written, to the peers that the socket had at that moment.
     pub fn written(&self) -> u64 {
         self.peers.iter().map(|peer| peer.written).sum()
     }
 
-    /// Returns how many outgoing messages were dropped, of all peers and without one.
+    /// Returns how many outgoing messages were dropped, of the peers that the socket had at that moment and without one.
     pub fn dropped(&self) -> u64 {
         self.without_peer.total() + self.peers.iter().map(|peer| peer.dropped.total()).sum::<u64>()
     }
