@@ -54,8 +54,9 @@ impl Req {
 
     /// Sends a request and waits for its reply, both together at most this long.
     ///
-    /// Fails with `NotSent` (`TimedOut`) if no peer had room in time, with `TimedOut` if no reply came, and like
-    /// [`request`](Req::request).
+    /// Fails with `NotSent` (`TimedOut`) if no peer had room in time, with `TimedOut` if it was queued for one and no reply
+    /// came, and like [`request`](Req::request). A peer that was connected to has room although nobody is there yet: such a
+    /// request is not taken back, and is sent once somebody is.
     pub fn request_timeout<'m>(
         &self,
         message: impl Into<Outgoing<'m>>,
