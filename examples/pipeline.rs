@@ -22,12 +22,15 @@ Counts the words of a folder with a ventilator, workers and a sink, each a proce
   pipeline ventilator --bind ENDPOINT [--input DIR] [--workers N]
                                         feeds once N workers are connected (default 1)
   pipeline worker --from ENDPOINT --to ENDPOINT [--name NAME]
+                                        counts until nothing has come for as long as --patience says
   pipeline sink --bind ENDPOINT
 
   --input DIR         every text file below it, but target and .git; default: the sources of peermq
   --transport NAME    tcp (default) or ipc
   --patience SECONDS  how long a role waits for the others before it gives up; default 60
   --help              this text
+
+Through cargo: cargo run --release --example pipeline -- sink --bind ENDPOINT
 
 For example, on three machines:
   pipeline sink --bind 'tcp://*:5558'
@@ -131,15 +134,25 @@ fn worker(args: &Args) -> Outcome {
     pull.connect(args.endpoint("--from")?)?;
     args.tie_to_parent(&context);
 
+    let mut chunks = 0_u64;
     loop {
         let task = match pull.recv_timeout(patience) {
             Ok(task) => task,
-            Err(RecvError::Closed | RecvError::TimedOut) => return Ok(()),
+            Err(RecvError::Closed) => return Ok(()),
+            Err(error @ RecvError::TimedOut) if chunks == 0 => return Err(format!("no chunk came: {error}").into()),
+            Err(RecvError::TimedOut) => {
+                eprintln!(
+                    "{name}: {chunks} chunks counted; no more came in {} s",
+                    patience.as_secs()
+                );
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         let mut counts = Counts::new();
         count_words(text(&task, 2)?, &mut counts);
         push.send_timeout([name.as_str(), text(&task, 0)?, &to_lines(&counts)], patience)?;
+        chunks += 1;
     }
 }
 
