@@ -149,7 +149,7 @@ pub enum EndpointError {
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),
     /// This socket has not bound it or is not connected to it, or is ending it already.
-    #[error("{0} is not an endpoint of this socket")]
+    #[error("{0} is not an endpoint of this socket: it goes by what bind returned, or connect was given")]
     Unknown(Endpoint),
     /// The socket or its context is closed.
     #[error("the socket is closed")]

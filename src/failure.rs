@@ -106,7 +106,7 @@ pub enum Failure {
     /// The host's name has no address.
     #[error("cannot resolve {host}: {error}")]
     Unresolved {
-        /// The name.
+        /// The endpoint that has the name.
         host: String,
         /// The resolver's words.
         error: String,

@@ -30,7 +30,8 @@ fn without_transport(text: &str) -> Wrong {
                 IPC => rest,
                 _ => rest.trim_start_matches('/'),
             };
-            return Wrong::because("// is missing").meaning(format!("{transport}://{rest}"));
+            return Wrong::because(format!(":// is missing behind {transport}"))
+                .meaning(format!("{transport}://{rest}"));
         }
     }
     let wrong = Wrong::because("the transport is missing");
@@ -114,7 +115,7 @@ fn parse_source(text: &str) -> Result<SocketAddr, Wrong> {
 fn parse_host_port(text: &str) -> Result<(Host, u16), Wrong> {
     if let Some(rest) = text.strip_prefix('[') {
         let Some((inner, after)) = rest.split_once(']') else {
-            return Err(Wrong::because("[ without ]"));
+            return Err(Wrong::because("an IPv6 address begins with [ and does not end with ]"));
         };
         let host = parse_v6(inner, after)?;
         return match after.strip_prefix(':') {
@@ -144,9 +145,9 @@ fn is_bare_v6(text: &str) -> bool {
 
 fn without_port(text: &str) -> Wrong {
     match text.strip_prefix('*').unwrap_or(text) {
-        "" if text.is_empty() => Wrong::because("the host and the port are missing"),
-        port if is_number(port) => Wrong::because("the port is missing").meaning(format!("tcp://*:{port}")),
-        _ => Wrong::because("the port is missing"),
+        "" if text.is_empty() => Wrong::because("the host and the port are missing: tcp://host:port"),
+        port if is_number(port) => Wrong::because(NO_PORT).meaning(format!("tcp://*:{port}")),
+        _ => Wrong::because(NO_PORT),
     }
 }
 
@@ -197,7 +198,7 @@ fn parse_port(text: &str) -> Result<u16, Wrong> {
     }
     match text.parse() {
         Ok(port) if is_number(text) => Ok(port),
-        _ if text.is_empty() => Err(Wrong::because("the port is missing")),
+        _ if text.is_empty() => Err(Wrong::because(NO_PORT)),
         _ if is_number(text) => Err(Wrong::because(format!("port {text} is over {}", u16::MAX))),
         _ => Err(Wrong::because(format!("{text:?} is not a port"))),
     }
@@ -278,6 +279,8 @@ const TRANSPORTS: [&str; 3] = [TCP, IPC, INPROC];
 /// RFC 1035, in the form in which names are written.
 const MAX_NAME: usize = 253;
 
+const NO_PORT: &str = "the port is missing: tcp://host:port";
+
 const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// `sockaddr_un` has room for one byte more, which ends a path or begins an abstract name.
@@ -296,6 +299,9 @@ mod tests {
         let name = "is not a host name: only letters, digits, - and . make one";
         let scope = "the scope, after the %, is not the number of an interface (`ip link` shows them)";
         let source = "the source, before the ;, is not a numeric address with a port";
+        let open = "an IPv6 address begins with [ and does not end with ]";
+        let port = "the port is missing: tcp://host:port";
+        let both = "the host and the port are missing: tcp://host:port";
         let table = [
             ("  ", missing, ""),
             (" tcp://h:1", "it begins or ends with a space", "tcp://h:1"),
@@ -308,9 +314,9 @@ mod tests {
             ("/run/x", "the transport is missing", "ipc:///run/x"),
             ("./x", "the transport is missing", "ipc://./x"),
             ("name", "the transport is missing", "inproc://name"),
-            ("tcp:h:1", "// is missing", "tcp://h:1"),
-            ("tcp:/h:1", "// is missing", "tcp://h:1"),
-            ("ipc:/run/x", "// is missing", "ipc:///run/x"),
+            ("tcp:h:1", ":// is missing behind tcp", "tcp://h:1"),
+            ("tcp:/h:1", ":// is missing behind tcp", "tcp://h:1"),
+            ("ipc:/run/x", ":// is missing behind ipc", "ipc:///run/x"),
             ("tpc://x", r#"unknown transport "tpc""#, "tcp"),
             ("tcpp://x", r#"unknown transport "tcpp""#, "tcp"),
             ("ip://x", r#"unknown transport "ip""#, "ipc"),
@@ -326,15 +332,15 @@ mod tests {
             ("Ipc://x", lower, "ipc://x"),
             ("Tcp://h", lower, ""),
             // The port.
-            ("tcp://", "the host and the port are missing", ""),
-            ("tcp://h", "the port is missing", ""),
-            ("tcp://h:", "the port is missing", ""),
-            ("tcp://:", "the port is missing", ""),
-            ("tcp://*", "the port is missing", ""),
-            ("tcp://[::1]", "the port is missing", ""),
-            ("tcp://*5555", "the port is missing", "tcp://*:5555"),
-            ("tcp://5555", "the port is missing", "tcp://*:5555"),
-            ("tcp://*99999", "the port is missing", ""),
+            ("tcp://", both, ""),
+            ("tcp://h", port, ""),
+            ("tcp://h:", port, ""),
+            ("tcp://:", port, ""),
+            ("tcp://*", port, ""),
+            ("tcp://[::1]", port, ""),
+            ("tcp://*5555", port, "tcp://*:5555"),
+            ("tcp://5555", port, "tcp://*:5555"),
+            ("tcp://*99999", port, ""),
             ("tcp://h:65536", "port 65536 is over 65535", ""),
             ("tcp://h:99999999999", "port 99999999999 is over 65535", ""),
             ("tcp://h:+5", r#""+5" is not a port"#, ""),
@@ -350,7 +356,7 @@ mod tests {
             ("tcp://bü:1", &format!(r#""bü" {name}"#), ""),
             ("tcp://256.0.0.1:1", r#""256.0.0.1" is not an IPv4 address"#, ""),
             ("tcp://1.2.3:1", r#""1.2.3" is not an IPv4 address"#, ""),
-            ("tcp://[::1:5", "[ without ]", ""),
+            ("tcp://[::1:5", open, ""),
             ("tcp://[::x]:5", r#""::x" is not an IPv6 address"#, ""),
             ("tcp://[]:5", r#""" is not an IPv6 address"#, ""),
             (
@@ -363,7 +369,7 @@ mod tests {
             ("tcp://h:1;h:2", source, ""),
             ("tcp://1.2.3.4;h:2", source, ""),
             ("tcp://*:1;h:2", source, ""),
-            ("tcp://1.2.3.4:1;", "the host and the port are missing", ""),
+            ("tcp://1.2.3.4:1;", both, ""),
             (
                 "tcp://1.2.3.4:1;[::1]:2",
                 "one of source and target is IPv4, the other IPv6",
