@@ -56,7 +56,10 @@ impl Plan {
                     plan.sizes = sizes.split(',').map(|size| size.parse().expect("--sizes")).collect()
                 }
                 ["--only", what] => plan.only = Some(String::from(*what)),
-                _ => panic!("options: --rounds N, --seconds S, --sizes 16,64, --only throughput|latency"),
+                _ => {
+                    eprintln!("options: --rounds N, --seconds S, --sizes 16,64, --only throughput|latency");
+                    std::process::exit(2);
+                }
             }
         }
         plan
