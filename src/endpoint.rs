@@ -25,6 +25,8 @@ use std::str::FromStr;
 /// | `ipc://@name` | a Unix socket in Linux's abstract namespace: no file, and no permissions |
 /// | `inproc://name` | another socket of the same context; 1 to 256 bytes |
 ///
+/// There are no names of interfaces (`eth0`) and no made-up paths (`ipc://*`), as libzmq has them.
+///
 /// It is printed as it was written, but numbers in their usual form and `*` for a port as `0`; what is printed reads
 /// back as the same endpoint.
 ///

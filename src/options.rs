@@ -8,6 +8,7 @@ use std::time::Duration;
 /// The settings of a socket; fixed once the socket exists.
 ///
 /// They are checked when the socket is made ([`InvalidOptions`]). Times may be [`Duration::MAX`], which is for ever.
+/// Marks may be [`usize::MAX`], which is no limit; libzmq's 0 for that is refused.
 ///
 /// ```
 /// use peermq::{Context, InvalidOptions, Options, Push};
@@ -22,6 +23,27 @@ use std::time::Duration;
 /// assert_eq!(refused, InvalidOptions::Zero { option: "send_mark" });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// What libzmq's users look for:
+///
+/// | libzmq | here |
+/// |---|---|
+/// | `ZMQ_SNDHWM`, `ZMQ_RCVHWM` | [`send_mark`](Options::send_mark), [`recv_mark`](Options::recv_mark), and the same in bytes |
+/// | `ZMQ_LINGER` | [`linger`](Options::linger) |
+/// | `ZMQ_SNDTIMEO`, `ZMQ_RCVTIMEO`, `ZMQ_DONTWAIT` | no options: the verbs with `_timeout`, those with `try_` |
+/// | `ZMQ_MAXMSGSIZE` | [`max_message_size`](Options::max_message_size) |
+/// | `ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX` | [`reconnect`](Options::reconnect) |
+/// | `ZMQ_CONNECT_TIMEOUT`, `ZMQ_HANDSHAKE_IVL` | [`connect_timeout`](Options::connect_timeout), [`handshake_timeout`](Options::handshake_timeout) |
+/// | `ZMQ_IMMEDIATE` | [`connected_first`](Options::connected_first), nearly: it queues for a peer that is down if no other has room |
+/// | `ZMQ_ROUTING_ID` | [`identity`](Options::identity) |
+/// | `ZMQ_REQ_CORRELATE` | [`correlate`](Options::correlate) |
+/// | `ZMQ_REQ_RELAXED` | no option: a request that timed out does not stop the next |
+/// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
+/// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
+/// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
+/// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |
+/// | `ZMQ_HEARTBEAT_IVL` | none: PINGs are answered, not sent |
+/// | `ZMQ_CONFLATE`, CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) send_mark: Mark,
