@@ -49,7 +49,7 @@ pub enum Failure {
         why: &'static str,
     },
     /// Something is larger than its limit. Nothing was reserved for it.
-    #[error("{what} of {observed} is over the limit of {limit}")]
+    #[error("{observed} {what} are over the limit of {limit}")]
     TooLarge {
         /// What is too large, with its unit.
         what: &'static str,
@@ -123,13 +123,13 @@ pub enum Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The peer broke the protocol, refused us, or is set up differently.
+    /// The peer broke the protocol, sent more than a limit of ours allows, refused us, or is set up differently.
     Peer,
-    /// The network, or the peer's end of it.
+    /// The network, the system, or the time that something took.
     Network,
     /// Nobody's: one of the two sides ended it in good order.
     Nobody,
-    /// Ours: a limit, or the system, on this side.
+    /// Ours: this side has no place for the peer, or has reached itself.
     Ours,
 }
 
