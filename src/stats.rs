@@ -217,17 +217,19 @@ pub struct CloseReport {
 pub struct PeerReport {
     /// Where it is: the endpoint that was connected to, or the address that it came from.
     pub endpoint: String,
-    /// It ended its side after it had read ours to the end: all that was written reached its process, though not
-    /// necessarily its application.
+    /// It ended its side after it had read ours to the end: all that the last connection wrote reached its process, though
+    /// not necessarily its application. Of what earlier connections wrote it says nothing: see
+    /// [`Event::Disconnected`](crate::Event::Disconnected).
     pub confirmed: bool,
-    /// Messages written to it since it was a peer.
+    /// Messages written to it since it was a peer, by all connections.
     pub written: u64,
     /// Messages to it that were dropped, by reason.
     pub dropped: Drops,
 }
 
 impl CloseReport {
-    /// Returns whether every peer that the socket had at that moment has read everything that was accepted for it.
+    /// Returns whether nothing that was accepted for the peers that the socket had at that moment was dropped, and each of
+    /// them is [`confirmed`](PeerReport::confirmed).
     pub fn is_confirmed(&self) -> bool {
         self.dropped() == 0 && self.peers.iter().all(|peer| peer.confirmed)
     }
