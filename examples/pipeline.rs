@@ -106,11 +106,9 @@ fn ventilator(args: &Args) -> Outcome {
     for chunk in &chunks {
         push.send_timeout([total.as_str(), chunk.file.as_str(), chunk.lines.as_str()], patience)?;
     }
-    push.close()?;
-    // The close report knows the workers that are still there; this knows those too that left before.
-    let dropped = push.stats().out.dropped;
-    if dropped.total() > 0 {
-        return Err(format!("{} of {total} chunks were not sent: {dropped:?}", dropped.total()).into());
+    let report = push.close()?;
+    if report.dropped() > 0 {
+        return Err(format!("{} of {total} chunks were not sent: {report:?}", report.dropped()).into());
     }
     if args.is_child {
         // Of the very texts that were sent: the files may have changed since.

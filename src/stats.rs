@@ -183,10 +183,7 @@ pub struct SocketStats {
     pub peers: Vec<PeerStats>,
 }
 
-/// Says what became of a socket's messages once it was closed: of those to the peers that it had at that moment.
-///
-/// Accepted peers that had left before are not in it; [`SocketStats`] counts their messages too, and goes on doing so
-/// after `close`. A socket that has no peers left has nothing to confirm, and confirms it.
+/// Says what became of all messages that a socket had taken on, once it was closed: each was written or dropped.
 ///
 /// ```
 /// use peermq::{Context, DropReason, Options, Push};
@@ -205,8 +202,12 @@ pub struct SocketStats {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CloseReport {
-    /// The peers that it had at that moment.
+    /// The peers that it had when it was closed.
     pub peers: Vec<PeerReport>,
+    /// Messages written to peers that had gone before. Whether they arrived is not known.
+    pub gone_written: u64,
+    /// Messages dropped of peers that had gone before, by reason.
+    pub gone_dropped: Drops,
     /// Messages that had lost their peer and found no other, by reason.
     pub without_peer: Drops,
 }
@@ -228,19 +229,20 @@ pub struct PeerReport {
 }
 
 impl CloseReport {
-    /// Returns whether nothing that was accepted for the peers that the socket had at that moment was dropped, and each of
-    /// them is [`confirmed`](PeerReport::confirmed).
+    /// Returns whether no message was dropped in all of the socket's life, and each peer that it had when it was closed is
+    /// [`confirmed`](PeerReport::confirmed). With no such peer there is nothing to confirm.
     pub fn is_confirmed(&self) -> bool {
         self.dropped() == 0 && self.peers.iter().all(|peer| peer.confirmed)
     }
 
-    /// Returns how many messages were written, to the peers that the socket had at that moment.
+    /// Returns how many messages were written in all of the socket's life.
     pub fn written(&self) -> u64 {
-        self.peers.iter().map(|peer| peer.written).sum()
+        self.gone_written + self.peers.iter().map(|peer| peer.written).sum::<u64>()
     }
 
-    /// Returns how many outgoing messages were dropped, of the peers that the socket had at that moment and without one.
+    /// Returns how many messages were taken on and dropped in all of the socket's life.
     pub fn dropped(&self) -> u64 {
-        self.without_peer.total() + self.peers.iter().map(|peer| peer.dropped.total()).sum::<u64>()
+        let of_peers: u64 = self.peers.iter().map(|peer| peer.dropped.total()).sum();
+        self.gone_dropped.total() + self.without_peer.total() + of_peers
     }
 }

@@ -231,3 +231,27 @@ fn a_context_may_end_with_its_thread() {
     .join()
     .unwrap();
 }
+
+#[test]
+fn a_report_tells_of_peers_that_had_gone_before() {
+    let context = Context::new().unwrap();
+    let push = Push::with_options(&context, Options::default().send_mark(20)).unwrap();
+    let monitor = push.monitor();
+    let here = push.bind("tcp://127.0.0.1:0").unwrap();
+    let address = here.to_string();
+    let mut stream = std::net::TcpStream::connect(address.strip_prefix("tcp://").unwrap()).unwrap();
+    stream.write_all(&hello("PULL")).unwrap();
+    wait_for!(monitor, Connected);
+    // More than the kernel takes: some are still here when the reader goes.
+    while push.try_send(vec![7; 1 << 20]).is_ok() {}
+    drop(stream);
+    wait_for!(monitor, Disconnected);
+
+    let report = push.close().unwrap();
+
+    let out = push.stats().out;
+    assert!(report.peers.is_empty() && !report.is_confirmed());
+    assert!(report.gone_dropped.of(DropReason::PeerLost) > 0, "{report:?}");
+    assert_eq!((report.gone_written, report.gone_dropped), (out.passed, out.dropped));
+    assert_eq!(report.written() + report.dropped(), out.taken);
+}

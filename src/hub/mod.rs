@@ -413,9 +413,15 @@ impl<P: Pattern> State<P> {
         }
         let before = self.peers.stats().out.dropped;
         effects.drop_later(self.pattern.abandon(&mut self.peers));
-        for (reason, count) in self.peers.stats().out.dropped.iter() {
+        let out = self.peers.stats().out;
+        for (reason, count) in out.dropped.iter() {
             report.without_peer.add(reason, count - before.of(reason));
         }
+        debug_assert_eq!(
+            report.written() + report.dropped(),
+            out.taken,
+            "a closed socket has written or dropped all that it took on"
+        );
         self.phase = Phase::Closed(std::mem::take(report));
         self.waiters.wake_all(effects);
         true

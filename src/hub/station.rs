@@ -249,11 +249,16 @@ impl<P: Pattern> Station for Hub<P> {
             if !matches!(state.phase, Phase::Open) {
                 return false;
             }
+            effects.drop_later(state.drop_unread());
+            let gone = state.peers.gone();
             state.phase = Phase::Closing {
-                report: CloseReport::default(),
+                report: CloseReport {
+                    gone_written: gone.passed,
+                    gone_dropped: gone.dropped,
+                    ..CloseReport::default()
+                },
                 is_engine_done: false,
             };
-            effects.drop_later(state.drop_unread());
             state.waiters.wake_all(effects);
             true
         })

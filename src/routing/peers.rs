@@ -12,7 +12,7 @@ use crate::batch::{Batch, Run, Tally};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Mark;
-use crate::stats::{DropReason, PeerStats, SocketStats};
+use crate::stats::{DropReason, Flow, PeerStats, SocketStats};
 use slab::Slab;
 
 /// The peers of one socket.
@@ -389,6 +389,11 @@ impl Peers {
     }
 
     // -- counting
+
+    /// What was sent to peers that are gone, or refused.
+    pub(crate) fn gone(&self) -> &Flow {
+        &self.gone.out
+    }
 
     pub(crate) fn stats(&self) -> SocketStats {
         let mut stats = self.gone.clone();
