@@ -131,7 +131,7 @@ fn wait_after(waits: u32, reconnect: Reconnect, chance: u64) -> Duration {
     // 0 to 1/2 of the wait, from the upper bits of chance.
     let part = u32::try_from(chance >> 40).unwrap_or(0);
     let vary = wait.mul_f64(f64::from(part) / f64::from(1u32 << 24) / 2.0);
-    wait - wait / 4 + vary
+    (wait - wait / 4).saturating_add(vary)
 }
 
 #[cfg(test)]
@@ -149,6 +149,15 @@ mod tests {
         let waits: Vec<_> = (0..8).map(|n| wait_after(n, RECONNECT, middle).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(wait_after(u32::MAX, RECONNECT, middle), RECONNECT.max);
+    }
+
+    #[test]
+    fn a_wait_for_ever_is_one() {
+        let max = Duration::MAX;
+        let for_ever = Reconnect { min: max, max };
+        for chance in [0, 1 << 63, u64::MAX] {
+            assert!(wait_after(3, for_ever, chance) > max / 2);
+        }
     }
 
     #[test]
