@@ -191,11 +191,10 @@ impl Batch {
         run
     }
 
-    /// Splits at the last message whose last byte is among the first `written`: how many messages and payload bytes
-    /// were written, and the rest, oldest first, the cut message whole.
-    pub(crate) fn split_unwritten(self, written: usize) -> (Tally, Vec<Message>) {
-        let mut done = Tally::default();
-        let mut rest = Vec::new();
+    /// Splits behind the last message whose last byte is among the first `written`: what was written, and the rest, both
+    /// oldest first, the cut message whole. Nothing is dropped here: the caller may hold a lock.
+    pub(crate) fn split_unwritten(self, written: usize) -> (Vec<Message>, Vec<Message>) {
+        let (mut done, mut rest) = (Vec::new(), Vec::new());
         let mut end = 0;
         let mut run = self.into_run();
         while let Some(message) = run.pop() {
@@ -204,11 +203,7 @@ impl Batch {
                 .map(|frame| header_len(frame.len()) + frame.len())
                 .sum();
             end += wire;
-            if end <= written {
-                done.add(1, message.byte_count());
-            } else {
-                rest.push(message);
-            }
+            if end <= written { &mut done } else { &mut rest }.push(message);
         }
         (done, rest)
     }
@@ -235,6 +230,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    pub(crate) fn of(messages: &[Message]) -> Self {
+        Tally {
+            messages: messages.len(),
+            payload: messages.iter().map(Message::byte_count).sum(),
+        }
+    }
+
     pub(crate) fn add(&mut self, messages: usize, payload: usize) {
         self.messages += messages;
         self.payload += payload;
@@ -371,7 +373,7 @@ mod tests {
         let total = packed().wire_len();
         for written in (0..total).step_by(211).chain([1, 2, 3, total - 1, total]) {
             let (done, rest) = packed().split_unwritten(written);
-            assert_eq!(rest, messages()[done.messages..]);
+            assert_eq!([done, rest.clone()].concat(), messages());
             assert_eq!(rest.is_empty(), written == total);
         }
     }

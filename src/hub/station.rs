@@ -176,7 +176,8 @@ impl<P: Pattern> Station for Hub<P> {
         };
         self.step(effects, |state, effects| {
             state.unlink(id);
-            let unwritten = state.peers.disconnected(id, batch, failure.to_string());
+            let (unwritten, written) = state.peers.disconnected(id, batch, failure.to_string());
+            effects.drop_later(written);
             effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten, why));
         });
     }

@@ -143,7 +143,7 @@ impl Bench {
             wholly * 6 + 5
         };
         let batch = model.batch.take().map(|batch| (batch, bytes));
-        let unwritten = self.peers.disconnected(model.id, batch, "lost".into());
+        let (unwritten, _written) = self.peers.disconnected(model.id, batch, "lost".into());
         assert_eq!(
             unwritten.iter().map(number).collect::<Vec<_>>(),
             model.writing[wholly..]

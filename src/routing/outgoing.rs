@@ -144,19 +144,18 @@ impl OutgoingQueue {
     // -- when a connection ends
 
     /// The connection ended, with so many bytes of this batch written. What was not wholly written counts as queued
-    /// again, and is the caller's to put back, take back or drop.
-    pub(super) fn cut_off(&mut self, batch: Option<(Batch, usize)>) -> Unwritten {
+    /// again, and is the caller's to put back, take back or drop. What was is to be dropped where no lock is held.
+    pub(super) fn cut_off(&mut self, batch: Option<(Batch, usize)>) -> (Unwritten, Dropped) {
         self.is_busy = true;
         self.writing = Tally::default();
         let Some((batch, written)) = batch else {
-            return Unwritten::new();
+            return (Unwritten::new(), Dropped::default());
         };
         let (done, rest) = batch.split_unwritten(written);
-        self.pass(done);
-        for message in &rest {
-            self.queued.add(1, message.byte_count());
-        }
-        rest
+        self.pass(Tally::of(&done));
+        let rest_tally = Tally::of(&rest);
+        self.queued.add(rest_tally.messages, rest_tally.payload);
+        (rest, Dropped::messages(done))
     }
 
     /// Puts back what [`OutgoingQueue::cut_off`] gave, in front of everything.
@@ -273,3 +272,49 @@ const BATCH_BYTES: usize = 240 * 1024;
 /// Packing buffers kept for reuse, by socket: at most 16 MiB, enough for a thousand packed messages of the largest size.
 const SPARES: usize = 64;
 const LARGEST_SPARE: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const MARK: Mark = Mark {
+        messages: 8,
+        bytes: 1 << 30,
+    };
+
+    /// The application's own memory, large enough to go by reference.
+    struct Theirs(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Theirs {
+        fn as_ref(&self) -> &[u8] {
+            &[7; 10_000]
+        }
+    }
+
+    impl Drop for Theirs {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_a_cut_is_not_dropped_where_a_lock_is_held() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
+        for _ in 0..3 {
+            let message = Message::from(Bytes::from_owner(Theirs(Arc::clone(&dropped))));
+            queue.enqueue(MARK, &mut spares, &[], &mut message.into());
+        }
+        let batch = queue.collect(&mut spares).expect("three are queued");
+
+        let (unwritten, written) = queue.cut_off(Some((batch, 25_000)));
+
+        assert_eq!(dropped.load(Ordering::SeqCst), 0);
+        drop(written);
+        assert_eq!(dropped.load(Ordering::SeqCst), 2);
+        assert_eq!((unwritten.len(), queue.flow().passed, queue.held().messages), (1, 2, 1));
+    }
+}

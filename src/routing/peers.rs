@@ -84,11 +84,21 @@ impl Peers {
         Dropped::default()
     }
 
-    /// Its connection ended, with `unwritten` bytes of this batch written: what was not wholly written, in order, is
-    /// the caller's to put back, move or drop.
-    pub(crate) fn disconnected(&mut self, id: PeerId, batch: Option<(Batch, usize)>, why: String) -> Unwritten {
+    /// Its connection ended, with so many bytes of this batch written: what was not wholly written, in order, is the
+    /// caller's to put back, move or drop; what was is to be dropped where no lock is held.
+    pub(crate) fn disconnected(
+        &mut self,
+        id: PeerId,
+        batch: Option<(Batch, usize)>,
+        why: String,
+    ) -> (Unwritten, Dropped) {
         let Some(peer) = self.get_mut(id) else {
-            return Unwritten::new();
+            let batches = batch.into_iter().map(|(batch, _)| batch).collect();
+            let dropped = Dropped {
+                batches,
+                ..Dropped::default()
+            };
+            return (Unwritten::new(), dropped);
         };
         peer.is_up = false;
         peer.incoming.stop_starving();

@@ -376,7 +376,7 @@ mod tests {
         let first = accepted(&mut pattern, &mut peers);
         let asked = pattern.ask(&mut peers, &mut "question".into()).unwrap();
 
-        let unwritten = peers.disconnected(first, None, "lost".into());
+        let (unwritten, _) = peers.disconnected(first, None, "lost".into());
         drop(pattern.disconnected(&mut peers, first, unwritten, DropReason::PeerLost));
         pattern.detached(&mut peers, first);
         peers.detach(first);
