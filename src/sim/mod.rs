@@ -243,7 +243,12 @@ impl World {
                 Before::ShutDown => panic!("nobody shuts a node down"),
                 Before::Work => {
                     for session in work.flushes {
-                        run(|effects| it.engine.on_flush(&session, now, effects));
+                        // By whoever sits, or beside it by the keeper.
+                        if self.chance.once_in(2) {
+                            run(|effects| it.engine.on_flush(&session, now, effects));
+                        } else {
+                            it.seat.flush(session);
+                        }
                     }
                     for note in work.notes {
                         run(|effects| it.engine.on_note(note, now, effects));

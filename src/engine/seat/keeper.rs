@@ -152,7 +152,7 @@ impl<N: Net> Seat<N> {
     }
 
     /// Writes without the seat, once; what needs the engine is noted for who sits.
-    fn flush(&self, session: Arc<Session<N>>) -> Flushed {
+    pub(crate) fn flush(&self, session: Arc<Session<N>>) -> Flushed {
         let written = catch(|| {
             let mut effects = Effects::default();
             let flushed = session.flush_once(&mut effects);
