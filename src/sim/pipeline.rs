@@ -69,21 +69,7 @@ impl Pipeline {
     }
 
     fn totals(&self) -> Totals {
-        let mut all = Totals::default();
-        for stats in self.pushes.iter().map(|hub| check(hub)) {
-            all.accepted += stats.out.taken;
-            all.written += stats.out.passed;
-            all.dropped += stats.out.dropped.total();
-            all.queued += stats.out.queued;
-        }
-        for stats in self.pulls.iter().map(|hub| check(hub)) {
-            all.arrived += stats.incoming.taken;
-            all.received += stats.incoming.passed;
-            all.unread += stats.incoming.queued;
-        }
-        // What is being written is counted as queued until its batch is done.
-        assert!(all.written + all.queued >= all.arrived, "{all:?}");
-        all
+        totals(&self.pushes, &self.pulls)
     }
 
     fn send(&mut self, n: usize) {
@@ -124,6 +110,17 @@ impl Pipeline {
         }
     }
 
+    /// Lets all happen that happens within this time, and holds it against the law.
+    fn run_for(&mut self, time: Duration) {
+        let Pipeline {
+            world, pushes, pulls, ..
+        } = self;
+        world.run_until(time, || {
+            totals(pushes, pulls);
+            false
+        });
+    }
+
     /// Receives until nothing is left anywhere.
     fn drain(&mut self) -> Totals {
         for _ in 0..100_000 {
@@ -141,6 +138,25 @@ impl Pipeline {
     }
 }
 
+/// The law, and what comes of it.
+fn totals(pushes: &[Arc<Hub<PushPattern>>], pulls: &[Arc<Hub<PullPattern>>]) -> Totals {
+    let mut all = Totals::default();
+    for stats in pushes.iter().map(|hub| check(hub)) {
+        all.accepted += stats.out.taken;
+        all.written += stats.out.passed;
+        all.dropped += stats.out.dropped.total();
+        all.queued += stats.out.queued;
+    }
+    for stats in pulls.iter().map(|hub| check(hub)) {
+        all.arrived += stats.incoming.taken;
+        all.received += stats.incoming.passed;
+        all.unread += stats.incoming.queued;
+    }
+    // What is being written is counted as queued until its batch is done.
+    assert!(all.written + all.queued >= all.arrived, "{all:?}");
+    all
+}
+
 #[test]
 fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
     with_seeds(500, |seed| {
@@ -148,7 +164,7 @@ fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
         it.world.fabric().has_faults = true;
         it.play(400);
         it.world.fabric().has_faults = false;
-        it.world.run_for(Duration::from_secs(3));
+        it.run_for(Duration::from_secs(3));
         let before = it.drain();
         assert_eq!(before.accepted, before.written + before.dropped);
         assert_eq!(before.received, it.ledger.count());
@@ -175,7 +191,7 @@ fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
         }
         let last = deadlines.into_iter().max().expect("four of them");
         let left = last - it.world.now();
-        it.world.run_for(left);
+        it.run_for(left);
         it.totals();
         assert!(
             it.pushes.iter().all(|hub| hub.report().is_some()),
@@ -185,7 +201,7 @@ fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
             it.pulls.iter().all(|hub| hub.report().is_some()),
             "a PULL is not closed"
         );
-        it.world.run_for(Duration::from_secs(2));
+        it.run_for(Duration::from_secs(2));
         assert_eq!(it.world.fabric().open_ends(), 0, "a stream is left open");
     });
 }
@@ -194,7 +210,7 @@ fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
 fn a_closed_socket_without_faults_writes_all_it_accepted() {
     with_seeds(100, |seed| {
         let mut it = Pipeline::new(seed);
-        it.world.run_for(Duration::from_secs(1));
+        it.run_for(Duration::from_secs(1));
         it.play(100);
         let options: Vec<_> = it.pushes.iter().map(|hub| hub.options().linger).collect();
         for n in 0..2 {

@@ -124,8 +124,7 @@ impl Service {
     }
 
     fn check(&self) {
-        self.reqs.iter().for_each(|hub| drop(check(hub)));
-        self.reps.iter().for_each(|hub| drop(check(hub)));
+        check_all(&self.reqs, &self.reps);
     }
 
     fn play(&mut self, steps: usize) {
@@ -162,6 +161,11 @@ impl Service {
             }
         }
     }
+}
+
+fn check_all(reqs: &[Arc<Hub<ReqPattern>>], reps: &[Arc<Hub<RepPattern>>]) {
+    reqs.iter().for_each(|hub| drop(check(hub)));
+    reps.iter().for_each(|hub| drop(check(hub)));
 }
 
 fn requests_survive(seed: u64, correlate: bool) {
@@ -204,8 +208,11 @@ fn requests_survive(seed: u64, correlate: bool) {
         last = last.max(it.world.close(2 + n, it.reps[n].clone()));
     }
     let left = last - it.world.now();
-    it.world.run_for(left);
-    it.check();
+    let Service { world, reqs, reps, .. } = &mut it;
+    world.run_until(left, || {
+        check_all(reqs, reps);
+        false
+    });
     assert!(it.reqs.iter().all(|hub| hub.report().is_some()), "a REQ is not closed");
     assert!(it.reps.iter().all(|hub| hub.report().is_some()), "a REP is not closed");
     it.world.run_for(Duration::from_secs(2));
