@@ -7,6 +7,7 @@
 pub(crate) mod chance;
 mod clock;
 mod cuts;
+mod ends;
 mod fabric;
 mod laws;
 mod marks;

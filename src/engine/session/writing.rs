@@ -75,6 +75,10 @@ impl<N: Net> Session<N> {
     /// What the connection says by itself goes before the next batch.
     pub(super) fn push_control(&self, bytes: Bytes) {
         let mut write = self.write.lock();
+        if write.is_shut {
+            // A PONG behind our end would break a stream that ends in good order.
+            return;
+        }
         if write.control.len() >= CONTROL {
             // A PONG that waits behind others is replaced: a peer that never reads cannot make them pile up.
             write.control.pop_back();
