@@ -300,6 +300,45 @@ mod tests {
         }
     }
 
+    /// How many messages of this size, lent or given away, each batch holds.
+    fn batches(mark: usize, size: usize, count: usize, is_lent: bool) -> Vec<usize> {
+        let mark = Mark {
+            messages: mark,
+            bytes: usize::MAX,
+        };
+        let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
+        let body = vec![7; size];
+        for _ in 0..count {
+            let mut message = match is_lent {
+                true => Outgoing::from(&body),
+                false => Outgoing::from(body.clone()),
+            };
+            assert_ne!(queue.enqueue(mark, &mut spares, &[], &mut message), Placed::Refused);
+        }
+        let next = |queue: &mut OutgoingQueue, spares: &mut Spares| {
+            let batch = queue.collect(spares)?;
+            queue.written(batch.tally());
+            assert!(batch.messages() == 1 || batch.wire_len() < 256 * 1024 + size);
+            Some(batch.messages())
+        };
+        std::iter::from_fn(|| next(&mut queue, &mut spares)).collect()
+    }
+
+    #[test]
+    fn a_batch_is_half_a_mark_and_no_more_once_a_quarter_of_a_mebibyte_is_reached() {
+        assert_eq!(batches(1, 10, 1, true), [1]);
+        assert_eq!(batches(9, 10, 9, true), [4, 4, 1]);
+        for is_lent in [true, false] {
+            for (size, most) in [(1_000, 244), (10_000, 25), (100_000, 3), (1 << 20, 1)] {
+                assert_eq!(
+                    batches(1_000, size, 2 * most, is_lent),
+                    [most, most],
+                    "{size} lent: {is_lent}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn what_was_written_before_a_cut_is_not_dropped_where_a_lock_is_held() {
         let dropped = Arc::new(AtomicUsize::new(0));
