@@ -5,7 +5,7 @@ mod common;
 use common::{Chance, LONG, endpoint, hello, unused, wait_for};
 use peermq::{Context, DropReason, Options, Pull, Push};
 use std::io::{BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -72,6 +72,44 @@ fn close_is_confirmed_by_a_reader_that_is_late_and_pings_meanwhile() {
     reader.join().unwrap();
     assert!(report.is_confirmed(), "{report:?}");
     assert_eq!(report.written(), 10_000);
+}
+
+#[test]
+fn the_report_says_of_each_peer_what_became_of_its_messages() {
+    let context = Context::new().unwrap();
+    let push = Push::with_options(&context, Options::default().linger(Duration::from_millis(200))).unwrap();
+    let monitor = push.monitor();
+    let pull = Pull::new(&context);
+    let reads = pull.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    let never_comes = unused("tcp");
+    push.connect(&reads).unwrap();
+    push.connect(&never_comes).unwrap();
+    let here = push.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    let mut stream = TcpStream::connect(here.trim_start_matches("tcp://")).unwrap();
+    stream.write_all(&hello("PULL")).unwrap();
+    let never_ends = format!("tcp://{}", stream.local_addr().unwrap());
+    (0..2).for_each(|_| drop(wait_for!(monitor, Connected)));
+    for number in 0..15 {
+        push.send(number.to_string()).unwrap();
+    }
+
+    let report = push.close().unwrap();
+
+    let said = |endpoint: &str| {
+        let peer = report.peers.iter().find(|peer| peer.endpoint == endpoint);
+        let peer = peer.unwrap_or_else(|| panic!("{endpoint} is not in {report:#?}"));
+        (
+            peer.confirmed,
+            peer.written,
+            peer.dropped.of(DropReason::Linger),
+            peer.dropped.total(),
+        )
+    };
+    assert_eq!(said(&reads), (true, 5, 0, 0));
+    assert_eq!(said(&never_comes), (false, 0, 5, 5));
+    assert_eq!(said(&never_ends), (false, 5, 0, 0));
+    assert_eq!(report.peers.len(), 3);
+    assert!(!report.is_confirmed());
 }
 
 #[test]
