@@ -2,42 +2,14 @@
 
 mod common;
 
-use common::{LONG, hello, ready, wait_connected, wait_for};
-use peermq::{Context, Monitor, Options, Pull, Push};
+use common::{LONG, a_thousand, address, hello, ready, resident, wait_for};
+use peermq::{Context, Options, Pull, Push};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Tests that weigh the process run one at a time.
-static SCALES: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
-/// Bytes of this process in memory.
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
-
-fn address(endpoint: &peermq::Endpoint) -> String {
-    endpoint.to_string().trim_start_matches("tcp://").to_owned()
-}
-
-/// PUSH peers that say this behind their handshake.
-fn a_thousand(here: &str, then: &[u8], monitor: &Monitor) -> Vec<TcpStream> {
-    let bytes = [&hello("PUSH"), then].concat();
-    let strangers = (0..1_000).map(|_| {
-        let mut stream = TcpStream::connect(here).unwrap();
-        stream.write_all(&bytes).unwrap();
-        stream
-    });
-    let strangers = strangers.collect();
-    (0..1_000).for_each(|_| wait_connected(monitor));
-    strangers
-}
-
 #[test]
 fn a_thousand_announced_gigabytes_cost_under_100_mib() {
-    let _alone = SCALES.lock();
     let context = Context::new().unwrap();
     let pull = Pull::new(&context);
     let monitor = pull.monitor();
@@ -50,23 +22,6 @@ fn a_thousand_announced_gigabytes_cost_under_100_mib() {
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "welcome");
     let cost = resident().saturating_sub(before);
     assert!(cost < 100 << 20, "{} MiB", cost >> 20);
-}
-
-#[test]
-fn a_thousand_idle_peers_cost_under_8_kib_each() {
-    let _alone = SCALES.lock();
-    let context = Context::new().unwrap();
-    let pull = Pull::new(&context);
-    let monitor = pull.monitor();
-    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
-    let before = resident();
-    let _peers = a_thousand(&here, b"\x00\x03one", &monitor);
-    for _ in 0..1_000 {
-        assert_eq!(pull.recv_timeout(LONG).unwrap(), "one");
-    }
-    let cost = resident().saturating_sub(before) / 1_000;
-    println!("{cost} bytes a peer");
-    assert!(cost < 8 << 10, "{cost} bytes a peer");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
 use peermq::{Event, Monitor};
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes: a test that meets it has failed.
@@ -59,6 +61,31 @@ pub fn ready(socket_type: &str) -> Vec<u8> {
     let mut frame = vec![4, body.len() as u8];
     frame.append(&mut body);
     frame
+}
+
+/// Bytes of this process in memory.
+pub fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// A TCP endpoint's host and port.
+pub fn address(endpoint: &peermq::Endpoint) -> String {
+    endpoint.to_string().trim_start_matches("tcp://").to_owned()
+}
+
+/// PUSH peers that say this behind their handshake.
+pub fn a_thousand(here: &str, then: &[u8], monitor: &Monitor) -> Vec<TcpStream> {
+    let bytes = [&hello("PUSH"), then].concat();
+    let strangers = (0..1_000).map(|_| {
+        let mut stream = TcpStream::connect(here).unwrap();
+        stream.write_all(&bytes).unwrap();
+        stream
+    });
+    let strangers = strangers.collect();
+    (0..1_000).for_each(|_| wait_connected(monitor));
+    strangers
 }
 
 /// A fresh endpoint of each transport.
