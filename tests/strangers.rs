@@ -15,7 +15,12 @@ fn a_thousand_announced_gigabytes_cost_under_100_mib() {
     let monitor = pull.monitor();
     let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
     let before = resident();
-    let _strangers = a_thousand(&here, &[&[2][..], &(1u64 << 30).to_be_bytes(), &[7]].concat(), &monitor);
+    let _strangers = a_thousand(
+        "PUSH",
+        &here,
+        &[&[2][..], &(1u64 << 30).to_be_bytes(), &[7]].concat(),
+        &monitor,
+    );
     let push = Push::new(&context);
     push.connect(format!("tcp://{here}")).unwrap();
     push.send("welcome").unwrap();

@@ -75,9 +75,9 @@ pub fn address(endpoint: &peermq::Endpoint) -> String {
     endpoint.to_string().trim_start_matches("tcp://").to_owned()
 }
 
-/// PUSH peers that say this behind their handshake.
-pub fn a_thousand(here: &str, then: &[u8], monitor: &Monitor) -> Vec<TcpStream> {
-    let bytes = [&hello("PUSH"), then].concat();
+/// Peers of this socket type that say this behind their handshake.
+pub fn a_thousand(socket_type: &str, here: &str, then: &[u8], monitor: &Monitor) -> Vec<TcpStream> {
+    let bytes = [&hello(socket_type), then].concat();
     let strangers = (0..1_000).map(|_| {
         let mut stream = TcpStream::connect(here).unwrap();
         stream.write_all(&bytes).unwrap();
