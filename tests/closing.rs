@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Chance, LONG, endpoint, hello, unused, wait_for};
-use peermq::{Context, DropReason, Options, Pull, Push};
+use peermq::{Context, DropReason, Options, Pair, Pull, Push};
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -140,6 +140,27 @@ fn what_waits_for_somebody_to_bind_outlives_its_socket() {
         assert!(report.is_confirmed(), "{transport}: {report:?}");
         assert_eq!(report.written(), 2, "{transport}");
         wait_for!(monitor, Disconnected);
+    }
+}
+
+/// Each end that was through let the next one in, on the stack of the one before.
+#[test]
+fn a_thousand_that_wait_for_one_place_take_it_in_turn() {
+    let context = Context::new().unwrap();
+    for n in 0..1_000_u32 {
+        let one = Pair::with_options(&context, Options::default().linger(LONG)).unwrap();
+        one.connect("inproc://one place").unwrap();
+        one.send(&n.to_le_bytes()).unwrap();
+    }
+    let pair = Pair::new(&context);
+    // As little as a thread of an application may have.
+    let small = std::thread::Builder::new().stack_size(256 << 10);
+    std::thread::scope(|scope| {
+        let binding = small.spawn_scoped(scope, || pair.bind("inproc://one place").unwrap());
+        binding.unwrap().join().unwrap();
+    });
+    for n in 0..1_000_u32 {
+        assert_eq!(pair.recv_timeout(LONG).unwrap(), n.to_le_bytes());
     }
 }
 

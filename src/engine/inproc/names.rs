@@ -67,12 +67,14 @@ impl Names {
         };
         let endpoint = endpoint.clone();
         after.tell(station, Event::Listening { endpoint });
+        let mut joined = Vec::new();
         for end in std::mem::take(&mut entry.waiting) {
-            self.meet(name, entry, &binder, end, &mut after);
+            joined.extend(self.meet(name, entry, &binder, end, &mut after));
         }
         entry.binder = Some(binder);
         drop(names);
         after.run();
+        self.begin(joined);
         Ok(())
     }
 
@@ -85,6 +87,7 @@ impl Names {
             endpoint: endpoint.clone(),
             is_leaving: false,
         };
+        let mut joined = None;
         let mut names = self.names.lock();
         // The close of a socket marks it first and then looks here: one of the two sees the other.
         if station.is_closing() {
@@ -92,12 +95,13 @@ impl Names {
         } else {
             let entry = names.entry(name.to_owned()).or_default();
             match entry.binder.clone() {
-                Some(binder) => self.meet(name, entry, &binder, end, &mut after),
+                Some(binder) => joined = self.meet(name, entry, &binder, end, &mut after),
                 None => entry.waiting.push(end),
             }
         }
         drop(names);
         after.run();
+        self.begin(joined);
     }
 
     /// Frees a name. With `with_links`, the links that came by it end once nothing is queued on this side. `None`: this
@@ -195,22 +199,30 @@ impl Names {
 
     /// Ends a link. A dialed peer outlives its links: it waits for the name again, in the same step, so that it can be
     /// found all the time.
+    ///
+    /// Whoever takes the place that is free now may be done at once too, and free it again: a loop, for as many as wait.
     pub(super) fn end(self: &Arc<Self>, link: &Arc<Pairing>, by: Side, is_confirmed: bool) {
-        let mut after = After::default();
-        let mut names = self.names.lock();
-        let stays = link.take_apart(by, is_confirmed, &mut after);
-        if let Some(entry) = names.get_mut(&link.name) {
-            entry.links.retain(|other| !Arc::ptr_eq(other, link));
-            entry.waiting.extend(stays);
+        let mut ending = vec![(Arc::clone(link), by, is_confirmed)];
+        while let Some((link, by, is_confirmed)) = ending.pop() {
+            let mut after = After::default();
+            let mut names = self.names.lock();
+            let stays = link.take_apart(by, is_confirmed, &mut after);
+            if let Some(entry) = names.get_mut(&link.name) {
+                entry.links.retain(|other| !Arc::ptr_eq(other, &link));
+                entry.waiting.extend(stays);
+            }
+            drop(names);
+            after.run();
+            for joined in self.retry(&link.name) {
+                ending.extend(joined.begin().map(|side| (Arc::clone(&joined), side, true)));
+            }
         }
-        drop(names);
-        after.run();
-        self.retry(&link.name);
     }
 
-    /// Tries those again that were turned away: a place may be free now.
-    fn retry(self: &Arc<Self>, name: &str) {
+    /// Tries those again that were turned away: a place may be free now. Gives the links that came of it.
+    fn retry(self: &Arc<Self>, name: &str) -> Vec<Arc<Pairing>> {
         let mut after = After::default();
+        let mut joined = Vec::new();
         let mut names = self.names.lock();
         if let Some(entry) = names.get_mut(name)
             && let Some(binder) = entry.binder.clone()
@@ -218,7 +230,7 @@ impl Names {
             let theirs = binder.station.local().socket_type;
             for end in std::mem::take(&mut entry.waiting) {
                 if end.station.local().socket_type.speaks_with(theirs) {
-                    self.meet(name, entry, &binder, end, &mut after);
+                    joined.extend(self.meet(name, entry, &binder, end, &mut after));
                 } else {
                     entry.waiting.push(end);
                 }
@@ -226,10 +238,27 @@ impl Names {
         }
         drop(names);
         after.run();
+        joined
     }
 
-    /// Links two sockets, or lets the dialing one wait.
-    fn meet(self: &Arc<Self>, name: &str, entry: &mut Name, binder: &Binder, end: End, after: &mut After) {
+    /// Moves what waits at both ends of links that came about, and ends those of a side that wanted no more.
+    fn begin(self: &Arc<Self>, joined: impl IntoIterator<Item = Arc<Pairing>>) {
+        for link in joined {
+            if let Some(side) = link.begin() {
+                self.end(&link, side, true);
+            }
+        }
+    }
+
+    /// Links two sockets, or lets the dialing one wait. The link is to begin once no lock is held.
+    fn meet(
+        self: &Arc<Self>,
+        name: &str,
+        entry: &mut Name,
+        binder: &Binder,
+        end: End,
+        after: &mut After,
+    ) -> Option<Arc<Pairing>> {
         match Pairing::join(self, name, &end, &binder.station, &mut after.effects) {
             Ok(link) => {
                 for station in [&end.station, &binder.station] {
@@ -239,7 +268,8 @@ impl Names {
                     };
                     after.tell(station, event);
                 }
-                entry.links.push(link);
+                entry.links.push(Arc::clone(&link));
+                Some(link)
             }
             Err(failure) => {
                 end.station.failed(end.peer, &failure);
@@ -248,6 +278,7 @@ impl Names {
                     after.tell(&end.station, Event::GaveUp { endpoint, failure });
                 }
                 entry.waiting.push(end);
+                None
             }
         }
     }

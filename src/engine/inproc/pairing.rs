@@ -8,7 +8,7 @@ use super::names::Names;
 use crate::batch::{Batch, Run, Tally};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::hub::{Ask, Effects, Link, Origin, Pace, Station};
+use crate::hub::{Effects, Link, Origin, Pace, Station};
 use crate::monitor::Event;
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Mutex;
@@ -159,10 +159,13 @@ impl Pairing {
             binder.detach(accepted, false, effects);
             return Err(refused(why));
         }
-        for side in [Side::Dialer, Side::Binder] {
-            effects.ask(pairing.half(side), Ask::Flush(Pace::Stream));
-        }
         Ok(pairing)
+    }
+
+    /// The first moves, of what waits at either end. Gives the side that wants the link to end, if it can end now.
+    pub(super) fn begin(&self) -> Option<Side> {
+        let ended = [Side::Dialer, Side::Binder].map(|side| self.pass_on(side).then_some(side));
+        ended.into_iter().flatten().next()
     }
 
     fn half(self: &Arc<Self>, side: Side) -> Arc<dyn Link> {
@@ -201,6 +204,13 @@ impl Pairing {
     /// Moves what one side has queued into the other, as far as there is room; the last of a side that wants the link to
     /// end ends it.
     pub(super) fn move_from(self: &Arc<Self>, from: Side) {
+        if self.pass_on(from) {
+            self.end(from, true);
+        }
+    }
+
+    /// Moves as much; gives whether the link is to end now.
+    fn pass_on(&self, from: Side) -> bool {
         let mut effects = Effects::default();
         let mut state = self.state.lock();
         self.pass(&mut state, from, &mut effects);
@@ -211,9 +221,7 @@ impl Pairing {
                 .is_some_and(|peer| self.station(from).outgoing(peer) == 0);
         drop(state);
         effects.run();
-        if is_finished {
-            self.end(from, true);
-        }
+        is_finished
     }
 
     fn pass(&self, state: &mut Moving, from: Side, effects: &mut Effects) {
