@@ -26,6 +26,19 @@ struct Name {
     links: Vec<Arc<Pairing>>,
 }
 
+impl Name {
+    fn is_empty(&self) -> bool {
+        self.binder.is_none() && self.waiting.is_empty() && self.links.is_empty()
+    }
+}
+
+/// A name of which nothing is left is forgotten: programs make names up for each of their tasks.
+fn forget_if_empty(names: &mut BTreeMap<String, Name>, name: &str) {
+    if names.get(name).is_some_and(Name::is_empty) {
+        names.remove(name);
+    }
+}
+
 #[derive(Clone)]
 struct Binder {
     station: Arc<dyn Station>,
@@ -119,6 +132,7 @@ impl Names {
                 links.push(Arc::clone(link));
             }
         }
+        forget_if_empty(&mut names, name);
         drop(names);
         after.run();
         Some(self.linger(links.into_iter().map(|link| (link, Side::Binder))))
@@ -138,6 +152,7 @@ impl Names {
                 lingering.push(self.parting(name, key, peer));
             } else {
                 entry.waiting.retain(|end| !end.is(key, peer));
+                forget_if_empty(&mut names, name);
             }
             drop(names);
             after.run();
@@ -190,6 +205,7 @@ impl Names {
             let side = link.side_of(key, peer)?;
             Some((Arc::clone(link), side))
         });
+        forget_if_empty(&mut names, name);
         drop(names);
         after.run();
         if let Some((link, side)) = link {
@@ -211,6 +227,7 @@ impl Names {
                 entry.links.retain(|other| !Arc::ptr_eq(other, &link));
                 entry.waiting.extend(stays);
             }
+            forget_if_empty(&mut names, &link.name);
             drop(names);
             after.run();
             for joined in self.retry(&link.name) {
@@ -310,7 +327,7 @@ impl Names {
                     }
                 }
             }
-            entry.binder.is_some() || !entry.waiting.is_empty() || !entry.links.is_empty()
+            !entry.is_empty()
         });
         drop(names);
         after.run();
