@@ -7,6 +7,7 @@ use peermq::{Context, Event, Options, Pull, Push};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -163,4 +164,35 @@ fn the_law_holds_when_a_peer_goes_in_the_middle_of_a_flood() {
     });
     let stats = push.stats();
     assert!(stats.out.is_conserved(), "{:?}", stats.out);
+}
+
+/// Writing failed, no end of stream came, and what was queued waited for as long as the peer stayed.
+#[test]
+fn a_peer_that_shuts_its_reading_side_alone_is_left() {
+    let endpoint = common::endpoint("ipc");
+    let path = endpoint.trim_start_matches("ipc://");
+    let listener = UnixListener::bind(path).unwrap();
+    let context = Context::new().unwrap();
+    let quick = Options::default().reconnect(Duration::from_millis(1), Duration::from_millis(2));
+    let push = Push::with_options(&context, quick).unwrap();
+    let monitor = push.monitor();
+    push.connect(&endpoint).unwrap();
+    let (mut deaf, _) = listener.accept().unwrap();
+    deaf.write_all(&hello("PULL")).unwrap();
+    wait_connected(&monitor);
+    deaf.shutdown(std::net::Shutdown::Read).unwrap();
+
+    push.send("one").unwrap();
+
+    wait_for!(monitor, Disconnected);
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.write_all(&hello("PULL")).unwrap();
+    wait_connected(&monitor);
+    let mut got = Vec::new();
+    while !got.ends_with(b"\x00\x03one") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        got.push(byte[0]);
+    }
+    std::fs::remove_file(path).unwrap();
 }

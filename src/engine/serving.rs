@@ -74,9 +74,13 @@ impl<N: Net> Engine<N> {
             if found.is_ready {
                 self.became_ready(token);
             }
-            if let Filled::End(failure) = filled {
-                self.read_ended(token, failure, now, effects);
-                return;
+            match filled {
+                Filled::End(failure) => {
+                    self.read_ended(token, failure, now, effects);
+                    return;
+                }
+                Filled::Done if !session.is_shut() => self.give_up_if_failed(token, now, effects),
+                Filled::Done | Filled::More | Filled::Paused => {}
             }
         }
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
@@ -102,6 +106,16 @@ impl<N: Net> Engine<N> {
         if (entry.wants_read || entry.wants_write) && !entry.is_queued {
             entry.is_queued = true;
             self.ready.push_back(token);
+        }
+    }
+
+    /// Nothing more is to be read. If writing failed before, and still no end has come, none will: over IPC a peer can
+    /// shut its reading side alone, and stay.
+    fn give_up_if_failed(&mut self, token: usize, now: Instant, effects: &mut Effects) {
+        if let Some(Slot::Session(entry)) = self.slots.get_mut(token)
+            && let Some(failure) = entry.failure.take()
+        {
+            self.end(token, failure, now, effects);
         }
     }
 
