@@ -6,7 +6,7 @@
 use super::command::{Command, ERROR, PING, PONG, READY};
 use super::greeting::greeting;
 use super::handshake::{Handshake, MECHANISM, Next};
-use super::heartbeat;
+use super::heartbeat::Pong;
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
 use super::{Credit, Local, Side, Step};
@@ -24,8 +24,10 @@ pub(crate) struct Connection {
     /// Greeting, READY and ERROR that wait to go out, in this order; a few hundred bytes at most.
     handshake: Vec<u8>,
     /// The one PONG that waits; a newer replaces it, so that a peer that pings and does not read costs nothing.
-    pong: Option<Bytes>,
-    /// Commands in traffic that mean nothing to us.
+    pong: Option<Pong>,
+    /// Commands in traffic.
+    commands: u64,
+    /// Those of them that mean nothing to us.
     unknown_commands: u64,
 }
 
@@ -50,6 +52,7 @@ impl Connection {
             state: State::ExpectPeer(Handshake::new()),
             handshake: greeting(MECHANISM),
             pong: None,
+            commands: 0,
             unknown_commands: 0,
         }
     }
@@ -132,7 +135,7 @@ impl Connection {
     /// there are none.
     pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
         if self.handshake.is_empty() {
-            return self.pong.take();
+            return self.pong.take().map(Pong::to_bytes);
         }
         Some(Bytes::from(std::mem::take(&mut self.handshake)))
     }
@@ -155,6 +158,11 @@ impl Connection {
             State::ExpectVerdict | State::Ended { .. } => true,
             State::Traffic(inbox) => inbox.in_the_middle_of().is_none(),
         }
+    }
+
+    /// How many commands came in traffic, whatever they say.
+    pub(crate) fn commands(&self) -> u64 {
+        self.commands
     }
 
     /// Commands in traffic that were ignored, since they mean nothing to us.
@@ -220,8 +228,9 @@ impl Connection {
 
     fn handle_command(&mut self, body: &[u8]) -> Result<(), Failure> {
         let command = Command::parse(body)?;
+        self.commands = self.commands.saturating_add(1);
         match command.name {
-            PING => self.pong = Some(heartbeat::pong(command.data)?),
+            PING => self.pong = Some(Pong::to(command.data)?),
             PONG => {}
             READY => return Err(command.unexpected("messages")),
             ERROR => return Err(command.refusal()),

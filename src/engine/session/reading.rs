@@ -103,7 +103,10 @@ impl<N: Net> Session<N> {
                     }
                 }
             }
+            let commands = read.connection.commands();
             let (asked, result) = self.read_some(&mut read, buffers, effects, found);
+            let commands = read.connection.commands().saturating_sub(commands);
+            budget = budget.saturating_sub(commands.saturating_mul(COMMAND_COST) as usize);
             match result {
                 Err(failure) => return Filled::End(failure),
                 Ok(Read::Bytes(n)) => {
@@ -267,3 +270,5 @@ fn received(result: io::Result<usize>) -> Result<Option<usize>, Failure> {
 
 /// Bytes that one session may read before others have their turn.
 const READ_BUDGET: usize = 256 * 1024;
+/// Bytes of that budget that a command counts as: it takes as long as they do.
+const COMMAND_COST: u64 = 256;
