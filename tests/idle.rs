@@ -1,4 +1,4 @@
-//! What a peer costs that says nothing. Alone in its process: memory that another test has left would be taken again, and
+//! What a peer costs that says nothing, and a name that nobody uses any more. Alone in its process: memory that another test has left would be taken again, and
 //! weigh nothing.
 
 mod common;
@@ -9,6 +9,7 @@ use peermq::{Context, Pull, Push};
 /// One after the other, because each weighs the whole process, and the first stay for the same reason.
 #[test]
 fn a_thousand_idle_peers_cost_under_8_kib_each() {
+    let _alone = SCALES.lock();
     let _readers = that_were_read_from();
     that_were_written_to();
 }
@@ -46,3 +47,27 @@ fn that_were_written_to() {
     println!("{cost} bytes a peer");
     assert!(cost < 8 << 10, "{cost} bytes a peer");
 }
+
+/// What was bound and unbound was remembered until the next socket closed.
+#[test]
+fn inproc_names_that_are_used_once_are_forgotten() {
+    let _alone = SCALES.lock();
+    let context = Context::new().unwrap();
+    let (pull, push) = (Pull::new(&context), Push::new(&context));
+    let before = resident();
+    for n in 0..30_000 {
+        let name = format!("inproc://{n:0>200}");
+        pull.bind(&name).unwrap();
+        push.connect(&name).unwrap();
+        push.disconnect(&name).unwrap();
+        pull.unbind(&name).unwrap();
+        let nobody = format!("inproc://nobody {n:0>200}");
+        push.connect(&nobody).unwrap();
+        push.disconnect(&nobody).unwrap();
+    }
+    let cost = resident().saturating_sub(before);
+    assert!(cost < 4 << 20, "{} KiB", cost >> 10);
+}
+
+/// Held by whoever weighs: one test at a time.
+static SCALES: std::sync::Mutex<()> = std::sync::Mutex::new(());

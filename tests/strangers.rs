@@ -86,24 +86,3 @@ fn a_ping_is_answered_and_an_unknown_command_is_counted() {
     assert_eq!(&said[64..], [ready("PULL"), b"\x04\x08\x04PONGabc".to_vec()].concat());
     assert_eq!(pull.stats().ignored_commands, 1);
 }
-
-/// What was bound and unbound was remembered until the next socket closed.
-#[test]
-fn inproc_names_that_are_used_once_are_forgotten() {
-    let _alone = SCALES.lock();
-    let context = Context::new().unwrap();
-    let (pull, push) = (Pull::new(&context), Push::new(&context));
-    let before = resident();
-    for n in 0..30_000 {
-        let name = format!("inproc://{n:0>200}");
-        pull.bind(&name).unwrap();
-        push.connect(&name).unwrap();
-        push.disconnect(&name).unwrap();
-        pull.unbind(&name).unwrap();
-        let nobody = format!("inproc://nobody {n:0>200}");
-        push.connect(&nobody).unwrap();
-        push.disconnect(&nobody).unwrap();
-    }
-    let cost = resident().saturating_sub(before);
-    assert!(cost < 4 << 20, "{} KiB", cost >> 10);
-}

@@ -174,7 +174,7 @@ fn small_messages_behind_a_large_body_are_heard_with_it_and_do_not_hold_it() {
 #[test]
 fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its_chunk() {
     let mut end = End::in_traffic(LIMITS);
-    let bytes = [frame(0, &[1; 200]), frame(0, &[2; 16_000])].concat();
+    let bytes = [frame(0, &[1; 5_000]), frame(0, &[2; 16_000])].concat();
     let chunk = end.buffers.chunk();
     let place = chunk.as_ptr();
     let mut input = chunk.split_to(CHUNK - 1);
@@ -186,14 +186,14 @@ fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its
         .handle_received(&mut input, PLENTY, &mut end.buffers, &mut end.run);
 
     assert_eq!(step, Ok(Step::More));
-    let held = 9_999 - 201;
+    let held = 10_000 - 5_009;
     assert!(
         (held..held + 16).contains(&end.connection.held()),
         "exactly what came: {}",
         end.connection.held()
     );
     let first = end.run.pop().unwrap();
-    assert_eq!(first.first().as_ptr(), place.wrapping_add(2));
+    assert_eq!(first.first().as_ptr(), place.wrapping_add(9));
     drop((first, input));
     end.buffers.chunk().clear();
     assert_eq!(
@@ -203,4 +203,31 @@ fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its
     );
     end.hear(&bytes[10_000..]).unwrap();
     assert!(end.received() == [Message::from(vec![2; 16_000])]);
+}
+
+#[test]
+fn a_few_bytes_beside_long_commands_do_not_hold_their_chunk() {
+    let mut end = End::in_traffic(LIMITS);
+    let mut command = vec![4 | 2, 0, 0, 0, 0, 0, 0, 0xEA, 0x60, 4];
+    command.extend(b"WHAT");
+    command.resize(9 + 60_000, 0);
+    let bytes = [frame(0, &[1; 100]), command, frame(0, &[2; 100])].concat();
+    let chunk = end.buffers.chunk();
+    let place = chunk.as_ptr();
+    let mut input = chunk.split_to(CHUNK - 1);
+    input.truncate(bytes.len());
+    input.copy_from_slice(&bytes);
+
+    end.connection
+        .handle_received(&mut input, PLENTY, &mut end.buffers, &mut end.run)
+        .unwrap();
+
+    drop(input);
+    end.buffers.chunk().clear();
+    assert_eq!(
+        end.buffers.chunk().as_ptr(),
+        place,
+        "filled again, though both are unread"
+    );
+    assert!(end.received() == [Message::from(vec![1; 100]), Message::from(vec![2; 100])]);
 }
