@@ -179,6 +179,8 @@ impl<P: Pattern> Station for Hub<P> {
             let (unwritten, written) = state.peers.disconnected(id, batch, failure.to_string());
             effects.drop_later(written);
             effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten, why));
+            // What was written of its batch has left room in the queue.
+            state.pass_on(Awaited::Writable, effects);
         });
     }
 

@@ -51,7 +51,7 @@ pub(crate) trait Pattern: Send + 'static {
     /// Its connection is ready.
     fn connected(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
-    /// It fell to its low mark after it was found full.
+    /// It fell to its low mark after it was found full, or a connection that ended may have left room.
     fn has_room(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
     /// Whole messages came from it. What is left in `run` is dropped by the caller.
@@ -63,6 +63,7 @@ pub(crate) trait Pattern: Send + 'static {
         match peers.kind(id) {
             Some(PeerKind::Dialed) => {
                 peers.put_back(id, unwritten);
+                self.has_room(peers, id);
                 Dropped::default()
             }
             _ => {

@@ -1,14 +1,20 @@
-//! How a connection ends that both sides end in good order.
+//! How connections end: in good order, and while somebody waits for room.
 
 use super::World;
+use super::fabric::Cut;
 use super::laws::{check, send};
 use crate::engine::seat::Work;
 use crate::hub::Effects;
 use crate::options::Options;
-use crate::routing::Want;
+use crate::routing::{Awaited, Pattern, Peers, Sends, Want};
+use crate::socket::pair::PairPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;
 use std::io::IoSlice;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 /// Whoever flushed last shut our side; a PING that is read before what follows is discarded cannot be answered.
@@ -48,4 +54,55 @@ fn a_ping_that_comes_right_after_our_end_does_not_undo_it() {
     let report = push.report().expect("it is over");
     assert!(report.is_confirmed(), "{report:?}");
     assert_eq!(check(&pull).incoming.taken, 1);
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Five messages fill the queue, and go as two, two and one. The third is the last that is wholly written: two are left,
+/// which is the low mark.
+#[test]
+fn a_sender_goes_on_in_the_room_that_a_lost_connection_leaves() {
+    goes_on_in_the_room_that_is_left(PushPattern::new, PullPattern::new);
+    goes_on_in_the_room_that_is_left(PairPattern::new, PairPattern::new);
+}
+
+fn goes_on_in_the_room_that_is_left<A: Sends, B: Pattern>(a: fn(&Options) -> A, b: fn(&Options) -> B) {
+    let mut world = World::new(1, 2);
+    let push = world.open(0, a, Options::default().send_mark(5));
+    let pull = world.open(1, b, Options::default());
+    world.dial(0, &push, 1);
+    (0..5).for_each(|_| assert!(send(&*push, "0123456789")));
+    world.listen(1, &pull, 1);
+    while pull.stats().peers.is_empty() {
+        world.step_or_sleep();
+    }
+    world.fabric().set_capacity(0);
+    world.settle();
+    assert!(check(&push).peers[0].is_connected);
+    let mut message = "one more".into();
+    let step = |pattern: &mut A, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
+    let mut waiting = pin!(push.pending(Awaited::Writable, step));
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+
+    // Three messages, and a part of the fourth; and nobody is found again.
+    let dialed = world.fabric().dialed()[0];
+    let after = 3 * 12 + 5;
+    world.fabric().cut(dialed, Cut { after, arrives: true });
+    world.fabric().is_dark = true;
+    world.fabric().set_capacity(100);
+    world.settle();
+
+    let out = check(&push).out;
+    assert_eq!((out.passed, out.queued), (3, 2));
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert!(waiting.as_mut().poll(&mut context).is_ready());
 }

@@ -77,7 +77,7 @@ impl Pattern for PushPattern {
         match peers.kind(id) {
             Some(PeerKind::Dialed) => {
                 peers.put_back(id, unwritten);
-                self.out.enter(peers, id);
+                self.has_room(peers, id);
                 Dropped::default()
             }
             _ => {
