@@ -16,12 +16,17 @@ use tracing::debug;
 
 /// The monitors of one socket.
 pub(crate) struct Feeds {
-    feeds: Mutex<(Vec<Weak<Feed>>, IsOver)>,
+    state: Mutex<FeedsState>,
     limit: usize,
 }
 
-/// Whether the last event was told.
-type IsOver = bool;
+#[derive(Default)]
+struct FeedsState {
+    /// One a monitor; those that are dropped go with the next event.
+    feeds: Vec<Weak<Feed>>,
+    /// The last event was told.
+    is_over: bool,
+}
 
 struct Feed {
     state: Mutex<FeedState>,
@@ -40,21 +45,21 @@ struct FeedState {
 impl Feeds {
     pub(crate) fn new(limit: usize) -> Self {
         Feeds {
-            feeds: Mutex::new((Vec::new(), false)),
+            state: Mutex::default(),
             limit,
         }
     }
 
     pub(crate) fn add(&self, drive: Arc<dyn Drive>) -> Monitor {
-        let mut feeds = self.feeds.lock();
+        let mut state = self.state.lock();
         let feed = Arc::new(Feed {
             state: Mutex::new(FeedState {
-                is_over: feeds.1,
+                is_over: state.is_over,
                 ..FeedState::default()
             }),
         });
-        feeds.0.push(Arc::downgrade(&feed));
-        drop(feeds);
+        state.feeds.push(Arc::downgrade(&feed));
+        drop(state);
         Monitor { feed, drive }
     }
 
@@ -72,13 +77,13 @@ impl Feeds {
 
     /// No more events follow.
     pub(crate) fn end(&self) {
-        self.feeds.lock().1 = true;
+        self.state.lock().is_over = true;
         self.each(|state| state.is_over = true);
     }
 
     fn each(&self, mut act: impl FnMut(&mut FeedState)) {
         let mut live = Vec::new();
-        self.feeds.lock().0.retain(|feed| {
+        self.state.lock().feeds.retain(|feed| {
             let feed = feed.upgrade();
             live.extend(feed.clone());
             feed.is_some()
