@@ -1,5 +1,6 @@
 //! The passive side of an endpoint: takes connections, within a budget, and pauses when the system has no more to give.
 
+use super::timers::Timer;
 use super::{Engine, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
 use crate::hub::{Effects, Origin, Station};
@@ -8,8 +9,6 @@ use crate::transport::Net;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use super::timers::Timer;
 
 /// One endpoint that a socket is bound to.
 pub(super) struct Listener<N: Net> {

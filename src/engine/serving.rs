@@ -103,8 +103,16 @@ impl<N: Net> Engine<N> {
                 }
             }
         }
-        if (entry.wants_read || entry.wants_write) && !entry.is_queued {
-            entry.is_queued = true;
+        if entry.wants_read || entry.wants_write {
+            self.go_on_later(token);
+        }
+    }
+
+    /// Puts a session on the list of those that go on, unless it stands there.
+    fn go_on_later(&mut self, token: usize) {
+        if let Some(Slot::Session(entry)) = self.slots.get_mut(token)
+            && !std::mem::replace(&mut entry.is_queued, true)
+        {
             self.ready.push_back(token);
         }
     }
@@ -172,9 +180,8 @@ impl<N: Net> Engine<N> {
                 self.timers.set(token, Timer::Handshake, now.checked_add(LAST_WORDS));
                 if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
                     entry.wants_read = true;
-                    entry.is_queued = true;
-                    self.ready.push_back(token);
                 }
+                self.go_on_later(token);
                 return;
             }
         }
