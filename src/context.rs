@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 /// Owns the event loop of its sockets, which can meet over `inproc`.
 ///
 /// A handle: clones are the same context, and sockets do not keep it alive. When the last handle is dropped the context
-/// is [shut down](Context::shutdown). A context belongs to the process that made it: in a forked child its calls fail
-/// with `Forked`, and drops do nothing. One is enough for most programs; each has one thread, and a descriptor or two.
+/// is [shut down](Context::shutdown). A context belongs to the process that made it: in a forked child, calls that wait,
+/// bind, connect or close fail with `Forked`, drops do nothing, and what is sent goes nowhere. One is enough for most programs; each has one thread, and a descriptor or two.
 ///
 /// ```
 /// use peermq::{Context, RecvError, Pull};
@@ -47,7 +47,8 @@ pub(crate) struct Core {
     seat: Arc<Seat<RealNet>>,
     names: Arc<Names>,
     pub(crate) copies: Copies,
-    /// Sockets that are not closed to the last peer, and their linger times.
+    /// Sockets that are not closed to the last peer, and their linger times; as many as the application has made. What is
+    /// gone is taken out when the next is made.
     live: Mutex<Vec<(Weak<dyn Closing>, Duration)>>,
     is_shut_down: crate::sync::AtomicBool,
     next_key: AtomicU64,

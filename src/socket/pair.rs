@@ -51,7 +51,8 @@ impl Pair {
 pub(crate) struct PairPattern {
     /// The peer; a dialed one from `connect` on.
     only: Option<PeerId>,
-    /// Dialed peers beyond the first, oldest first: the next one takes over when the peer goes.
+    /// Dialed peers beyond the first, oldest first, as many as `connect` was called for: the next one takes over when the
+    /// peer goes.
     others: Vec<PeerId>,
     out: LoadBalance,
     /// What a peer that is gone left unread is received before what its successor sends.

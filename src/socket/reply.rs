@@ -154,7 +154,7 @@ impl Asked {
 #[derive(Default)]
 pub(crate) struct RepPattern {
     queue: FairQueue,
-    /// Unread requests that came by a connection that is over, by peer: the oldest ones of it.
+    /// Unread requests that came by a connection that is over, by peer: the oldest ones of it. At most one a dialed peer.
     orphans: BTreeMap<PeerId, usize>,
 }
 

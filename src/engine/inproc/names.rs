@@ -22,7 +22,7 @@ struct Name {
     binder: Option<Binder>,
     /// In the order of their `connect`; as many as sockets have connected.
     waiting: Vec<End>,
-    /// Links of this name that are not over.
+    /// Links of this name that are not over: at most one for each `connect`.
     links: Vec<Arc<Pairing>>,
 }
 

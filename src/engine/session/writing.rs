@@ -154,21 +154,27 @@ impl<N: Net> Session<N> {
         })
     }
 
-    /// What a sender just queued that found everything quiet; only if nobody else writes. `false`: somebody has to look
-    /// at it.
+    /// One write, of what a sender just queued that found everything quiet; only if nobody else writes. `false`: somebody has
+    /// to look at the rest, or at why it failed.
     pub(super) fn flush_directly(&self, effects: &mut Effects) -> bool {
         let Some(mut write) = self.write.try_lock() else {
             return false;
         };
-        if write.is_ending {
+        if !write.is_open {
+            return true;
+        }
+        if write.is_ending || write.failure.is_some() {
             return false;
         }
-        let mut writes = 0;
-        let flushed = self.flush_until(&mut write, effects, |_| {
-            writes += 1;
-            writes > 1
-        });
-        flushed == Ok(Flushed::Done)
+        match self.write_some(&mut write, effects) {
+            Ok(0) => true,
+            Ok(_) => write.batch.is_none() && write.control.is_empty() && !self.collect(&mut write, effects),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(error) => {
+                write.failure = Some(Failure::io(&error));
+                false
+            }
+        }
     }
 
     /// Writes until nothing is left, or the kernel takes no more, or the bytes of the last write were enough.
