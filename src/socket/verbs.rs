@@ -122,6 +122,9 @@ macro_rules! send_verbs {
             /// does. The error gives back what was given away: `Closed` once the socket is closed, also while it waits;
             /// `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`); `Forked` if it would
             /// in a forked child.
+            ///
+            /// While more than 4 MiB of lent frames over 16 KiB wait, as copies, each further one takes a tenth of a
+            /// millisecond longer: a sender that runs far ahead of the kernel slows it down.
             pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
                 self.socket
                     .send(message.into(), crate::socket::Patience::Limit(None))
