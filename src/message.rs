@@ -523,6 +523,11 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_its_small_frame_and_two_words() {
+        assert_eq!(size_of::<Message>(), SMALL + 16);
+    }
+
+    #[test]
     fn the_edges_of_a_small_message() {
         for size in [0, 1, 63, 64, 65, 300] {
             let bytes = vec![7; size];
