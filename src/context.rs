@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 ///
 /// A handle: clones are the same context, and sockets do not keep it alive. When the last handle is dropped the context
 /// is [shut down](Context::shutdown). A context belongs to the process that made it: in a forked child, calls that wait,
-/// bind, connect or close fail with `Forked`, drops do nothing, and what is sent goes nowhere. One is enough for most programs; each has one thread, and a descriptor or two.
+/// bind, connect or close fail with `Forked`, drops do nothing, and what is sent goes nowhere. One is enough for most
+/// programs; each has one thread, and a descriptor or two.
 ///
 /// ```
 /// use peermq::{Context, RecvError, Pull};

@@ -1,5 +1,5 @@
-//! What a peer costs that says nothing, and a name that nobody uses any more. Alone in its process: memory that another test has left would be taken again, and
-//! weigh nothing.
+//! What a peer costs that says nothing, and a name that nobody uses any more. Alone in its process: memory that another
+//! test has left would be taken again, and weigh nothing.
 
 mod common;
 
