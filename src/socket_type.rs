@@ -20,9 +20,19 @@ pub enum SocketType {
     Push,
     Pull,
     Pair,
+    /// Raw TCP: never goes over the wire.
+    Stream,
+    Server,
+    Client,
+    Radio,
+    Dish,
+    Scatter,
+    Gather,
+    Peer,
+    Channel,
 }
 
-use SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use SocketType::*;
 
 impl SocketType {
     /// Returns the name as it stands in a READY command.
@@ -39,6 +49,15 @@ impl SocketType {
             Push => "PUSH",
             Pull => "PULL",
             Pair => "PAIR",
+            Stream => "STREAM",
+            Server => "SERVER",
+            Client => "CLIENT",
+            Radio => "RADIO",
+            Dish => "DISH",
+            Scatter => "SCATTER",
+            Gather => "GATHER",
+            Peer => "PEER",
+            Channel => "CHANNEL",
         }
     }
 
@@ -48,7 +67,8 @@ impl SocketType {
     }
 
     /// Returns whether sockets of these two types may be connected
-    /// ([RFC 37](https://rfc.zeromq.org/spec/37/), "Socket Type Compatibility").
+    /// ([RFC 37](https://rfc.zeromq.org/spec/37/), "Socket Type Compatibility"; RFCs 41, 48, 49, 51, 52 and libzmq's
+    /// drafts for the younger ones).
     pub fn speaks_with(self, other: SocketType) -> bool {
         match self {
             Req => matches!(other, Rep | Router),
@@ -60,6 +80,15 @@ impl SocketType {
             Push => other == Pull,
             Pull => other == Push,
             Pair => other == Pair,
+            Stream => false,
+            Server => other == Client,
+            Client => other == Server,
+            Radio => other == Dish,
+            Dish => other == Radio,
+            Scatter => other == Gather,
+            Gather => other == Scatter,
+            Peer => other == Peer,
+            Channel => other == Channel,
         }
     }
 
@@ -75,7 +104,10 @@ impl fmt::Display for SocketType {
     }
 }
 
-const ALL: [SocketType; 11] = [Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair];
+const ALL: [SocketType; 20] = [
+    Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair, Stream, Server, Client, Radio, Dish, Scatter,
+    Gather, Peer, Channel,
+];
 
 #[cfg(test)]
 mod tests {

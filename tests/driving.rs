@@ -15,18 +15,22 @@ use std::time::{Duration, Instant};
 
 /// Two sockets in contexts of their own, connected.
 fn apart<A, B>(
-    options: &Options,
+    [first, second]: [&Options; 2],
     a: fn(&Context, Options) -> A,
     b: fn(&Context, Options) -> B,
     join: impl Fn(&A, &B),
 ) -> (Context, A, Context, B) {
     let (here, there) = (Context::new().unwrap(), Context::new().unwrap());
-    let (a, b) = (a(&here, options.clone()), b(&there, options.clone()));
+    let (a, b) = (a(&here, first.clone()), b(&there, second.clone()));
     join(&a, &b);
     (here, a, there, b)
 }
 
 fn push_and_pull(options: &Options) -> (Context, Push, Context, Pull) {
+    push_and_pull_of([options, options])
+}
+
+fn push_and_pull_of(options: [&Options; 2]) -> (Context, Push, Context, Pull) {
     let push = |context: &Context, options| Push::with_options(context, options).unwrap();
     let pull = |context: &Context, options| Pull::with_options(context, options).unwrap();
     apart(options, push, pull, |push: &Push, pull: &Pull| {
@@ -57,7 +61,7 @@ fn poll_once<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output
 #[test]
 fn a_sender_at_its_mark_is_woken_by_whoever_makes_room() {
     for mark in 1..=8 {
-        let options = Options::default().send_mark(mark).recv_mark(mark);
+        let options = Options::default().mark(mark);
         let (_here, push, _there, pull) = push_and_pull(&options);
         thread::scope(|scope| {
             scope.spawn(|| (0..20_000_u32).for_each(|n| push.send(&n.to_le_bytes()).unwrap()));
@@ -71,9 +75,9 @@ fn a_sender_at_its_mark_is_woken_by_whoever_makes_room() {
 #[test]
 fn two_ends_that_wait_for_each_other_go_on_at_every_mark() {
     for mark in 1..=8 {
-        let options = Options::default().send_mark(mark).recv_mark(mark);
+        let options = Options::default().mark(mark);
         let pair = |context: &Context, options| Pair::with_options(context, options).unwrap();
-        let (_here, a, _there, b) = apart(&options, pair, pair, |a: &Pair, b: &Pair| {
+        let (_here, a, _there, b) = apart([&options; 2], pair, pair, |a: &Pair, b: &Pair| {
             a.connect(b.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
         });
         thread::scope(|scope| {
@@ -275,8 +279,8 @@ fn short_waits_are_honoured_and_served() {
 #[test]
 fn an_end_of_stream_is_seen_behind_what_is_unread() {
     for mark in [1, 2, 8] {
-        let options = Options::default().recv_mark(mark);
-        let (_here, push, _there, pull) = push_and_pull(&options);
+        let (full, small) = (Options::default(), Options::default().recv_mark(mark));
+        let (_here, push, _there, pull) = push_and_pull_of([&full, &small]);
         let monitor = pull.monitor();
         let other = Push::new(&_here);
         other.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();

@@ -10,7 +10,7 @@ const FLOORS: [(&str, u32, &[&str]); 22] = [
     ("endpoint", 0, &[]),
     ("identity", 0, &[]),
     ("socket_type", 0, &[]),
-    ("options", 0, &["identity"]),
+    ("options", 0, &["identity", "socket_type"]),
     ("error", 0, &["endpoint", "message"]),
     ("failure", 0, &["socket_type"]),
     ("monitor", 0, &["endpoint", "failure"]),

@@ -268,7 +268,7 @@ fn nothing_is_lost_when_a_connection_is_ended_in_the_middle_of_a_flood() {
     const ALL: u64 = 20_000;
     for transport in ["tcp", "ipc", "inproc"] {
         let context = Context::new().unwrap();
-        let few = Options::default().send_mark(8).recv_mark(8).linger(LONG);
+        let few = Options::default().mark(8).linger(LONG);
         let push = Push::with_options(&context, few.clone()).unwrap();
         let monitor = push.monitor();
         let pulls = [(); 2].map(|()| Pull::with_options(&context, few.clone()).unwrap());

@@ -42,7 +42,7 @@ fn nothing_is_lost_or_doubled_through_tiny_marks(transport: &str) {
     const SENDERS: u64 = 8;
     const EACH: u64 = 12_500;
     let context = Context::new().unwrap();
-    let (push, pull) = linked(&context, transport, &Options::default().send_mark(4).recv_mark(4));
+    let (push, pull) = linked(&context, transport, &Options::default().mark(4));
     let served = AtomicU64::new(0);
     let left = AtomicU64::new(SENDERS * EACH);
     let totals = thread::scope(|scope| {
@@ -176,11 +176,7 @@ fn what_was_accepted_right_before_close_is_sent(transport: &str) {
 
 fn closing_wakes_blocked_calls(transport: &str) {
     let context = Context::new().unwrap();
-    let (push, pull) = linked(
-        &context,
-        transport,
-        &Options::default().linger(Duration::ZERO).send_mark(1).recv_mark(1),
-    );
+    let (push, pull) = linked(&context, transport, &Options::default().linger(Duration::ZERO).mark(1));
     while push.try_send(vec![0; 100_000]).is_ok()
         || push.send_timeout(vec![0; 100_000], Duration::from_millis(50)).is_ok()
     {}
@@ -246,7 +242,7 @@ transport_suite!(
 fn inproc_marks_are_exact() {
     for mark in [1, 2, 3, 1000] {
         let context = Context::new().unwrap();
-        let (push, pull) = linked(&context, "inproc", &Options::default().send_mark(mark).recv_mark(mark));
+        let (push, pull) = linked(&context, "inproc", &Options::default().mark(mark));
         let mut accepted = 0;
         let refused = loop {
             match push.try_send(vec![1; 100]) {

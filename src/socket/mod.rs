@@ -38,7 +38,7 @@ impl<P: Pattern> Socket<P> {
         options: Options,
         pattern: impl FnOnce(&Options) -> P,
     ) -> Result<Self, InvalidOptions> {
-        options.check()?;
+        options.check(P::TYPE)?;
         Ok(Socket::new(context, pattern(&options), options))
     }
 

@@ -1,0 +1,81 @@
+//! What a connection may take and cost: limits, times, and how it comes back.
+
+use super::{Options, Reconnect};
+use std::time::Duration;
+
+impl Options {
+    /// Sets the largest message that is received, all frames together, in bytes. Default 1 GiB.
+    ///
+    /// A peer that announces more is disconnected before anything is reserved for it
+    /// ([`Failure::TooLarge`](crate::Failure::TooLarge)). What is sent has no limit.
+    ///
+    /// Larger: one message of one peer may take that much memory. Smaller: peers that send more are disconnected, and a
+    /// dialer that does so comes back and is disconnected again.
+    pub fn max_message_size(mut self, bytes: u64) -> Self {
+        self.limits.message_bytes = bytes;
+        self
+    }
+
+    /// Sets the largest number of frames in a message that is received. Default 65,536; at least 1.
+    ///
+    /// A peer that sends more is disconnected. Each frame takes some tens of bytes beside its payload.
+    ///
+    /// Larger: a message of many empty frames takes memory that no limit of bytes sees. Smaller: peers that send more
+    /// are disconnected.
+    pub fn max_frames(mut self, frames: usize) -> Self {
+        self.limits.frames = frames;
+        self
+    }
+
+    /// Sets how many bytes a peer may send until its handshake is complete. Default 16 KiB; at least 512, which hold a
+    /// greeting and a READY with an identity of 255 bytes.
+    ///
+    /// Larger: strangers may make us hold more for each connection. Smaller: peers that say much of themselves in READY
+    /// are refused.
+    pub fn max_handshake_bytes(mut self, bytes: usize) -> Self {
+        self.limits.handshake_bytes = bytes;
+        self
+    }
+
+    /// Sets how long a connection may take from the moment it is open until both sides are ready. Default 30 s.
+    ///
+    /// Longer: silent strangers hold a connection longer. Shorter: peers on slow links, or that are busy, never get in.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.handshake_timeout = limit;
+        self
+    }
+
+    /// Sets how long one attempt to reach one address may take. Default 30 s; the system may give up before.
+    ///
+    /// Longer: an address that swallows what is sent to it keeps the next one of its name waiting longer. Shorter:
+    /// peers that are far away, or whose backlog is full, are never reached.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Sets the shortest and the longest wait between two attempts to connect. Default 100 ms and 5 s. A longest below
+    /// the shortest is raised to it.
+    ///
+    /// The wait doubles from the first to the second, each varied by up to a quarter so that many peers do not come
+    /// back in step, and starts over once a connection has been ready.
+    ///
+    /// Shorter: more attempts, each some system calls and two events, at a peer that is down; with zero without a
+    /// pause. Longer: a peer that is back waits longer to be found.
+    pub fn reconnect(mut self, min: Duration, max: Duration) -> Self {
+        self.reconnect = Reconnect { min, max: max.max(min) };
+        self
+    }
+
+    /// Sets how long to wait before a peer that refused us for good is tried again. Default: it is not tried again, and
+    /// [`Event::GaveUp`](crate::Event::GaveUp) says so.
+    ///
+    /// For good is what does not change by waiting: other socket types, another mechanism, an ERROR of the peer.
+    ///
+    /// Set: a peer that was set up wrongly is found once it is set up anew. Shorter: more attempts in vain until then.
+    /// Not set: only a new `connect` finds it, and what is queued for it waits until `disconnect` or `close`.
+    pub fn retry_refused(mut self, interval: Duration) -> Self {
+        self.retry_refused = Some(interval);
+        self
+    }
+}

@@ -1,0 +1,267 @@
+//! What can be set about a socket, once, before it exists.
+//!
+//! Every setter says its unit, its default, and what becomes worse in each direction. The setters stand in files of
+//! their own, by what they are about; which socket types an option is for is said in [`SPECIAL`].
+
+mod connection;
+mod kernel;
+mod pattern;
+mod queues;
+
+use crate::identity::Identity;
+use crate::socket_type::SocketType;
+use crate::socket_type::SocketType::*;
+use std::time::Duration;
+
+/// The settings of a socket; fixed once the socket exists.
+///
+/// They are checked when the socket is made ([`InvalidOptions`]). Times may be [`Duration::MAX`], which is for ever.
+/// Marks may be [`usize::MAX`], which is no limit; libzmq's 0 for that is refused.
+///
+/// ```
+/// use peermq::{Context, InvalidOptions, Options, Push};
+/// use std::time::Duration;
+///
+/// let context = Context::new()?;
+/// let options = Options::default().send_mark(10_000).linger(Duration::from_secs(1));
+/// let push = Push::with_options(&context, options)?;
+///
+/// let senseless = Options::default().send_mark(0);
+/// let refused = Push::with_options(&context, senseless).unwrap_err();
+/// assert_eq!(refused, InvalidOptions::Zero { option: "send_mark" });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What libzmq's users look for:
+///
+/// | libzmq | here |
+/// |---|---|
+/// | `ZMQ_SNDHWM`, `ZMQ_RCVHWM` | [`send_mark`](Options::send_mark), [`recv_mark`](Options::recv_mark), and the same in bytes |
+/// | `ZMQ_LINGER` | [`linger`](Options::linger) |
+/// | `ZMQ_SNDTIMEO`, `ZMQ_RCVTIMEO`, `ZMQ_DONTWAIT` | no options: the verbs with `_timeout`, those with `try_` |
+/// | `ZMQ_MAXMSGSIZE` | [`max_message_size`](Options::max_message_size) |
+/// | `ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX` | [`reconnect`](Options::reconnect) |
+/// | `ZMQ_CONNECT_TIMEOUT`, `ZMQ_HANDSHAKE_IVL` | [`connect_timeout`](Options::connect_timeout), [`handshake_timeout`](Options::handshake_timeout) |
+/// | `ZMQ_IMMEDIATE` | [`connected_first`](Options::connected_first), nearly: it queues for a peer that is down if no other has room |
+/// | `ZMQ_ROUTING_ID` | [`identity`](Options::identity) |
+/// | `ZMQ_REQ_CORRELATE` | [`correlate`](Options::correlate) |
+/// | `ZMQ_REQ_RELAXED` | no option: a request that timed out does not stop the next |
+/// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
+/// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
+/// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
+/// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |
+/// | `ZMQ_HEARTBEAT_IVL` | none: PINGs are answered, not sent |
+/// | `ZMQ_CONFLATE`, CURVE, PLAIN | none |
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) send_mark: Mark,
+    pub(crate) recv_mark: Mark,
+    pub(crate) linger: Duration,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) limits: Limits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) reconnect: Reconnect,
+    pub(crate) retry_refused: Option<Duration>,
+    pub(crate) connected_first: bool,
+    pub(crate) requeue_unwritten: bool,
+    pub(crate) correlate: bool,
+    pub(crate) transport: TransportOptions,
+    pub(crate) monitor_events: usize,
+    /// Which of the options in [`SPECIAL`] were set.
+    set: Vec<&'static str>,
+}
+
+/// A queue is full when it holds this many messages or bytes, and wanted again at half of either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+/// What a peer may make us hold. Compared before anything is reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) message_bytes: u64,
+    pub(crate) frames: usize,
+    pub(crate) handshake_bytes: usize,
+}
+
+/// How long a dialer waits between two attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reconnect {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
+/// What the transports are told about each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransportOptions {
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) backlog: u32,
+    pub(crate) ipv6_only: bool,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) recv_buffer: Option<usize>,
+}
+
+/// TCP keepalive: silence until the first probe, time between probes, probes until the peer is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keepalive {
+    pub(crate) idle: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) probes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let mark = Mark {
+            messages: 1_000,
+            bytes: 256 << 20,
+        };
+        Options {
+            send_mark: mark,
+            recv_mark: mark,
+            linger: Duration::from_secs(5),
+            identity: None,
+            limits: Limits {
+                message_bytes: 1 << 30,
+                frames: 65_536,
+                handshake_bytes: 16 << 10,
+            },
+            handshake_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            reconnect: Reconnect {
+                min: Duration::from_millis(100),
+                max: Duration::from_secs(5),
+            },
+            retry_refused: None,
+            connected_first: false,
+            requeue_unwritten: false,
+            correlate: true,
+            transport: TransportOptions {
+                keepalive: Some(Keepalive {
+                    idle: Duration::from_secs(10),
+                    interval: Duration::from_secs(5),
+                    probes: 4,
+                }),
+                backlog: 1_024,
+                ipv6_only: false,
+                send_buffer: None,
+                recv_buffer: None,
+            },
+            monitor_events: 1_024,
+            set: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Notes that an option of [`SPECIAL`] was set.
+    fn note(mut self, option: &'static str) -> Self {
+        debug_assert!(
+            SPECIAL.iter().any(|(name, _)| *name == option),
+            "{option} stands in the table"
+        );
+        self.set.push(option);
+        self
+    }
+
+    /// What is wrong with these options for a socket of this type, if anything is.
+    pub(crate) fn check(&self, socket_type: SocketType) -> Result<(), InvalidOptions> {
+        for (option, types) in SPECIAL {
+            if self.set.contains(option) && !types.contains(&socket_type) {
+                return Err(InvalidOptions::NotForType { option, socket_type });
+            }
+        }
+        let numbers = [
+            ("send_mark", self.send_mark.messages),
+            ("send_mark_bytes", self.send_mark.bytes),
+            ("recv_mark", self.recv_mark.messages),
+            ("recv_mark_bytes", self.recv_mark.bytes),
+            ("max_frames", self.limits.frames),
+            ("monitor_events", self.monitor_events),
+        ];
+        for (option, value) in numbers {
+            if value == 0 {
+                return Err(InvalidOptions::Zero { option });
+            }
+        }
+        if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
+            return Err(InvalidOptions::TooSmall {
+                option: "max_handshake_bytes",
+                least: SMALLEST_HANDSHAKE,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Why a socket cannot be made with these [`Options`]. Nothing was made; the numbers are the caller's to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidOptions {
+    /// An option that must be at least 1 is 0.
+    #[error("{option} must be at least 1")]
+    Zero {
+        /// Which.
+        option: &'static str,
+    },
+    /// An option is too small to work with.
+    #[error("{option} must be at least {least}")]
+    TooSmall {
+        /// Which.
+        option: &'static str,
+        /// The least that works.
+        least: usize,
+    },
+    /// An option was set that sockets of this type cannot use.
+    #[error("{option} means nothing to a {socket_type} socket")]
+    NotForType {
+        /// Which.
+        option: &'static str,
+        /// The type of the socket that was to be made.
+        socket_type: SocketType,
+    },
+}
+
+/// The options that only some types can use, and which those are. For the others they are an error.
+const SPECIAL: &[(&str, &[SocketType])] = &[
+    ("send_mark", SENDING),
+    ("send_mark_bytes", SENDING),
+    ("recv_mark", RECEIVING),
+    ("recv_mark_bytes", RECEIVING),
+    ("identity", &[Req, Dealer, Router]),
+    ("connected_first", &[Push, Req, Dealer, Pair, Client, Scatter, Channel]),
+    ("requeue_unwritten", &[Push, Scatter]),
+    ("correlate", &[Req]),
+];
+
+/// Types with a queue of messages to each peer.
+const SENDING: &[SocketType] = &[
+    Req, Rep, Dealer, Router, Pub, XPub, XSub, Push, Pair, Stream, Server, Client, Radio, Scatter, Peer, Channel,
+];
+
+/// Types with a queue of messages from each peer. REQ puts each reply where it is waited for.
+const RECEIVING: &[SocketType] = &[
+    Rep, Dealer, Router, XPub, Sub, XSub, Pull, Pair, Stream, Server, Client, Dish, Gather, Peer, Channel,
+];
+
+/// A greeting and a READY with an identity of 255 bytes.
+const SMALLEST_HANDSHAKE: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_a_type_cannot_use_is_refused_by_name() {
+        let options = Options::default().correlate(true);
+        assert_eq!(options.check(Req), Ok(()));
+        assert_eq!(
+            options.check(Push).unwrap_err().to_string(),
+            "correlate means nothing to a PUSH socket"
+        );
+        assert_eq!(Options::default().mark(3).check(Pull), Ok(()));
+        assert!(Options::default().send_mark(3).check(Pull).is_err());
+    }
+}
