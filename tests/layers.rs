@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module and floor, and the modules beside it that it may use.
-const FLOORS: [(&str, u32, &[&str]); 22] = [
+const FLOORS: &[(&str, u32, &[&str])] = &[
     ("message", 0, &[]),
     ("endpoint", 0, &[]),
     ("identity", 0, &[]),
+    ("routing_id", 0, &[]),
     ("socket_type", 0, &[]),
     ("options", 0, &["identity", "socket_type"]),
     ("error", 0, &["endpoint", "message"]),
