@@ -71,6 +71,7 @@ mod failure;
 mod identity;
 mod message;
 mod monitor;
+mod notice;
 mod options;
 mod routing_id;
 mod socket_type;

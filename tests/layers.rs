@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("identity", 0, &[]),
     ("routing_id", 0, &[]),
     ("socket_type", 0, &[]),
+    ("notice", 0, &[]),
     ("options", 0, &["identity", "socket_type"]),
     ("error", 0, &["endpoint", "message"]),
     ("failure", 0, &["socket_type"]),

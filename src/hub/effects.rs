@@ -1,7 +1,9 @@
 //! What a step wants done once no lock is held: wakes, flushes, drops.
 
+use super::monitor::Feeds;
 use super::{Link, Pace};
 use crate::failure::Failure;
+use crate::monitor::Event;
 use crate::routing::Dropped;
 use crate::sync::catch;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ struct Wanted {
     links: Few<(Arc<dyn Link>, Ask)>,
     dropped: Few<Dropped>,
     wakers: Few<Waker>,
+    events: Few<(Arc<Feeds>, Event)>,
 }
 
 /// What is asked of a link.
@@ -58,6 +61,10 @@ impl Effects {
         self.wanted().wakers.push(waker);
     }
 
+    pub(crate) fn tell(&mut self, feeds: &Arc<Feeds>, event: Event) {
+        self.wanted().events.push((Arc::clone(feeds), event));
+    }
+
     /// Does it all. The caller holds no lock.
     #[inline]
     pub(crate) fn run(self) {
@@ -71,6 +78,7 @@ impl Wanted {
     #[inline(never)]
     fn run(self) {
         self.wakes.each(wake);
+        self.events.each(|(feeds, event)| feeds.tell(&event));
         self.links.each(|(link, ask)| match ask {
             Ask::Flush(pace) => link.flush(pace),
             Ask::Resume => link.resume(),

@@ -11,7 +11,7 @@ pub(crate) mod waiters;
 
 pub(crate) use effects::{Ask, Effects};
 pub use monitor::Monitor;
-pub(crate) use station::{Origin, Station};
+pub(crate) use station::{Collected, Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
 
 use crate::failure::Failure;
@@ -53,7 +53,7 @@ pub(crate) struct Hub<P> {
     key: u64,
     local: Arc<Local>,
     options: Arc<Options>,
-    feeds: Feeds,
+    feeds: Arc<Feeds>,
     drive: Arc<dyn Drive>,
 }
 
@@ -67,6 +67,8 @@ struct State<P> {
     last_sent: Option<Instant>,
     /// A receiver has found nothing since. Beside `last_sent` because a write may be interrupted for longer than that.
     was_awaited: bool,
+    /// The monitors.
+    feeds: Arc<Feeds>,
     phase: Phase,
 }
 
@@ -95,6 +97,7 @@ pub(crate) enum Stop {
 
 impl<P: Pattern> Hub<P> {
     pub(crate) fn new(pattern: P, options: Options, key: u64, drive: Arc<dyn Drive>) -> Self {
+        let feeds = Arc::new(Feeds::new(options.monitor_events));
         Hub {
             state: Mutex::new(State {
                 pattern,
@@ -103,6 +106,7 @@ impl<P: Pattern> Hub<P> {
                 waiters: Waiters::default(),
                 last_sent: None,
                 was_awaited: false,
+                feeds: Arc::clone(&feeds),
                 phase: Phase::Open,
             }),
             key,
@@ -111,7 +115,7 @@ impl<P: Pattern> Hub<P> {
                 identity: options.identity.clone(),
                 limits: options.limits,
             }),
-            feeds: Feeds::new(options.monitor_events),
+            feeds,
             options: Arc::new(options),
             drive,
         }
@@ -352,6 +356,9 @@ impl<P: Pattern> State<P> {
                     Want::Forget(id) => self.unlink(id),
                     Want::Drop(message) => effects.drop_later(Dropped::messages(vec![message])),
                     Want::Ready(awaited) => self.waiters.wake_first(awaited, effects),
+                    Want::ReadyAll(awaited) => self.waiters.wake_line(awaited, effects),
+                    Want::Sever(id, failure) => self.ask(id, Ask::Sever(failure), effects),
+                    Want::Tell(event) => effects.tell(&self.feeds, event),
                 }
             }
             if self.peers.wants.is_empty() {

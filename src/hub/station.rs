@@ -7,6 +7,7 @@ use super::{Effects, Hub, Link, Phase, State};
 use crate::batch::{Batch, Run, Tally};
 use crate::failure::Failure;
 use crate::monitor::Event;
+use crate::notice::Notice;
 use crate::options::Options;
 use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room, Want};
 use crate::stats::{CloseReport, DropReason, PeerReport};
@@ -32,8 +33,9 @@ pub(crate) trait Station: Send + Sync {
         effects: &mut Effects,
     ) -> Result<PeerId, &'static str>;
 
-    /// Takes off what was wholly written, and gives the next batch. `None`: a flush follows when there is one.
-    fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch>;
+    /// Takes off what was wholly written, and gives what is next to be written. Nothing: a flush follows when there is
+    /// something.
+    fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Collected;
 
     /// A stream of batches was written out: a moment after it is not quiet.
     fn written_out(&self);
@@ -46,6 +48,9 @@ pub(crate) trait Station: Send + Sync {
 
     /// Takes whole messages, all of them, and tells how much more may come.
     fn deliver(&self, id: PeerId, run: &mut Run, effects: &mut Effects) -> Room;
+
+    /// The peer tells us something, behind all that was delivered; tells how much more may come.
+    fn notice(&self, id: PeerId, notice: Notice, effects: &mut Effects) -> Room;
 
     /// So many commands came that mean nothing to us.
     fn ignored(&self, id: PeerId, commands: u64);
@@ -87,6 +92,15 @@ pub(crate) trait Station: Send + Sync {
     fn expire(&self, effects: &mut Effects);
 
     fn tell(&self, event: Event);
+}
+
+/// What is next to be written to a peer.
+#[derive(Debug)]
+pub(crate) enum Collected {
+    Nothing,
+    /// To be told before any message.
+    Notices(Vec<Notice>),
+    Batch(Batch),
 }
 
 /// Which peer a connection is for.
@@ -140,8 +154,20 @@ impl<P: Pattern> Station for Hub<P> {
         })
     }
 
-    fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Option<Batch> {
-        self.step(effects, |state, _| state.peers.collect(id, written, spent))
+    fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Collected {
+        self.step(effects, |state, _| {
+            if state.peers.take_owed(id) {
+                let notices = state.pattern.notices(&mut state.peers, id, NOTICE_BYTES);
+                if !notices.is_empty() {
+                    state.peers.moved(id, written);
+                    return Collected::Notices(notices);
+                }
+            }
+            match state.peers.collect(id, written, spent) {
+                Some(batch) => Collected::Batch(batch),
+                None => Collected::Nothing,
+            }
+        })
     }
 
     fn written_out(&self) {
@@ -164,6 +190,15 @@ impl<P: Pattern> Station for Hub<P> {
             } else {
                 state.peers.deliver(id, run);
                 effects.drop_later(state.peers.drop_incoming(id, DropReason::Closed));
+            }
+            state.peers.room(id)
+        })
+    }
+
+    fn notice(&self, id: PeerId, notice: Notice, effects: &mut Effects) -> Room {
+        self.step(effects, |state, _| {
+            if matches!(state.phase, Phase::Open) {
+                state.pattern.notice(&mut state.peers, id, notice);
             }
             state.peers.room(id)
         })
@@ -295,6 +330,9 @@ impl<P: Pattern> Hub<P> {
         }
     }
 }
+
+/// Bytes of notices that are taken at once.
+const NOTICE_BYTES: usize = 32 * 1024;
 
 fn sever_all<P: Pattern>(state: &mut State<P>, failure: &Failure, effects: &mut Effects) {
     for id in state.peers.ids() {

@@ -138,6 +138,15 @@ impl Waiters {
         self.forget_if_empty(awaited);
     }
 
+    /// Wakes all that wait for this.
+    pub(crate) fn wake_line(&mut self, awaited: Awaited, effects: &mut Effects) {
+        let Some(line) = self.line(awaited) else { return };
+        for (_, waker) in std::mem::take(line).0 {
+            effects.wake(waker);
+        }
+        self.forget_if_empty(awaited);
+    }
+
     pub(crate) fn is_empty(&mut self, awaited: Awaited) -> bool {
         self.line(awaited).is_none_or(|line| line.0.is_empty())
     }

@@ -31,6 +31,7 @@ pub(crate) use wants::{Awaited, Want};
 
 use crate::batch::Run;
 use crate::message::{Message, Outgoing};
+use crate::notice::Notice;
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 
@@ -56,6 +57,17 @@ pub(crate) trait Pattern: Send + 'static {
 
     /// Whole messages came from it. What is left in `run` is dropped by the caller.
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run);
+
+    /// It tells us something, behind all messages that came before.
+    fn notice(&mut self, peers: &mut Peers, id: PeerId, _notice: Notice) {
+        peers.ignored(id, 1);
+    }
+
+    /// What it is to be told before its next message, after [`Peers::owe_notices`]: a part, of about so many bytes. If
+    /// there is more, it is owed again.
+    fn notices(&mut self, _peers: &mut Peers, _id: PeerId, _bytes: usize) -> Vec<Notice> {
+        Vec::new()
+    }
 
     /// Its connection ended; `unwritten` was not wholly written. A dialed peer keeps it, and all that is queued; what
     /// nobody is to have is dropped for the reason `why`.

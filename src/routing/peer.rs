@@ -44,6 +44,8 @@ pub(super) struct Peer {
     pub(super) incoming: IncomingQueue,
     /// It takes no more messages; what is queued still goes.
     pub(super) is_leaving: bool,
+    /// It is to be told something before its next message.
+    pub(super) owes_notices: bool,
     /// The connection of an accepted peer is over; the peer goes once nothing of it is unread.
     pub(super) is_over: bool,
 }
@@ -63,6 +65,7 @@ impl Peer {
             out: OutgoingQueue::new(),
             incoming: IncomingQueue::default(),
             is_leaving: false,
+            owes_notices: false,
             is_over: false,
         }
     }

@@ -101,6 +101,7 @@ impl Peers {
             return (Unwritten::new(), dropped);
         };
         peer.is_up = false;
+        peer.owes_notices = false;
         peer.incoming.stop_starving();
         peer.last_error = Some(why);
         peer.out.cut_off(batch)
@@ -296,6 +297,26 @@ impl Peers {
             self.wants.push(Want::Flush(id));
         }
         placed
+    }
+
+    /// A peer that is up is to be told something before its next message: [`Pattern::notices`](super::Pattern::notices)
+    /// is asked for it.
+    #[allow(dead_code, reason = "used by the socket types that come next")]
+    pub(crate) fn owe_notices(&mut self, id: PeerId) {
+        let Some(peer) = self.get_mut(id).filter(|peer| peer.is_up) else {
+            return;
+        };
+        peer.owes_notices = true;
+        if peer.out.make_busy() {
+            self.wants.push(Want::Flush(id));
+        }
+    }
+
+    /// Whether it is to be told something; says so once.
+    #[inline]
+    pub(crate) fn take_owed(&mut self, id: PeerId) -> bool {
+        self.get_mut(id)
+            .is_some_and(|peer| std::mem::take(&mut peer.owes_notices))
     }
 
     /// Takes off what was wholly written, then gives the oldest batch: at most half a mark of messages, at least one.

@@ -1,7 +1,9 @@
 //! What a step of routing wants done outside, as plain values: routing knows no links and no wakers.
 
 use super::peer::PeerId;
+use crate::failure::Failure;
 use crate::message::Message;
+use crate::monitor::Event;
 
 /// What a waiting call waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +19,7 @@ pub(crate) enum Awaited {
 }
 
 /// One thing that a step wants done.
+#[allow(dead_code, reason = "used by the socket types that come next")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Want {
     /// The peer's queue is not empty any more.
@@ -31,6 +34,12 @@ pub(crate) enum Want {
     Drop(Message),
     /// Something became ready that a call may wait for.
     Ready(Awaited),
+    /// Something changed that each of those who wait for it looks at for itself.
+    ReadyAll(Awaited),
+    /// The peer's connection is to end.
+    Sever(PeerId, Failure),
+    /// Something happened that the monitors are told.
+    Tell(Event),
 }
 
 /// What the steps since the last look want done, in their order. Most want nothing, and looking costs one comparison.

@@ -9,9 +9,11 @@ use super::handshake::{Handshake, MECHANISM, Next};
 use super::heartbeat::Pong;
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
+use super::notices::{answer, notice};
 use super::{Credit, Local, Side, Step};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
+use crate::notice::Notice;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -222,21 +224,29 @@ impl Connection {
                 Ok(Taken::Command(body)) => self.handle_command(&body),
                 Err(failure) => Err(failure),
             };
-            handled.inspect_err(|failure| self.end(failure.clone()))?;
+            if let Some(notice) = handled.inspect_err(|failure| self.end(failure.clone()))? {
+                return Ok(Step::Notice(notice));
+            }
         }
     }
 
-    fn handle_command(&mut self, body: &[u8]) -> Result<(), Failure> {
+    fn handle_command(&mut self, body: &[u8]) -> Result<Option<Notice>, Failure> {
         let command = Command::parse(body)?;
         self.commands = self.commands.saturating_add(1);
         match command.name {
             PING => self.pong = Some(Pong::to(command.data)?),
-            PONG => {}
+            PONG => return Ok(answer(&command)),
             READY => return Err(command.unexpected("messages")),
             ERROR => return Err(command.refusal()),
-            _ => self.unknown_commands = self.unknown_commands.saturating_add(1),
+            _ => {
+                let notice = notice(&command, self.local.socket_type);
+                if notice.is_none() {
+                    self.unknown_commands = self.unknown_commands.saturating_add(1);
+                }
+                return Ok(notice);
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn end(&mut self, failure: Failure) {

@@ -12,15 +12,18 @@ mod heartbeat;
 mod inbox;
 mod mechanism;
 mod metadata;
+mod notices;
 mod partial;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub(crate) use connection::Connection;
+pub(crate) use notices::put_notice;
 
 use crate::batch::weight;
 use crate::identity::Identity;
+use crate::notice::Notice;
 use crate::options::Limits;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
@@ -78,6 +81,8 @@ pub(crate) enum Step {
     More,
     /// The peer's READY is in: call `accept` or `refuse`, then go on with what is left of the input.
     Ready(Facts),
+    /// The peer told us something, behind all messages that are in the run: go on with what is left of the input.
+    Notice(Notice),
     /// Out of credit; what is left of the input stays with the caller.
     Paused,
 }

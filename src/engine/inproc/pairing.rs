@@ -8,12 +8,14 @@ use super::names::Names;
 use crate::batch::{Batch, Run, Tally};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::hub::{Effects, Link, Origin, Pace, Station};
+use crate::hub::{Collected, Effects, Link, Origin, Pace, Station};
 use crate::monitor::Event;
+use crate::notice::Notice;
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Mutex;
 use crate::wire::Facts;
 use bytes::BytesMut;
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 /// A dialing socket's end.
@@ -65,6 +67,9 @@ struct Moving {
 struct Way {
     /// What was collected and found no room on the other side; it still counts as queued on this one.
     pending: Run,
+    /// What was collected of what the other side is to be told, and found no room there: it may be given to its
+    /// application as messages. At most one part.
+    notices: VecDeque<Notice>,
     /// What small batches are copied into; at most [`CHUNK`].
     chunk: BytesMut,
     /// This side wants the link to end: it does once nothing is queued here.
@@ -235,16 +240,29 @@ impl Pairing {
         let way = state.way(from);
         let (mut moved, mut spent) = (Tally::default(), Vec::new());
         loop {
-            if way.pending.is_empty() {
+            if way.pending.is_empty() && way.notices.is_empty() {
                 match giving.collect(giver, std::mem::take(&mut moved), std::mem::take(&mut spent), effects) {
-                    Some(batch) => spent = way.take_over(batch),
-                    None => return,
+                    Collected::Batch(batch) => spent = way.take_over(batch),
+                    Collected::Notices(notices) => way.notices = notices.into(),
+                    Collected::Nothing => return,
                 }
             }
             let room = taking.room(taker);
             if room.messages == 0 {
                 giving.moved(giver, moved, effects);
                 return;
+            }
+            match way.notices.pop_front() {
+                Some(Notice::Ask(number)) => {
+                    // All that was said before is known there: this side may as well say so itself.
+                    giving.notice(giver, Notice::Answer(number), effects);
+                    continue;
+                }
+                Some(notice) => {
+                    taking.notice(taker, notice, effects);
+                    continue;
+                }
+                None => {}
             }
             let mut part = way.pending.split_front(room.messages, room.bytes);
             moved.add(part.messages(), part.payload());

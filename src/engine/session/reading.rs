@@ -201,7 +201,7 @@ impl<N: Net> Session<N> {
                             read.peer = Some(peer);
                             read.room = self.station.room(peer);
                             read.connection.accept();
-                            self.collect_of(peer);
+                            self.collect_of(peer, facts.version);
                             self.transmit_of(&mut read.connection);
                             found.is_ready = true;
                             found.has_output = true;
@@ -209,6 +209,15 @@ impl<N: Net> Session<N> {
                         Err(why) => {
                             read.connection.refuse(None);
                             return Err(Failure::Refused { why });
+                        }
+                    }
+                }
+                Step::Notice(notice) => {
+                    if let Some(peer) = read.peer {
+                        read.room = self.station.notice(peer, notice, effects);
+                        if read.room.messages == 0 {
+                            // It may have become a message, and a resume follows when there is room again.
+                            return Ok(false);
                         }
                     }
                 }

@@ -5,11 +5,12 @@
 use super::Session;
 use crate::batch::{Batch, Tally};
 use crate::failure::Failure;
-use crate::hub::Effects;
+use crate::hub::{Collected, Effects};
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Ordering;
 use crate::transport::{Net, Stream};
-use bytes::Bytes;
+use crate::wire::put_notice;
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -22,6 +23,10 @@ pub(super) struct Writing {
     control_written: usize,
     /// Who collects, from READY on.
     peer: Option<PeerId>,
+    /// What version of ZMTP the peer speaks.
+    version: (u8, u8),
+    /// Notices that are to go before the next batch, as bytes: at most one part of them.
+    notices: Bytes,
     batch: Option<Batch>,
     /// Bytes of `batch` that are written.
     written: usize,
@@ -43,6 +48,8 @@ impl Writing {
             control: VecDeque::new(),
             control_written: 0,
             peer: None,
+            version: (3, 1),
+            notices: Bytes::new(),
             batch: None,
             written: 0,
             done: Tally::default(),
@@ -52,6 +59,13 @@ impl Writing {
             is_shut: false,
             failure: None,
         }
+    }
+}
+
+impl Writing {
+    /// Whether nothing is left of what was taken to be written.
+    fn is_written_out(&self) -> bool {
+        self.batch.is_none() && self.control.is_empty() && self.notices.is_empty()
     }
 }
 
@@ -87,8 +101,10 @@ impl<N: Net> Session<N> {
     }
 
     /// From now on batches of this peer are collected.
-    pub(super) fn collect_of(&self, peer: PeerId) {
-        self.write.lock().peer = Some(peer);
+    pub(super) fn collect_of(&self, peer: PeerId, version: (u8, u8)) {
+        let mut write = self.write.lock();
+        write.peer = Some(peer);
+        write.version = version;
     }
 
     pub(crate) fn peer(&self) -> Option<PeerId> {
@@ -119,6 +135,7 @@ impl<N: Net> Session<N> {
         let mut write = self.write.lock();
         write.is_open = false;
         write.control.clear();
+        write.notices.clear();
         let written = write.written;
         write.batch.take().map(|batch| (batch, written))
     }
@@ -168,7 +185,7 @@ impl<N: Net> Session<N> {
         }
         match self.write_some(&mut write, effects) {
             Ok(0) => true,
-            Ok(_) => write.batch.is_none() && write.control.is_empty() && !self.collect(&mut write, effects),
+            Ok(_) => write.is_written_out() && !self.collect(&mut write, effects),
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             Err(error) => {
                 write.failure = Some(Failure::io(&error));
@@ -219,7 +236,9 @@ impl<N: Net> Session<N> {
     /// One write. 0: there is nothing to write.
     fn write_some(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
         if write.batch.is_none() {
-            if let Some(control) = write.control.front() {
+            if write.notices.is_empty()
+                && let Some(control) = write.control.front()
+            {
                 let rest = control.get(write.control_written..).unwrap_or_default();
                 let n = self.give(&[IoSlice::new(rest)])?;
                 if n == rest.len() {
@@ -230,8 +249,13 @@ impl<N: Net> Session<N> {
                 }
                 return Ok(n);
             }
-            if !self.collect(write, effects) {
+            if write.notices.is_empty() && !self.collect(write, effects) {
                 return Ok(0);
+            }
+            if !write.notices.is_empty() {
+                let n = self.give(&[IoSlice::new(&write.notices)])?;
+                write.notices.advance(n);
+                return Ok(n);
             }
         }
         let Some(batch) = &write.batch else { return Ok(0) };
@@ -273,7 +297,18 @@ impl<N: Net> Session<N> {
         if let Some(peer) = write.peer {
             let done = std::mem::take(&mut write.done);
             let spent = std::mem::take(&mut write.spent);
-            write.batch = self.station.collect(peer, done, spent, effects);
+            match self.station.collect(peer, done, spent, effects) {
+                Collected::Nothing => {}
+                Collected::Batch(batch) => write.batch = Some(batch),
+                Collected::Notices(notices) => {
+                    let mut bytes = Vec::new();
+                    for notice in &notices {
+                        put_notice(&mut bytes, notice, write.version);
+                    }
+                    write.notices = bytes.into();
+                    return true;
+                }
+            }
         }
         if write.batch.is_none() && write.is_ending && !write.is_shut {
             write.is_shut = true;

@@ -12,6 +12,7 @@ use crate::batch::frame::{MORE, put_header};
 use crate::batch::{Buffers, Run};
 use crate::failure::Failure;
 use crate::message::Message;
+use crate::notice::Notice;
 use crate::options::Limits;
 use crate::sim::chance::{Chance, with_seeds};
 use crate::socket_type::SocketType;
@@ -47,6 +48,8 @@ struct End {
     facts: Option<Facts>,
     /// All that was heard, in bytes.
     heard: usize,
+    /// What the peer told us beside messages.
+    notices: Vec<Notice>,
 }
 
 impl End {
@@ -58,6 +61,7 @@ impl End {
             rest: BytesMut::new(),
             facts: None,
             heard: 0,
+            notices: Vec::new(),
         }
     }
 
@@ -85,6 +89,7 @@ impl End {
         loop {
             match self.step(credit)? {
                 Step::More | Step::Paused => return Ok(()),
+                Step::Notice(notice) => self.notices.push(notice),
                 Step::Ready(facts) => {
                     self.facts = Some(facts);
                     self.connection.accept();
@@ -114,7 +119,7 @@ impl End {
         match &step {
             Ok(Step::More) => assert!(self.rest.is_empty()),
             Ok(Step::Paused) => assert!(!self.rest.is_empty()),
-            Ok(Step::Ready(_)) => assert!(self.rest.len() < before),
+            Ok(Step::Ready(_) | Step::Notice(_)) => assert!(self.rest.len() < before),
             Err(_) => {}
         }
         assert!(
