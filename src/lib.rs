@@ -111,6 +111,7 @@ pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{InvalidOptions, Options};
 pub use routing_id::RoutingId;
+pub use socket::dealer::Dealer;
 pub use socket::pair::Pair;
 pub use socket::pull::Pull;
 pub use socket::push::Push;

@@ -6,7 +6,7 @@
 mod common;
 
 use common::wait_for;
-use peermq::{Context, Message, Options, Pair, Pull, Push, Rep, Req};
+use peermq::{Context, Dealer, Message, Options, Pair, Pull, Push, Rep, Req};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
@@ -118,6 +118,28 @@ fn pair_with_pair() {
         }
         peer.all_ok(shapes().count());
     });
+}
+
+/// To a ROUTER a DEALER is one more identity; a REP wants an empty frame in front.
+#[test]
+fn dealer_to_dealer_router_and_rep() {
+    for (kind, envelope) in [("DEALER", &[][..]), ("ROUTER", &[&b"x"[..], b""]), ("REP", &[b""])] {
+        for_each_way(kind, |peer, way| {
+            let dealer = Dealer::new(&way.context);
+            way.link(peer, |at| dealer.bind(at).unwrap(), |to| dealer.connect(to).unwrap());
+            for shape in shapes() {
+                peer.tell(format_args!("echo {} {shape}", way.name));
+                shape.lend(|frames| {
+                    let frames = [envelope, frames].concat();
+                    dealer.send_timeout(&frames[..], LIMIT).unwrap();
+                });
+                let mut back = dealer.recv_timeout(LIMIT).unwrap().into_frames();
+                assert_eq!(back[..envelope.len()], *envelope);
+                shape.check(&Message::from_frames(back.split_off(envelope.len())).unwrap());
+                peer.all_ok(1);
+            }
+        });
+    }
 }
 
 /// The reader starts a second late, and sends PINGs that arrive after our end of stream. Its heartbeat timeout is

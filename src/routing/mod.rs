@@ -7,6 +7,7 @@
 //! | REQ | the peers with room, in turn | the peer that was asked | `request` waits |
 //! | REP | the peer that asked | all peers, in turn | `reply` is an error |
 //! | PAIR | its one peer | its one peer | `send` waits |
+//! | DEALER | the peers with room, in turn | all peers, in turn | `send` waits |
 
 mod dropped;
 mod fair_queue;

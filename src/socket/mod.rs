@@ -1,5 +1,6 @@
 //! What all socket types share. One file a type: its docs, verbs and policy.
 
+pub(crate) mod dealer;
 pub(crate) mod pair;
 pub(crate) mod pull;
 pub(crate) mod push;

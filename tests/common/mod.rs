@@ -131,3 +131,12 @@ impl Chance {
         self.next() % limit
     }
 }
+
+/// Looks again until it is so: for a state that no event tells of.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waiting for {what}");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,126 @@
+//! DEALER: each message to one of the peers with room, in turn, and those of all peers, in turn
+//! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+
+use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
+use super::{Patience, Socket};
+use crate::batch::Run;
+use crate::error::RecvError;
+use crate::message::{Message, Outgoing};
+use crate::options::Options;
+use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends, Want};
+use crate::socket_type::SocketType;
+
+/// Exchanges messages with any number of [`Rep`](crate::Rep), `Dealer` and ROUTER sockets, with no order between
+/// sending and receiving ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+///
+/// Each message goes to one peer, in turn; a peer at its mark is skipped, and when all are, `send` waits. What comes is
+/// received of each peer in turn. What is queued for a peer that was connected to waits for it to come back; what is
+/// queued for one that came to us is dropped and counted as `PeerLost` when it goes.
+///
+/// Frames go as they are: one who speaks to a `Rep` puts an empty frame in front of the question, and finds one in front
+/// of the answer.
+///
+/// ```
+/// use peermq::{Context, Dealer, NotSent, Rep};
+///
+/// let context = Context::new()?;
+/// let dealer = Dealer::new(&context);
+/// assert_eq!(dealer.try_send("to nobody").unwrap_err().reason, NotSent::WouldBlock);
+///
+/// let rep = Rep::new(&context);
+/// dealer.connect(rep.bind("inproc://questions")?)?;
+/// dealer.send(["", "first"])?;
+/// dealer.send(["", "second"])?; // it need not wait for an answer
+/// rep.recv()?.reply("1st")?;
+/// rep.recv()?.reply("2nd")?;
+/// assert_eq!(dealer.recv()?.frame(1), Some(&b"1st"[..]));
+/// assert_eq!(dealer.recv()?.frame(1), Some(&b"2nd"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Dealer {
+    socket: Socket<DealerPattern>,
+}
+
+constructors!(Dealer, DealerPattern::new);
+socket_verbs!(Dealer);
+send_verbs!(Dealer);
+recv_verbs!(Dealer, Message);
+
+impl Dealer {
+    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
+        self.socket.recv(patience)
+    }
+
+    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
+        self.socket.recv_async()
+    }
+}
+
+pub(crate) struct DealerPattern {
+    out: LoadBalance,
+    pub(crate) queue: FairQueue,
+}
+
+impl DealerPattern {
+    pub(crate) fn new(options: &Options) -> Self {
+        DealerPattern {
+            out: LoadBalance::new(options.connected_first),
+            queue: FairQueue::default(),
+        }
+    }
+}
+
+impl Pattern for DealerPattern {
+    const TYPE: SocketType = SocketType::Dealer;
+
+    fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+    }
+
+    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+    }
+
+    fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.enter(peers, id);
+    }
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        peers.deliver(id, run);
+        self.queue.enter(id);
+        peers.wants.push(Want::Ready(Awaited::Readable));
+    }
+
+    fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.remove(id);
+        if !peers.has_incoming(id) {
+            self.queue.remove(id);
+        }
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Readable => self.queue.has_messages(),
+            Awaited::Writable => self.out.has_room(),
+            _ => false,
+        }
+    }
+}
+
+impl Sends for DealerPattern {
+    fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
+        self.out.send(peers, &[], message).is_some()
+    }
+}
+
+impl Receives for DealerPattern {
+    #[inline(always)]
+    fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
+        self.queue.recv(peers, into).is_some()
+    }
+}
