@@ -9,6 +9,7 @@ mod closing;
 mod dialer;
 mod dialing;
 pub(crate) mod inproc;
+mod life;
 pub(crate) mod notes;
 pub(crate) mod reactor;
 pub(crate) mod seat;
@@ -25,6 +26,7 @@ use crate::hub::{Ask, Effects, Link, Station};
 use crate::transport::Net;
 use accepting::Listener;
 use dialer::Dialer;
+use life::Life;
 use notes::Note;
 use seat::Seat;
 use session::Session;
@@ -69,6 +71,7 @@ struct Entry<N: Net> {
     is_queued: bool,
     wants_read: bool,
     wants_write: bool,
+    life: Life,
     /// Writing failed, or the peer was refused: the reason that its end is to be told with.
     failure: Option<Failure>,
 }
@@ -185,6 +188,7 @@ impl<N: Net> Engine<N> {
                 }
             }
             Note::Sever(session, failure) => self.end(session.token, failure, now, effects),
+            Note::Challenge(session) => self.challenge(session.token, now, effects),
             Note::Listen {
                 station,
                 listener,
@@ -253,6 +257,7 @@ impl<N: Net> Engine<N> {
                 }
                 self.slots.remove(token);
             }
+            (Timer::Life, Some(Slot::Session(_))) => self.look_for_life(token, now, effects),
             (Timer::Retry, Some(Slot::Dialer(_))) => self.attempt(token, now, effects),
             (Timer::Accept, Some(Slot::Listener(_))) => self.accept(token, now, effects),
             _ => {}

@@ -19,6 +19,8 @@ pub(crate) enum Note<N: Net> {
     Resume(Arc<Session<N>>),
     /// The session is to end.
     Sever(Arc<Session<N>>, Failure),
+    /// The session is to end unless its peer gives a sign of life.
+    Challenge(Arc<Session<N>>),
     /// A new listener.
     Listen {
         station: Arc<dyn Station>,

@@ -1,5 +1,6 @@
 //! A session's life as the engine leads it: from a stream that comes about to the end that its owner is told of.
 
+use super::life::Life;
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
 use super::{Engine, Entry, Owner, Phase, Slot};
@@ -37,6 +38,7 @@ impl<N: Net> Engine<N> {
             is_queued: false,
             wants_read: false,
             wants_write: false,
+            life: Life::default(),
             failure: None,
         }));
         self.join(station, token);

@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Accept,
     /// What closes has had its time.
     Linger,
+    /// A peer is to be asked for a sign of life, or has had the time to give one.
+    Life,
 }
 
 /// All timers of a loop.
@@ -64,12 +66,13 @@ impl Timers {
     }
 }
 
-const ALL: [Timer; 5] = [
+const ALL: [Timer; 6] = [
     Timer::Connect,
     Timer::Handshake,
     Timer::Retry,
     Timer::Accept,
     Timer::Linger,
+    Timer::Life,
 ];
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) enum Ask {
     Resume,
     /// End it.
     Sever(Failure),
+    /// End it unless it gives a sign of life.
+    Challenge,
 }
 
 impl Effects {
@@ -83,6 +85,7 @@ impl Wanted {
             Ask::Flush(pace) => link.flush(pace),
             Ask::Resume => link.resume(),
             Ask::Sever(failure) => link.sever(failure),
+            Ask::Challenge => link.challenge(),
         });
         self.dropped.each(guarded);
         self.wakers.each(guarded);

@@ -36,6 +36,9 @@ pub(crate) trait Link: Send + Sync {
     fn resume(&self);
     /// End it.
     fn sever(&self, failure: Failure);
+    /// End it unless a byte comes within a second: the peer is PINGed. One that speaks a version without PING is let be,
+    /// and while we do not read we do not judge. Over inproc a peer that is gone is known to be gone: nothing is done.
+    fn challenge(&self);
 }
 
 /// How busy a socket is with sending: whether a message is better written at once or gathered with those behind it.
@@ -358,6 +361,7 @@ impl<P: Pattern> State<P> {
                     Want::Ready(awaited) => self.waiters.wake_first(awaited, effects),
                     Want::ReadyAll(awaited) => self.waiters.wake_line(awaited, effects),
                     Want::Sever(id, failure) => self.ask(id, Ask::Sever(failure), effects),
+                    Want::Challenge(id) => self.ask(id, Ask::Challenge, effects),
                     Want::Tell(event) => effects.tell(&self.feeds, event),
                 }
             }

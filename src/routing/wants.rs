@@ -38,6 +38,8 @@ pub(crate) enum Want {
     ReadyAll(Awaited),
     /// The peer's connection is to end.
     Sever(PeerId, Failure),
+    /// The peer's connection is to give a sign of life soon, or end.
+    Challenge(PeerId),
     /// Something happened that the monitors are told.
     Tell(Event),
 }

@@ -27,6 +27,8 @@ pub(crate) struct Fabric {
     pub(crate) has_faults: bool,
     /// Connections go nowhere: neither reached nor refused.
     pub(crate) is_dark: bool,
+    /// What is written arrives nowhere, and nobody is told.
+    pub(crate) is_unplugged: bool,
     pub(crate) names: BTreeMap<String, Vec<SocketAddr>>,
     pub(crate) events: Vec<BTreeMap<usize, Readiness>>,
     /// Attempts to connect so far, and when.
@@ -89,6 +91,7 @@ impl Fabric {
             has_partial_writes: false,
             has_faults: false,
             is_dark: false,
+            is_unplugged: false,
             names: BTreeMap::new(),
             events: (0..nodes).map(|_| BTreeMap::new()).collect(),
             attempts: Vec::new(),
@@ -407,7 +410,7 @@ impl Fabric {
                 .is_none_or(|until| until <= self.now || !self.has_faults);
             let moves = match end.state {
                 State::Connecting => id % 2 == 0 && !end.is_dropped && end.error.is_none() && !self.is_dark,
-                State::Open => !end.in_flight.is_empty() || end.is_ending && !end.has_ended,
+                State::Open => !self.is_unplugged && (!end.in_flight.is_empty() || end.is_ending && !end.has_ended),
             };
             (is_free && moves).then_some(*id)
         };

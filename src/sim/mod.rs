@@ -10,6 +10,7 @@ mod cuts;
 mod ends;
 mod fabric;
 mod laws;
+mod life;
 mod marks;
 mod net;
 mod pair;

@@ -10,7 +10,7 @@ use super::heartbeat::Pong;
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
 use super::notices::{answer, notice};
-use super::{Credit, Local, Side, Step};
+use super::{Credit, Local, Said, Side, Step};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::notice::Notice;
@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     handshake: Vec<u8>,
     /// The one PONG that waits; a newer replaces it, so that a peer that pings and does not read costs nothing.
     pong: Option<Pong>,
+    /// The same of those that answer a question: a sign of life may not take the place of an answer.
+    answer: Option<Pong>,
     /// Commands in traffic.
     commands: u64,
     /// Those of them that mean nothing to us.
@@ -54,6 +56,7 @@ impl Connection {
             state: State::ExpectPeer(Handshake::new()),
             handshake: greeting(MECHANISM),
             pong: None,
+            answer: None,
             commands: 0,
             unknown_commands: 0,
         }
@@ -135,11 +138,14 @@ impl Connection {
 
     /// Bytes of greeting, READY, ERROR or PONG that are to go out before the next batch, in this order; `None` when
     /// there are none.
-    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
-        if self.handshake.is_empty() {
-            return self.pong.take().map(Pong::to_bytes);
+    pub(crate) fn poll_transmit(&mut self) -> Option<(Said, Bytes)> {
+        if !self.handshake.is_empty() {
+            return Some((Said::Handshake, Bytes::from(std::mem::take(&mut self.handshake))));
         }
-        Some(Bytes::from(std::mem::take(&mut self.handshake)))
+        if let Some(answer) = self.answer.take() {
+            return Some((Said::Answer, answer.to_bytes()));
+        }
+        self.pong.take().map(|pong| (Said::Pong, pong.to_bytes()))
     }
 
     /// How far it has come, or had when it ended.
@@ -234,7 +240,14 @@ impl Connection {
         let command = Command::parse(body)?;
         self.commands = self.commands.saturating_add(1);
         match command.name {
-            PING => self.pong = Some(Pong::to(command.data)?),
+            PING => {
+                let pong = Pong::to(command.data)?;
+                if pong.is_answer() {
+                    self.answer = Some(pong);
+                } else {
+                    self.pong = Some(pong);
+                }
+            }
             PONG => return Ok(answer(&command)),
             READY => return Err(command.unexpected("messages")),
             ERROR => return Err(command.refusal()),

@@ -19,6 +19,7 @@ mod tests;
 mod walk;
 
 pub(crate) use connection::Connection;
+pub(crate) use heartbeat::Ping;
 pub(crate) use notices::put_notice;
 
 use crate::batch::weight;
@@ -72,6 +73,20 @@ impl Credit {
         self.messages = self.messages.saturating_sub(messages);
         self.bytes = self.bytes.saturating_sub(weight(messages, payload));
     }
+}
+
+/// What a connection has to say by itself. Of all but the first only the newest need wait to go out: it makes the one
+/// before it pointless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Greeting, READY or ERROR.
+    Handshake,
+    /// Asks for a sign of life.
+    Ping,
+    /// Gives one.
+    Pong,
+    /// Answers a question ([`Notice::Ask`]).
+    Answer,
 }
 
 /// Where [`Connection::handle_received`] stopped.

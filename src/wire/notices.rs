@@ -60,7 +60,7 @@ pub(super) const CANCEL: &[u8] = b"CANCEL";
 const JOIN: &[u8] = b"JOIN";
 const LEAVE: &[u8] = b"LEAVE";
 /// What the context of a PING begins with that asks for an answer: eight bytes with the number.
-const QUESTION: &[u8] = b"mq:?";
+pub(super) const QUESTION: &[u8] = b"mq:?";
 
 #[cfg(test)]
 mod tests {

@@ -365,4 +365,6 @@ impl Link for Parting {
             names.expire(&self.name, self.key, self.peer);
         }
     }
+
+    fn challenge(&self) {}
 }

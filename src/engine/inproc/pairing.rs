@@ -371,6 +371,8 @@ impl Link for Half {
     fn sever(&self, _failure: Failure) {
         self.pairing.end(self.side, false);
     }
+
+    fn challenge(&self) {}
 }
 
 fn facts(station: &Arc<dyn Station>) -> Facts {

@@ -100,6 +100,10 @@ impl<N: Net> Link for SessionLink<N> {
     fn sever(&self, failure: Failure) {
         self.note(|session| Note::Sever(session, failure));
     }
+
+    fn challenge(&self) {
+        self.note(Note::Challenge);
+    }
 }
 
 impl<N: Net> SessionLink<N> {

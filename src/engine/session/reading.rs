@@ -3,6 +3,7 @@
 //! Reads as long as there is room for what comes. What one read brought beyond it is held, and nothing is read until
 //! there is room again.
 
+use super::super::life::Signs;
 use super::{Session, SessionLink};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
@@ -29,6 +30,7 @@ pub(super) struct Reading {
     is_discarding: bool,
     /// Commands that the connection ignored, as far as the station knows.
     ignored: u64,
+    signs: Signs,
 }
 
 impl Reading {
@@ -42,6 +44,7 @@ impl Reading {
             run: Run::default(),
             is_discarding: false,
             ignored: 0,
+            signs: Signs::default(),
         }
     }
 }
@@ -76,11 +79,16 @@ impl<N: Net> Session<N> {
 
     fn transmit_of(&self, connection: &mut Connection) -> bool {
         let mut has_output = false;
-        while let Some(bytes) = connection.poll_transmit() {
-            self.push_control(bytes);
+        while let Some((said, bytes)) = connection.poll_transmit() {
+            self.push_control(said, bytes);
             has_output = true;
         }
         has_output
+    }
+
+    /// What was heard of the peer.
+    pub(crate) fn signs(&self) -> Signs {
+        self.read.lock().signs
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -91,6 +99,10 @@ impl<N: Net> Session<N> {
     pub(crate) fn fill(self: &Arc<Self>, buffers: &mut Buffers, effects: &mut Effects, found: &mut Found) -> Filled {
         let mut read = self.read.lock();
         let mut budget = READ_BUDGET;
+        if std::mem::take(&mut read.signs.is_paused) {
+            // What it sent meanwhile was not looked at: its silence begins now.
+            read.signs.count += 1;
+        }
         loop {
             if !read.held.is_empty() {
                 let mut held = std::mem::take(&mut read.held);
@@ -99,6 +111,7 @@ impl<N: Net> Session<N> {
                     Ok(true) => {}
                     Ok(false) => {
                         read.held = held;
+                        read.signs.is_paused = true;
                         return Filled::Paused;
                     }
                 }
@@ -136,7 +149,10 @@ impl<N: Net> Session<N> {
         let room = body.unwrap_or_else(|| buffers.chunk());
         let asked = room.len();
         let n = match received(self.stream.read(room)) {
-            Ok(Some(n)) => n,
+            Ok(Some(n)) => {
+                read.signs.count += 1;
+                n
+            }
             Ok(None) => return (asked, Ok(Read::Nothing)),
             Err(failure) => return (asked, Err(self.over(read, failure))),
         };

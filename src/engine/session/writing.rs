@@ -9,7 +9,7 @@ use crate::hub::{Collected, Effects};
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Ordering;
 use crate::transport::{Net, Stream};
-use crate::wire::put_notice;
+use crate::wire::{Ping, Said, put_notice};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -18,8 +18,9 @@ use std::io::{self, ErrorKind, IoSlice};
 pub(super) struct Writing {
     /// The stream is connected.
     is_open: bool,
-    /// Greeting, READY, ERROR, or one PONG: before the next batch. At most these; a PONG that waits is replaced.
-    control: VecDeque<Bytes>,
+    /// What the connection says by itself: before the next batch. A greeting, READY and ERROR, and at most one of each
+    /// other kind, which a newer one replaces: a peer that never reads cannot make them pile up.
+    control: VecDeque<(Said, Bytes)>,
     control_written: usize,
     /// Who collects, from READY on.
     peer: Option<PeerId>,
@@ -87,17 +88,18 @@ impl<N: Net> Session<N> {
     }
 
     /// What the connection says by itself goes before the next batch.
-    pub(super) fn push_control(&self, bytes: Bytes) {
+    pub(super) fn push_control(&self, said: Said, bytes: Bytes) {
         let mut write = self.write.lock();
         if write.is_shut {
             // A PONG behind our end would break a stream that ends in good order.
             return;
         }
-        if write.control.len() >= CONTROL {
-            // A PONG that waits behind others is replaced: a peer that never reads cannot make them pile up.
-            write.control.pop_back();
+        let begun = usize::from(write.control_written > 0);
+        let mut waiting = write.control.iter_mut().skip(begun);
+        match waiting.find(|(kind, _)| *kind == said && said != Said::Handshake) {
+            Some((_, waiting)) => *waiting = bytes,
+            None => write.control.push_back((said, bytes)),
         }
-        write.control.push_back(bytes);
     }
 
     /// From now on batches of this peer are collected.
@@ -105,6 +107,16 @@ impl<N: Net> Session<N> {
         let mut write = self.write.lock();
         write.peer = Some(peer);
         write.version = version;
+    }
+
+    /// Asks the peer for a sign of life: flush next.
+    pub(crate) fn ping(&self, ping: Ping) {
+        self.push_control(Said::Ping, ping.to_bytes());
+    }
+
+    /// Whether the peer's version of ZMTP has PING: before 3.1 it may be ignored, and silence means nothing.
+    pub(crate) fn is_pingable(&self) -> bool {
+        (3, 1) <= self.write.lock().version
     }
 
     pub(crate) fn peer(&self) -> Option<PeerId> {
@@ -237,7 +249,7 @@ impl<N: Net> Session<N> {
     fn write_some(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
         if write.batch.is_none() {
             if write.notices.is_empty()
-                && let Some(control) = write.control.front()
+                && let Some((_, control)) = write.control.front()
             {
                 let rest = control.get(write.control_written..).unwrap_or_default();
                 let n = self.give(&[IoSlice::new(rest)])?;
@@ -323,7 +335,5 @@ impl<N: Net> Session<N> {
 const WRITE_BUDGET: usize = 1024 * 1024;
 /// A write of fewer bytes than this costs more than its bytes do.
 const SMALL_WRITE: usize = 16 * 1024;
-/// A greeting, READY, ERROR and one PONG.
-const CONTROL: usize = 4;
 /// Pieces of one gather write.
 const SLICES: usize = 64;

@@ -219,6 +219,16 @@ fn one_pong_waits_and_it_is_the_newest() {
 }
 
 #[test]
+fn a_sign_of_life_does_not_take_the_place_of_an_answer() {
+    let mut end = End::in_traffic(LIMITS);
+    for context in [&b"mq:?\0\0\0\x01"[..], b"mq:?\0\0\0\x02", b"a", b"b"] {
+        end.hear(&command("PING", &[b"\0\0", context].concat())).unwrap();
+    }
+    let said = [command("PONG", b"mq:?\0\0\0\x02"), command("PONG", b"b")];
+    assert_eq!(end.say(), said.concat());
+}
+
+#[test]
 fn a_ping_without_a_time_to_live_is_malformed() {
     let heard = End::in_traffic(LIMITS).hear(&command("PING", b"\0"));
     assert!(matches!(heard, Err(Failure::Malformed { what: "PING", .. })));

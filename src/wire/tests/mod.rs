@@ -133,7 +133,7 @@ impl End {
     /// All that it has to say.
     fn say(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
-        while let Some(bytes) = self.connection.poll_transmit() {
+        while let Some((_, bytes)) = self.connection.poll_transmit() {
             assert!(!bytes.is_empty());
             all.extend_from_slice(&bytes);
         }
