@@ -52,6 +52,12 @@ pub enum NotSent {
     /// The peer that it was for is at its mark.
     #[error("the peer is at its mark")]
     PeerFull,
+    /// A message of this socket type has one frame, and this one has several.
+    #[error("a message of this socket type has one frame")]
+    SeveralFrames,
+    /// The group's name is longer than 255 bytes.
+    #[error("a group's name has at most 255 bytes")]
+    TooLong,
     /// The call would wait on the thread that runs the event loop (it was made from a `Waker`).
     #[error("the call would wait on the thread that runs the event loop")]
     WouldDeadlock,
@@ -79,6 +85,39 @@ pub enum RecvError {
     /// The process was forked after the context was made.
     #[error("the context belongs to the process that was forked")]
     Forked,
+}
+
+/// Why what was waited for did not come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// Not in time.
+    #[error("it did not come about in time")]
+    TimedOut,
+    /// The socket or its context is closed.
+    #[error("the socket is closed")]
+    Closed,
+    /// The call would wait on the thread that runs the event loop (it was made from a `Waker`).
+    #[error("the call would wait on the thread that runs the event loop")]
+    WouldDeadlock,
+    /// The process was forked after the context was made.
+    #[error("the context belongs to the process that was forked")]
+    Forked,
+}
+
+/// Why a socket is not subscribed, or not known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The topic is longer than a subscription may be. Nothing has changed.
+    #[error("a topic of {0} bytes is over the limit of {limit}", limit = crate::notice::MOST_TOPIC)]
+    TooLong(usize),
+    /// It is subscribed; that all its publishers know of it could not be waited for.
+    #[error("subscribed, but not confirmed: {0}")]
+    Unconfirmed(#[from] WaitError),
+    /// The socket or its context is closed.
+    #[error("the socket is closed")]
+    Closed,
 }
 
 /// Why a request got no reply.

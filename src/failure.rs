@@ -111,6 +111,10 @@ pub enum Failure {
         /// The resolver's words.
         error: String,
     },
+    /// The subscriber was at its mark, and the socket does not wait for one
+    /// ([`AtMark::Disconnect`](crate::AtMark::Disconnect)).
+    #[error("the subscriber reads too slowly")]
+    SlowSubscriber,
     /// The connection reached its own socket.
     #[error("the connection reached its own socket")]
     ConnectedToItself,
@@ -158,7 +162,8 @@ impl Failure {
             | Failure::Malformed { .. }
             | Failure::TooLarge { .. }
             | Failure::IncompatibleSocketType { .. }
-            | Failure::RefusedByPeer { .. } => Fault::Peer,
+            | Failure::RefusedByPeer { .. }
+            | Failure::SlowSubscriber => Fault::Peer,
             Failure::CutShort { .. } | Failure::TimedOut { .. } | Failure::Io { .. } | Failure::Unresolved { .. } => {
                 Fault::Network
             }

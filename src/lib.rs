@@ -103,19 +103,26 @@ pub use context::{Context, ShutdownReport};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{
     BindError, CloseError, ConnectError, ContextError, EndpointError, NotSent, RecvError, RequestError, SendError,
+    SubscribeError, WaitError,
 };
 pub use failure::{Failure, Fault, Stage};
 pub use hub::Monitor;
 pub use identity::{Identity, InvalidIdentity};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
-pub use options::{InvalidOptions, Options};
+pub use options::{AtMark, InvalidOptions, Options, Verbosity};
 pub use routing_id::RoutingId;
 pub use socket::dealer::Dealer;
+pub use socket::dish::Dish;
 pub use socket::pair::Pair;
+pub use socket::publish::Pub;
 pub use socket::pull::Pull;
 pub use socket::push::Push;
+pub use socket::radio::Radio;
 pub use socket::reply::{Rep, Request};
 pub use socket::request::Req;
+pub use socket::subscribe::Sub;
+pub use socket::xpublish::{Subscriber, Upstream, XPub};
+pub use socket::xsubscribe::XSub;
 pub use socket_type::SocketType;
 pub use stats::{CloseReport, DropReason, Drops, Flow, PeerReport, PeerStats, SocketStats};

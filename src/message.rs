@@ -399,6 +399,47 @@ impl Outgoing<'_> {
         }
     }
 
+    /// The bytes of the first frame.
+    #[inline]
+    pub(crate) fn first(&self) -> &[u8] {
+        match &self.0 {
+            Source::Lent(frame) => frame,
+            Source::LentFrames(frames) => frames.first().copied().unwrap_or_default(),
+            Source::LentMessage(message) => message.first(),
+            Source::Copied(message) | Source::Message(message) => message.first(),
+            Source::Vec(frame) => frame,
+        }
+    }
+
+    pub(crate) fn frame_count(&self) -> usize {
+        match &self.0 {
+            Source::Lent(_) | Source::Vec(_) => 1,
+            Source::LentFrames(frames) => frames.len().max(1),
+            Source::LentMessage(message) => message.frame_count(),
+            Source::Copied(message) | Source::Message(message) => message.frame_count(),
+        }
+    }
+
+    /// A message of its own, behind the frames of `envelope`. What is owned is shared, not copied.
+    pub(crate) fn share(&mut self, envelope: &[&[u8]]) -> Message {
+        self.share_large_vec(SMALL + 1);
+        let message = match &self.0 {
+            Source::Lent(frame) => Message::small(frame),
+            Source::LentFrames(frames) => {
+                Message::many(frames.iter().map(|frame| Bytes::copy_from_slice(frame)).collect())
+            }
+            Source::LentMessage(message) => (*message).clone(),
+            Source::Copied(message) | Source::Message(message) => message.clone(),
+            Source::Vec(frame) => Message::small(frame),
+        };
+        if envelope.is_empty() {
+            return message;
+        }
+        let mut frames: Vec<_> = envelope.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
+        frames.extend(message.into_frames());
+        Message::many(frames)
+    }
+
     pub(crate) fn byte_count(&self) -> usize {
         match &self.0 {
             Source::Lent(slice) => slice.len(),

@@ -94,6 +94,19 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A subscriber is at its mark, and from now on misses messages
+    /// ([`DropReason::SubscriberFull`](crate::DropReason::SubscriberFull)).
+    SubscriberFull {
+        /// Its address.
+        peer: String,
+    },
+    /// A subscriber that has missed messages is at half of its mark, and misses none until it is full again.
+    SubscriberRecovered {
+        /// Its address.
+        peer: String,
+        /// How many it has missed.
+        missed: u64,
+    },
     /// A `send` begins to wait, and there is no peer at all.
     NoPeer,
 }

@@ -5,8 +5,10 @@
 
 use bytes::Bytes;
 
+/// Most bytes of a topic or group: a command that carries one is within what peers take.
+pub(crate) const MOST_TOPIC: usize = 60_000;
+
 /// What a peer wants from now on, or asks.
-#[allow(dead_code, reason = "used by the socket types that come next")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// Messages whose first frame begins with this.
@@ -24,7 +26,6 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    #[allow(dead_code, reason = "used by the socket types that come next")]
     /// About how many bytes it takes on the wire.
     pub(crate) fn size(&self) -> usize {
         match self {

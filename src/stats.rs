@@ -34,6 +34,14 @@ pub enum DropReason {
     WrongDirection,
     /// It was queued for a peer that came back under another identity: a new peer.
     IdentityChanged,
+    /// It was published, and nobody had subscribed to its topic.
+    NoSubscriber,
+    /// It was published, and the subscriber was at its mark: see [`AtMark`](crate::AtMark).
+    SubscriberFull,
+    /// A newer one took its place: see [`Options::conflate`](crate::Options::conflate).
+    Conflated,
+    /// It came, and no subscription of this socket matches it (any more).
+    NotSubscribed,
 }
 
 impl DropReason {
@@ -49,6 +57,10 @@ impl DropReason {
         DropReason::PeerFull,
         DropReason::WrongDirection,
         DropReason::IdentityChanged,
+        DropReason::NoSubscriber,
+        DropReason::SubscriberFull,
+        DropReason::Conflated,
+        DropReason::NotSubscribed,
     ];
 }
 
@@ -58,7 +70,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-const REASONS: usize = 10;
+const REASONS: usize = 14;
 
 /// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -178,6 +190,9 @@ pub struct SocketStats {
     pub reconnects: u64,
     /// Commands that mean nothing to this socket, and were ignored, of all peers that ever were.
     pub ignored_commands: u64,
+    /// Topics whose newest message is not kept any more, because there was no place for more
+    /// ([`Options::last_values`](crate::Options::last_values)).
+    pub forgotten_topics: u64,
     /// The peers of now: those that were connected to, whether they are there or not, and those that came and are
     /// there.
     pub peers: Vec<PeerStats>,

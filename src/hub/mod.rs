@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::Options;
 use crate::routing::{Awaited, Dropped, Pattern, PeerId, PeerKind, Peers, Want};
+use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, DropReason, SocketStats};
 use crate::sync::{Mutex, Parker};
 use crate::wire::Local;
@@ -100,11 +101,18 @@ pub(crate) enum Stop {
 
 impl<P: Pattern> Hub<P> {
     pub(crate) fn new(pattern: P, options: Options, key: u64, drive: Arc<dyn Drive>) -> Self {
+        let mut peers = Peers::new(options.send_mark, options.recv_mark);
+        let sends = matches!(P::TYPE, Push | Dealer | Pub | XPub);
+        let receives = matches!(P::TYPE, Pull | Dealer | Sub | XSub);
+        peers.conflate(
+            options.conflate.filter(|_| sends),
+            options.conflate.filter(|_| receives),
+        );
         let feeds = Arc::new(Feeds::new(options.monitor_events));
         Hub {
             state: Mutex::new(State {
                 pattern,
-                peers: Peers::new(options.send_mark, options.recv_mark),
+                peers,
                 links: Vec::new(),
                 waiters: Waiters::default(),
                 last_sent: None,

@@ -6,9 +6,11 @@
 mod connection;
 mod kernel;
 mod pattern;
+mod publishing;
 mod queues;
 
 use crate::identity::Identity;
+use crate::message::Message;
 use crate::socket_type::SocketType;
 use crate::socket_type::SocketType::*;
 use std::time::Duration;
@@ -51,7 +53,14 @@ use std::time::Duration;
 /// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
 /// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |
 /// | `ZMQ_HEARTBEAT_IVL` | none: PINGs are answered, not sent |
-/// | `ZMQ_CONFLATE`, CURVE, PLAIN | none |
+/// | `ZMQ_CONFLATE` | [`conflate`](Options::conflate), and [`conflate_by_topic`](Options::conflate_by_topic) |
+/// | `ZMQ_SUBSCRIBE`, `ZMQ_UNSUBSCRIBE` | the verbs `subscribe` and `unsubscribe` |
+/// | `ZMQ_XPUB_NODROP` | [`at_mark`](Options::at_mark) with [`AtMark::Block`] |
+/// | `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER` | [`verbosity`](Options::verbosity) |
+/// | `ZMQ_XPUB_MANUAL`, `ZMQ_XPUB_MANUAL_LAST_VALUE` | [`manual`](Options::manual), and [`Subscriber::send`](crate::Subscriber::send) |
+/// | `ZMQ_XPUB_WELCOME_MSG` | [`welcome_message`](Options::welcome_message) |
+/// | `ZMQ_INVERT_MATCHING` | [`invert_matching`](Options::invert_matching) |
+/// | CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) send_mark: Mark,
@@ -68,6 +77,8 @@ pub struct Options {
     pub(crate) correlate: bool,
     pub(crate) transport: TransportOptions,
     pub(crate) monitor_events: usize,
+    pub(crate) publishing: Publishing,
+    pub(crate) conflate: Option<Conflate>,
     /// Which of the options in [`SPECIAL`] were set.
     set: Vec<&'static str>,
 }
@@ -77,6 +88,70 @@ pub struct Options {
 pub(crate) struct Mark {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
+}
+
+/// What becomes of a message whose subscriber is at its mark. What is dropped is counted, for that subscriber, as
+/// [`SubscriberFull`](crate::DropReason::SubscriberFull), and [`Event::SubscriberFull`](crate::Event::SubscriberFull) says
+/// when that begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AtMark {
+    /// The new message is dropped: a subscriber that is late gets the older ones.
+    #[default]
+    DropNewest,
+    /// The oldest message that is not on its way yet is dropped for the new one: a subscriber that is late jumps ahead.
+    /// If all are on their way, the new one is dropped.
+    DropOldest,
+    /// The subscriber is disconnected ([`Failure::SlowSubscriber`](crate::Failure::SlowSubscriber)), and what is queued for
+    /// it is dropped as `PeerLost`. It may come back.
+    Disconnect,
+    /// `send` waits until all subscribers that match have room, and `try_send` says `WouldBlock`: one that does not read
+    /// delays all (`ZMQ_XPUB_NODROP`).
+    Block,
+}
+
+/// Which subscriptions, and ends of them, an XPUB hands to its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Verbosity {
+    /// Those that change something for the socket: the first to a topic, and the end of the last.
+    #[default]
+    Changes,
+    /// All subscriptions, and the end of the last to a topic (`ZMQ_XPUB_VERBOSE`).
+    Subscriptions,
+    /// All subscriptions and all their ends (`ZMQ_XPUB_VERBOSER`).
+    All,
+}
+
+/// What only sockets that publish have.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Publishing {
+    pub(crate) at_mark: AtMark,
+    pub(crate) invert_matching: bool,
+    /// Of how many topics.
+    pub(crate) last_values: Option<usize>,
+    pub(crate) verbosity: Verbosity,
+    pub(crate) manual: bool,
+    pub(crate) welcome: Option<Message>,
+}
+
+/// Which messages a queue keeps that keeps only the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conflate {
+    /// The newest of all.
+    All,
+    /// The newest of each topic, of at most so many topics.
+    ByTopic { topics: usize },
+}
+
+impl Conflate {
+    /// How many messages a queue holds at most.
+    pub(crate) fn limit(self) -> usize {
+        match self {
+            Conflate::All => 1,
+            Conflate::ByTopic { topics } => topics,
+        }
+    }
 }
 
 /// What a peer may make us hold. Compared before anything is reserved.
@@ -150,6 +225,8 @@ impl Default for Options {
                 recv_buffer: None,
             },
             monitor_events: 1_024,
+            publishing: Publishing::default(),
+            conflate: None,
             set: Vec::new(),
         }
     }
@@ -180,6 +257,8 @@ impl Options {
             ("recv_mark_bytes", self.recv_mark.bytes),
             ("max_frames", self.limits.frames),
             ("monitor_events", self.monitor_events),
+            ("last_values", self.publishing.last_values.unwrap_or(1)),
+            ("conflate_by_topic", self.conflate.map_or(1, Conflate::limit)),
         ];
         for (option, value) in numbers {
             if value == 0 {
@@ -234,6 +313,14 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("connected_first", &[Push, Req, Dealer, Pair, Client, Scatter, Channel]),
     ("requeue_unwritten", &[Push, Scatter]),
     ("correlate", &[Req]),
+    ("at_mark", &[Pub, XPub, Radio]),
+    ("invert_matching", &[Pub, XPub, Sub]),
+    ("last_values", &[Pub, XPub]),
+    ("verbosity", &[XPub]),
+    ("manual", &[XPub]),
+    ("welcome_message", &[XPub]),
+    ("conflate", &[Push, Pull, Dealer, Pub, Sub]),
+    ("conflate_by_topic", &[Pub, XPub, Sub, XSub]),
 ];
 
 /// Types with a queue of messages to each peer.

@@ -3,9 +3,11 @@
 //! At its mark nothing more may be taken in; who was refused is starved, and resumed at half the mark. Nothing is
 //! dropped for want of room. Knows nothing of who the peer is or where its messages go.
 
-use crate::batch::Run;
+use super::conflation::Conflation;
+use super::dropped::Dropped;
+use crate::batch::{Run, Tally};
 use crate::message::Message;
-use crate::options::Mark;
+use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow};
 
 /// How much may still be taken in from a peer. Both zero: nothing, and its link is resumed at the low mark.
@@ -27,12 +29,29 @@ pub(crate) enum Popped {
 pub(super) struct IncomingQueue {
     /// Oldest first. At the mark the peer's connection stops reading; nothing is dropped.
     run: Run,
+    /// Instead of it, if only the newest message counts. It replaces, and is never full.
+    newest: Option<Box<Newest>>,
     /// Its connection stopped reading: whoever makes the queue fall to the low mark resumes it.
     is_starved: bool,
     flow: Flow,
 }
 
+/// The newest messages, and what they hold.
+#[derive(Debug)]
+struct Newest {
+    messages: Conflation,
+    held: Tally,
+}
+
 impl IncomingQueue {
+    /// From now on only the newest message is kept.
+    pub(super) fn conflate(&mut self, kind: Conflate) {
+        self.newest = Some(Box::new(Newest {
+            messages: Conflation::new(kind),
+            held: Tally::default(),
+        }));
+    }
+
     // -- arriving
 
     /// How much may be taken in. If nothing may, it is starved.
@@ -48,10 +67,24 @@ impl IncomingQueue {
         room
     }
 
-    /// Appends whole messages.
-    pub(super) fn deliver(&mut self, run: &mut Run) {
+    /// Appends whole messages. Gives those that they replace, to be dropped where no lock is held.
+    pub(super) fn deliver(&mut self, run: &mut Run) -> Vec<Message> {
         self.arrive(run.messages(), run.payload());
-        self.run.append(run);
+        let mut all_replaced = Vec::new();
+        match &mut self.newest {
+            None => self.run.append(run),
+            Some(newest) => {
+                while let Some(message) = run.pop() {
+                    newest.held.add(1, message.byte_count());
+                    if let Some(replaced) = newest.messages.put(message) {
+                        newest.held.sub(Tally::of(std::slice::from_ref(&replaced)));
+                        all_replaced.push(replaced);
+                    }
+                }
+                self.flow.dropped.add(DropReason::Conflated, all_replaced.len() as u64);
+            }
+        }
+        all_replaced
     }
 
     /// Counts messages that came and are not for anybody.
@@ -71,6 +104,9 @@ impl IncomingQueue {
     /// Takes the oldest message.
     #[inline(always)]
     pub(super) fn pop(&mut self, into: &mut Message) -> Option<Popped> {
+        if self.newest.is_some() {
+            return self.pop_newest(into);
+        }
         let payload = self.run.pop_into(into)?;
         self.receive(payload);
         Some(if self.run.is_empty() {
@@ -78,6 +114,17 @@ impl IncomingQueue {
         } else {
             Popped::More
         })
+    }
+
+    #[inline(never)]
+    fn pop_newest(&mut self, into: &mut Message) -> Option<Popped> {
+        let newest = self.newest.as_mut()?;
+        *into = newest.messages.pop()?;
+        let payload = into.byte_count();
+        newest.held.sub(Tally { messages: 1, payload });
+        let is_last = newest.messages.is_empty();
+        self.receive(payload);
+        Some(if is_last { Popped::Last } else { Popped::More })
     }
 
     /// Whether it was starved and is at its low mark now; says so once.
@@ -91,10 +138,15 @@ impl IncomingQueue {
     }
 
     /// Drops and counts what is unread. What is returned is to be dropped where no lock is held.
-    pub(super) fn drop_all(&mut self, why: DropReason) -> Run {
-        let run = std::mem::take(&mut self.run);
-        self.flow.dropped.add(why, run.messages() as u64);
-        run
+    pub(super) fn drop_all(&mut self, why: DropReason) -> Dropped {
+        self.flow.dropped.add(why, self.messages() as u64);
+        let mut dropped = Dropped::run(std::mem::take(&mut self.run));
+        if let Some(newest) = &mut self.newest {
+            newest.held = Tally::default();
+            let messages = std::iter::from_fn(|| newest.messages.pop()).collect();
+            dropped.merge(Dropped::messages(messages));
+        }
+        dropped
     }
 
     /// Whether it was starved; it is not any more.
@@ -105,11 +157,21 @@ impl IncomingQueue {
     // -- asking
 
     pub(super) fn messages(&self) -> usize {
-        self.run.messages()
+        self.held().messages
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.run.is_empty()
+        self.run.is_empty() && self.newest.as_ref().is_none_or(|newest| newest.messages.is_empty())
+    }
+
+    fn held(&self) -> Tally {
+        match &self.newest {
+            Some(newest) => newest.held,
+            None => Tally {
+                messages: self.run.messages(),
+                payload: self.run.payload(),
+            },
+        }
     }
 
     /// What was counted so far, without what is here.
@@ -123,9 +185,10 @@ impl IncomingQueue {
 
     /// What was counted so far, with what is here.
     pub(super) fn stats(&self) -> Flow {
+        let held = self.held();
         Flow {
-            queued: self.run.messages() as u64,
-            queued_bytes: self.run.payload() as u64,
+            queued: held.messages as u64,
+            queued_bytes: held.payload as u64,
             ..self.flow
         }
     }

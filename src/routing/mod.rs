@@ -6,28 +6,38 @@
 //! | PULL | nobody | all peers, in turn | reading pauses |
 //! | REQ | the peers with room, in turn | the peer that was asked | `request` waits |
 //! | REP | the peer that asked | all peers, in turn | `reply` is an error |
+//! | PUB, XPUB | all whose subscriptions match | XPUB: subscriptions, in turn | drops for that peer, or as `AtMark` says |
+//! | SUB, XSUB | XSUB: all | all peers, in turn | reading pauses |
 //! | PAIR | its one peer | its one peer | `send` waits |
 //! | DEALER | the peers with room, in turn | all peers, in turn | `send` waits |
 
+mod conflation;
 mod dropped;
 mod fair_queue;
+mod fan_out;
 mod incoming;
+mod interests;
+mod last_values;
 mod load_balance;
 #[cfg(test)]
 mod model;
 mod outgoing;
 mod peer;
 mod peers;
+mod subscriptions;
 mod turn;
 mod wants;
 
 pub(crate) use dropped::Dropped;
 pub(crate) use fair_queue::FairQueue;
+pub(crate) use fan_out::{FanOut, Matching};
 pub(crate) use incoming::Room;
+pub(crate) use interests::{Interests, Words};
 pub(crate) use load_balance::LoadBalance;
 pub(crate) use outgoing::{Placed, Unwritten};
 pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;
+pub(crate) use subscriptions::Change;
 pub(crate) use wants::{Awaited, Want};
 
 use crate::batch::Run;
@@ -112,6 +122,18 @@ pub(crate) trait Sends: Pattern {
 pub(crate) trait Receives: Pattern {
     /// Takes the next message into this place. `false`: there is none, and nothing has happened.
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool;
+}
+
+/// What becomes of the queue to a peer whose connection ended: a dialed one keeps it, `unwritten` in front; of another it
+/// is dropped.
+pub(crate) fn keep_or_drop(peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
+    match peers.kind(id) {
+        Some(PeerKind::Dialed) => {
+            peers.put_back(id, unwritten);
+            Dropped::default()
+        }
+        _ => peers.drop_queue(id, unwritten, why),
+    }
 }
 
 /// What a socket that only sends does with what comes: it counts and drops it.

@@ -3,10 +3,11 @@
 //! Both count against one mark. At the mark the queue is full, and wanted again at half of it; nothing is dropped for
 //! want of room. Knows nothing of who the peer is, of its connection, or of who waits for room.
 
+use super::conflation::Conflation;
 use super::dropped::Dropped;
-use crate::batch::{Batch, Tally};
+use crate::batch::{Batch, Run, Tally};
 use crate::message::{Message, Outgoing};
-use crate::options::Mark;
+use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow};
 use std::collections::VecDeque;
 
@@ -32,7 +33,11 @@ pub(super) struct OutgoingQueue {
     open: Batch,
     /// Before `open`, oldest first. Counts against the same mark.
     closed: VecDeque<Batch>,
-    /// What `open` and `closed` hold.
+    /// Before all of them: what is left of a batch of which the oldest messages were dropped.
+    oldest: Run,
+    /// Instead of all of them, if only the newest message counts. It replaces, and is never full.
+    newest: Option<Box<Conflation>>,
+    /// What all of these hold.
     queued: Tally,
     /// What a connection has collected and not wholly written. Counts against the same mark.
     writing: Tally,
@@ -41,6 +46,8 @@ pub(super) struct OutgoingQueue {
     is_busy: bool,
     /// It was found full: whoever makes it fall to the low mark says so.
     awaits_room: bool,
+    /// Somebody waits for the low mark, whether it was found full or not.
+    awaits_low: bool,
     flow: Flow,
 }
 
@@ -50,10 +57,13 @@ impl OutgoingQueue {
         OutgoingQueue {
             open: Batch::default(),
             closed: VecDeque::new(),
+            oldest: Run::default(),
+            newest: None,
             queued: Tally::default(),
             writing: Tally::default(),
             is_busy: true,
             awaits_room: false,
+            awaits_low: false,
             flow: Flow::default(),
         }
     }
@@ -89,6 +99,55 @@ impl OutgoingQueue {
         }
     }
 
+    /// Packs a message to the end, whether there is room or not.
+    pub(super) fn force(&mut self, spares: &mut Spares, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
+        let no_mark = Mark {
+            messages: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let awaits_room = self.awaits_room;
+        self.enqueue(no_mark, spares, envelope, message);
+        self.awaits_room = awaits_room;
+    }
+
+    /// From now on only the newest message is kept.
+    pub(super) fn conflate(&mut self, kind: Conflate) {
+        self.newest = Some(Box::new(Conflation::new(kind)));
+    }
+
+    /// Keeps a message in the place of an older one, if that is what this queue does. Gives what is to be dropped where
+    /// no lock is held.
+    pub(super) fn replace(&mut self, message: &Message) -> Option<Message> {
+        let newest = self.newest.as_mut()?;
+        self.queued.add(1, message.byte_count());
+        self.flow.taken += 1;
+        self.flow.taken_bytes += message.byte_count() as u64;
+        let replaced = newest.put(message.clone());
+        replaced.inspect(|replaced| self.drop_queued(replaced, DropReason::Conflated))
+    }
+
+    /// Takes out and counts the oldest message that no connection has collected, to be dropped where no lock is held.
+    pub(super) fn drop_oldest(&mut self, why: DropReason) -> Option<Message> {
+        if self.oldest.is_empty() {
+            let next = self
+                .closed
+                .pop_front()
+                .unwrap_or_else(|| std::mem::take(&mut self.open));
+            self.oldest = next.into_run();
+        }
+        let message = self.oldest.pop()?;
+        self.drop_queued(&message, why);
+        Some(message)
+    }
+
+    fn drop_queued(&mut self, message: &Message, why: DropReason) {
+        self.queued.sub(Tally {
+            messages: 1,
+            payload: message.byte_count(),
+        });
+        self.flow.dropped.add(why, 1);
+    }
+
     /// Whether nobody was answerable for what is queued; who asks is so from now on.
     #[inline]
     pub(super) fn make_busy(&mut self) -> bool {
@@ -106,10 +165,21 @@ impl OutgoingQueue {
 
     /// Whether it was found full and is at its low mark now; says so once.
     pub(super) fn has_fallen_to_low(&mut self, mark: Mark) -> bool {
-        let held = self.held();
-        let has = self.awaits_room && held.messages <= mark.messages / 2 && held.weight() <= mark.bytes / 2;
+        let has = (self.awaits_room || self.awaits_low) && self.is_low(mark);
         self.awaits_room &= !has;
+        self.awaits_low &= !has;
         has
+    }
+
+    /// Whether it is at its low mark. If not, that is waited for.
+    pub(super) fn awaits_low(&mut self, mark: Mark) -> bool {
+        self.awaits_low = !self.is_low(mark);
+        !self.awaits_low
+    }
+
+    fn is_low(&self, mark: Mark) -> bool {
+        let held = self.held();
+        held.messages <= mark.messages / 2 && held.weight() <= mark.bytes / 2
     }
 
     // -- writing
@@ -127,9 +197,21 @@ impl OutgoingQueue {
             self.writing.messages, 0,
             "a batch is collected once the last one is written"
         );
-        let next = match self.closed.pop_front() {
-            Some(batch) => batch,
-            None => std::mem::take(&mut self.open),
+        let next = if !self.oldest.is_empty() {
+            std::mem::take(&mut self.oldest).into_batch()
+        } else if let Some(newest) = &mut self.newest {
+            let mut batch = Batch::with_buffer(spares.take());
+            while batch.wire_len() < BATCH_BYTES
+                && let Some(message) = newest.pop()
+            {
+                batch.push(&[], &mut message.into());
+            }
+            batch
+        } else {
+            match self.closed.pop_front() {
+                Some(batch) => batch,
+                None => std::mem::take(&mut self.open),
+            }
         };
         if next.is_empty() {
             self.is_busy = false;
@@ -159,19 +241,39 @@ impl OutgoingQueue {
     }
 
     /// Puts back what [`OutgoingQueue::cut_off`] gave, in front of everything.
-    pub(super) fn put_back(&mut self, unwritten: Unwritten) {
+    /// Gives what is to be dropped where no lock is held.
+    pub(super) fn put_back(&mut self, unwritten: Unwritten) -> Vec<Message> {
+        if let Some(newest) = &mut self.newest {
+            let mut replaced = Vec::new();
+            // The newest first: the others give way to it.
+            for message in unwritten.into_iter().rev() {
+                replaced.extend(newest.put_back(message));
+            }
+            for message in &replaced {
+                self.drop_queued(message, DropReason::Conflated);
+            }
+            return replaced;
+        }
         let mut batch = Batch::default();
         for message in unwritten {
             batch.push(&[], &mut message.into());
         }
+        if !self.oldest.is_empty() {
+            self.closed.push_front(std::mem::take(&mut self.oldest).into_batch());
+        }
         if !batch.is_empty() {
             self.closed.push_front(batch);
         }
+        Vec::new()
     }
 
     /// Takes everything out, `unwritten` first, as if it had never been taken on; says how much it is.
     pub(super) fn take_back(&mut self, unwritten: Unwritten) -> (Vec<Message>, Tally) {
         let mut all = unwritten;
+        all.extend(std::iter::from_fn(|| self.oldest.pop()));
+        if let Some(newest) = &mut self.newest {
+            all.extend(std::iter::from_fn(|| newest.pop()));
+        }
         let open = std::mem::take(&mut self.open);
         for batch in self.closed.drain(..).chain([open]) {
             let mut run = batch.into_run();
@@ -191,10 +293,14 @@ impl OutgoingQueue {
         self.flow.dropped.add(why, queued.messages as u64);
         let mut batches: Vec<_> = self.closed.drain(..).collect();
         batches.push(std::mem::take(&mut self.open));
+        let mut messages = unwritten;
+        if let Some(newest) = &mut self.newest {
+            messages.extend(std::iter::from_fn(|| newest.pop()));
+        }
         Dropped {
-            messages: unwritten,
+            messages,
             batches,
-            runs: Vec::new(),
+            runs: vec![std::mem::take(&mut self.oldest)],
         }
     }
 

@@ -11,7 +11,7 @@ use super::wants::{Want, Wants};
 use crate::batch::{Batch, Run, Tally};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
-use crate::options::Mark;
+use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow, PeerStats, SocketStats};
 use slab::Slab;
 
@@ -27,6 +27,8 @@ pub(crate) struct Peers {
     gone: SocketStats,
     /// Messages that lost their peer and have no other yet. They are held by the pattern.
     adrift: Tally,
+    /// Whether only the newest message to each peer counts, and of each.
+    conflate: [Option<Conflate>; 2],
     /// What the steps since the last look want done.
     pub(crate) wants: Wants,
 }
@@ -41,6 +43,7 @@ impl Peers {
             spares: Spares::default(),
             gone: SocketStats::default(),
             adrift: Tally::default(),
+            conflate: [None; 2],
             wants: Wants::default(),
         }
     }
@@ -61,7 +64,11 @@ impl Peers {
     pub(crate) fn attach(&mut self, kind: PeerKind, endpoint: String) -> PeerId {
         let generation = self.next_generation;
         self.next_generation += 1;
-        let index = self.slots.insert(Peer::new(generation, kind, endpoint));
+        let mut peer = Peer::new(generation, kind, endpoint);
+        let [out, incoming] = self.conflate;
+        out.inspect(|&kind| peer.out.conflate(kind));
+        incoming.inspect(|&kind| peer.incoming.conflate(kind));
+        let index = self.slots.insert(peer);
         PeerId { index, generation }
     }
 
@@ -116,8 +123,9 @@ impl Peers {
 
     /// Puts back what [`Peers::disconnected`] gave, in front of everything.
     pub(crate) fn put_back(&mut self, id: PeerId, unwritten: Unwritten) {
-        if let Some(peer) = self.get_mut(id) {
-            peer.out.put_back(unwritten);
+        let Some(peer) = self.get_mut(id) else { return };
+        for message in peer.out.put_back(unwritten) {
+            self.wants.push(Want::Drop(message));
         }
     }
 
@@ -162,11 +170,11 @@ impl Peers {
         let Some(peer) = self.get_mut(id) else {
             return Dropped::default();
         };
-        let run = peer.incoming.drop_all(why);
+        let dropped = peer.incoming.drop_all(why);
         if peer.incoming.stop_starving() {
             self.wants.push(Want::Resume(id));
         }
-        Dropped::run(run)
+        dropped
     }
 
     /// It takes no more messages, and has room for none: what is queued still goes, and then it goes too.
@@ -281,9 +289,17 @@ impl Peers {
 
     // -- the way out
 
+    /// From now on each new peer's queues keep the newest message only: that out, and that in.
+    pub(crate) fn conflate(&mut self, out: Option<Conflate>, incoming: Option<Conflate>) {
+        self.conflate = [out, incoming];
+    }
+
     /// Packs a message to the end of the peer's queue, if there is room.
     #[inline(always)]
     pub(crate) fn enqueue(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
+        if self.conflate[0].is_some() {
+            return self.replace(id, envelope, message);
+        }
         let mark = self.send_mark;
         let Some(peer) = self
             .slots
@@ -299,9 +315,71 @@ impl Peers {
         placed
     }
 
+    /// Keeps a message in the place of an older one.
+    #[inline(never)]
+    fn replace(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
+        let Some(peer) = self.get_mut(id) else {
+            return Placed::Refused;
+        };
+        let replaced = peer.out.replace(&message.share(envelope));
+        if peer.out.make_busy() {
+            self.wants.push(Want::Flush(id));
+        }
+        self.wants.extend(replaced.map(Want::Drop));
+        Placed::WithRoom
+    }
+
+    /// Packs a message to the end of the peer's queue, whether there is room or not.
+    pub(crate) fn force(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
+        if self.conflate[0].is_some() {
+            self.replace(id, envelope, message);
+            return;
+        }
+        let Some(peer) = self
+            .slots
+            .get_mut(id.index)
+            .filter(|peer| peer.generation == id.generation)
+        else {
+            return;
+        };
+        peer.out.force(&mut self.spares, envelope, message);
+        if peer.out.make_busy() {
+            self.wants.push(Want::Flush(id));
+        }
+    }
+
+    /// Drops and counts the oldest message to a peer that no connection has taken yet. `false`: there is none.
+    pub(crate) fn drop_oldest(&mut self, id: PeerId, why: DropReason) -> bool {
+        let dropped = self.get_mut(id).and_then(|peer| peer.out.drop_oldest(why));
+        let has = dropped.is_some();
+        self.wants.extend(dropped.map(Want::Drop));
+        has
+    }
+
+    /// Counts a message that was taken on and is for nobody.
+    pub(crate) fn drop_unsent(&mut self, payload: usize, why: DropReason) {
+        refuse(&mut self.gone.out, payload, why);
+    }
+
+    /// Whether it is at half its mark or below. If not, [`Pattern::has_room`](super::Pattern::has_room) follows when it
+    /// is.
+    pub(crate) fn awaits_low(&mut self, id: PeerId) -> bool {
+        let mark = self.send_mark;
+        self.get_mut(id).is_some_and(|peer| peer.out.awaits_low(mark))
+    }
+
+    /// Counts a topic whose newest message is not kept any more.
+    pub(crate) fn forgot_topic(&mut self) {
+        self.gone.forgotten_topics += 1;
+    }
+
+    /// Where it is: the endpoint that was connected to, or the address that it came from.
+    pub(crate) fn endpoint(&self, id: PeerId) -> Option<&str> {
+        self.get(id).map(|peer| &*peer.endpoint)
+    }
+
     /// A peer that is up is to be told something before its next message: [`Pattern::notices`](super::Pattern::notices)
     /// is asked for it.
-    #[allow(dead_code, reason = "used by the socket types that come next")]
     pub(crate) fn owe_notices(&mut self, id: PeerId) {
         let Some(peer) = self.get_mut(id).filter(|peer| peer.is_up) else {
             return;
@@ -360,8 +438,9 @@ impl Peers {
 
     /// Appends whole messages to what is to be received from it.
     pub(crate) fn deliver(&mut self, id: PeerId, run: &mut Run) {
-        if let Some(peer) = self.get_mut(id) {
-            peer.incoming.deliver(run);
+        let Some(peer) = self.get_mut(id) else { return };
+        for replaced in peer.incoming.deliver(run) {
+            self.wants.push(Want::Drop(replaced));
         }
     }
 

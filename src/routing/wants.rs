@@ -14,12 +14,13 @@ pub(crate) enum Awaited {
     Writable,
     /// The reply to this request.
     Reply(u32),
+    /// A change of who subscribes to what.
+    Subscribers,
     /// The end of the last peer of a socket that closes.
     Detached,
 }
 
 /// One thing that a step wants done.
-#[allow(dead_code, reason = "used by the socket types that come next")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Want {
     /// The peer's queue is not empty any more.
@@ -39,6 +40,7 @@ pub(crate) enum Want {
     /// The peer's connection is to end.
     Sever(PeerId, Failure),
     /// The peer's connection is to give a sign of life soon, or end.
+    #[allow(dead_code, reason = "used by the socket types that come next")]
     Challenge(PeerId),
     /// Something happened that the monitors are told.
     Tell(Event),

@@ -1,17 +1,24 @@
 //! What all socket types share. One file a type: its docs, verbs and policy.
 
 pub(crate) mod dealer;
+pub(crate) mod dish;
 pub(crate) mod pair;
+pub(crate) mod publish;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod radio;
 pub(crate) mod reply;
 pub(crate) mod request;
+pub(crate) mod subscribe;
 mod verbs;
+pub(crate) mod xpublish;
+pub(crate) mod xsubscribe;
 
 use crate::context::{Context, Core};
-use crate::error::{CloseError, NotSent, RecvError, SendError};
+use crate::error::{CloseError, NotSent, RecvError, SendError, SubscribeError, WaitError};
 use crate::hub::{CannotWait, Closed, Hub, Station, Stop, deadline};
 use crate::message::{Message, Outgoing};
+use crate::notice::MOST_TOPIC;
 use crate::options::{InvalidOptions, Options};
 use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
 use crate::stats::CloseReport;
@@ -173,6 +180,59 @@ impl<P: Pattern> Socket<P> {
                 }
             },
         }
+    }
+}
+
+impl<P: Pattern> Socket<P> {
+    /// Waits until a change of who subscribes to what gives something.
+    pub(crate) fn wait_for<R>(
+        &self,
+        limit: Option<Duration>,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, WaitError> {
+        match self.hub.attempt(Awaited::Subscribers, &mut step) {
+            Poll::Ready(Ok(value)) => Ok(value),
+            Poll::Ready(Err(Closed)) => Err(WaitError::Closed),
+            Poll::Pending => {
+                let deadline = deadline(&**self.hub.drive(), limit);
+                self.hub
+                    .wait(Awaited::Subscribers, deadline, step)
+                    .map_err(|stop| match stop {
+                        Stop::Closed => WaitError::Closed,
+                        Stop::TimedOut => WaitError::TimedOut,
+                        Stop::CannotWait(CannotWait::OnDriver) => WaitError::WouldDeadlock,
+                        Stop::CannotWait(CannotWait::Forked) => WaitError::Forked,
+                    })
+            }
+        }
+    }
+
+    pub(crate) async fn wait_for_async<R>(
+        &self,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R> + Unpin,
+    ) -> Result<R, WaitError> {
+        let result = self.hub.pending(Awaited::Subscribers, step).await;
+        result.map_err(|Closed| WaitError::Closed)
+    }
+
+    /// Takes one step, unless the socket is closed.
+    pub(crate) fn if_open<R>(&self, step: impl FnOnce(&mut P, &mut Peers) -> R) -> Result<R, SubscribeError> {
+        let mut step = Some(step);
+        let result = self.hub.attempt(Awaited::Subscribers, |pattern, peers| {
+            step.take().map(|step| step(pattern, peers))
+        });
+        match result {
+            Poll::Ready(Ok(value)) => Ok(value),
+            Poll::Ready(Err(Closed)) | Poll::Pending => Err(SubscribeError::Closed),
+        }
+    }
+}
+
+/// A topic that peers take.
+pub(crate) fn topic(topic: &[u8]) -> Result<&[u8], SubscribeError> {
+    match topic.len() {
+        0..=MOST_TOPIC => Ok(topic),
+        len => Err(SubscribeError::TooLong(len)),
     }
 }
 

@@ -185,6 +185,172 @@ macro_rules! recv_verbs {
     };
 }
 
+/// The four of `send` of a type that sends to all.
+macro_rules! publish_verbs {
+    ($Type:ident) => {
+        impl $Type {
+            /// Sends a message to all that want it. Does not wait, but for subscribers without room under
+            /// [`AtMark::Block`](crate::AtMark::Block).
+            ///
+            /// `Ok` means that it is queued for each that has room; for the others it is dropped and counted, and so it is
+            /// if nobody wants it. The error gives back what was given away: `Closed` once the socket is closed, also while
+            /// it waits; `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`).
+            pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
+                self.socket
+                    .send(message.into(), crate::socket::Patience::Limit(None))
+            }
+
+            /// Sends a message to all that want it, and never waits: where `send` would, it gives it back as `WouldBlock`.
+            pub fn try_send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
+                self.socket.send(message.into(), crate::socket::Patience::None)
+            }
+
+            /// Sends a message to all that want it; where `send` would wait, it waits at most this long, then gives it back
+            /// as `TimedOut`.
+            pub fn send_timeout<'m>(
+                &self,
+                message: impl Into<crate::Outgoing<'m>>,
+                timeout: std::time::Duration,
+            ) -> Result<(), crate::SendError> {
+                self.socket
+                    .send(message.into(), crate::socket::Patience::Limit(Some(timeout)))
+            }
+
+            /// Sends a message to all that want it, as a future of no runtime's own. Dropped before it is ready, it has sent
+            /// nothing.
+            pub fn send_async<'m>(
+                &'m self,
+                message: impl Into<crate::Outgoing<'m>>,
+            ) -> impl Future<Output = Result<(), crate::SendError>> + Send + 'm {
+                self.socket.send_async(message.into())
+            }
+        }
+    };
+}
+
+/// What a publisher knows of its subscribers.
+macro_rules! publisher_verbs {
+    ($Type:ident) => {
+        impl $Type {
+            /// Returns how many peers would get a message whose first frame is this, if they had room.
+            pub fn subscribers(&self, topic: impl AsRef<[u8]>) -> usize {
+                self.socket
+                    .hub
+                    .act(|pattern, _| pattern.fan().subscribers(topic.as_ref()))
+            }
+
+            /// Returns how many different topics there are subscriptions to (`ZMQ_TOPICS_COUNT`).
+            pub fn topics(&self) -> usize {
+                self.socket.hub.act(|pattern, _| pattern.fan().topics())
+            }
+
+            /// Waits until so many peers would get a message whose first frame is this, and returns how many do; at most
+            /// this long.
+            ///
+            /// Answers the slow joiner: what is published after it reaches them, unless they are at their marks or leave.
+            /// Fails with `TimedOut`, with `Closed`, and with `WouldDeadlock` on the loop's own thread.
+            pub fn wait_for_subscribers(
+                &self,
+                topic: impl AsRef<[u8]>,
+                subscribers: usize,
+                timeout: std::time::Duration,
+            ) -> Result<usize, crate::WaitError> {
+                let topic = topic.as_ref();
+                self.socket.wait_for(Some(timeout), |pattern, _| {
+                    let count = pattern.fan().subscribers(topic);
+                    (count >= subscribers).then_some(count)
+                })
+            }
+
+            /// Waits for subscribers without a limit, as a future of no runtime's own.
+            pub async fn wait_for_subscribers_async(
+                &self,
+                topic: impl AsRef<[u8]>,
+                subscribers: usize,
+            ) -> Result<usize, crate::WaitError> {
+                let topic = topic.as_ref();
+                self.socket
+                    .wait_for_async(|pattern, _| {
+                        let count = pattern.fan().subscribers(topic);
+                        (count >= subscribers).then_some(count)
+                    })
+                    .await
+            }
+        }
+    };
+}
+
+/// What a subscriber can say of its subscriptions.
+macro_rules! subscriber_verbs {
+    ($Type:ident) => {
+        impl $Type {
+            /// Subscribes to what begins with this, also with publishers that come later. The empty topic is everything.
+            ///
+            /// Takes effect at once here, and at each publisher when it hears of it. Counted: what was subscribed to twice
+            /// is unsubscribed from twice. Never waits, and never fails for want of room: a million take some hundred
+            /// bytes each. Fails with `TooLong` over 60,000 bytes, and with `Closed`.
+            pub fn subscribe(&self, topic: impl AsRef<[u8]>) -> Result<(), crate::SubscribeError> {
+                let topic = crate::socket::topic(topic.as_ref())?;
+                self.socket
+                    .if_open(|pattern, peers| pattern.interests().add(peers, topic))
+            }
+
+            /// Ends one subscription to this. Gives whether there was one. Messages that were sent before the publisher
+            /// hears of it may still come.
+            pub fn unsubscribe(&self, topic: impl AsRef<[u8]>) -> Result<bool, crate::SubscribeError> {
+                self.socket
+                    .if_open(|pattern, peers| pattern.interests().remove(peers, topic.as_ref()))
+            }
+
+            /// Returns how many different topics it is subscribed to.
+            pub fn subscriptions(&self) -> usize {
+                self.socket.hub.act(|pattern, _| pattern.interests().len())
+            }
+
+            /// Subscribes, and waits until every publisher has taken it; at most this long. Returns how many they are.
+            ///
+            /// It knows by a PING behind the subscription and its PONG. What is published after it returns matches. All
+            /// endpoints that this socket has connected to count, those too that are not there yet, and at least one peer.
+            /// A peermq publisher answers once it has taken the subscription: then it is exact. libzmq's PUB answers from
+            /// its I/O thread, and takes the subscription when its application's thread next looks, with a `zmq_send` up
+            /// to some milliseconds later. A peer that answers no PING (ZMTP 3.0 does not have it) is waited for in vain.
+            ///
+            /// Fails like `subscribe`, and with `Unconfirmed` if it could not wait to the end: subscribed it is then all
+            /// the same.
+            pub fn subscribe_confirmed(
+                &self,
+                topic: impl AsRef<[u8]>,
+                timeout: std::time::Duration,
+            ) -> Result<usize, crate::SubscribeError> {
+                self.subscribe(topic)?;
+                let question = self
+                    .socket
+                    .if_open(|pattern, peers| pattern.interests().ask(peers))?;
+                let answered = self.socket.wait_for(Some(timeout), |pattern, peers| {
+                    pattern.interests().answered(peers, question)
+                });
+                Ok(answered?)
+            }
+
+            /// Subscribes, and waits without a limit until every publisher has taken it, as a future of no runtime's own.
+            pub async fn subscribe_confirmed_async(
+                &self,
+                topic: impl AsRef<[u8]>,
+            ) -> Result<usize, crate::SubscribeError> {
+                self.subscribe(topic)?;
+                let question = self
+                    .socket
+                    .if_open(|pattern, peers| pattern.interests().ask(peers))?;
+                let answered = self
+                    .socket
+                    .wait_for_async(|pattern, peers| pattern.interests().answered(peers, question))
+                    .await;
+                Ok(answered?)
+            }
+        }
+    };
+}
+
 /// What a type needs to be made.
 macro_rules! constructors {
     ($Type:ident, $pattern:expr) => {
@@ -210,4 +376,4 @@ macro_rules! constructors {
     };
 }
 
-pub(crate) use {constructors, recv_verbs, send_verbs, socket_verbs};
+pub(crate) use {constructors, publish_verbs, publisher_verbs, recv_verbs, send_verbs, socket_verbs, subscriber_verbs};

@@ -1,0 +1,269 @@
+//! A message to everybody who wants it.
+//!
+//! Who wants it is looked up once; then each gets a copy in its own queue. A subscriber at its mark delays nobody, unless
+//! that was asked for: what it misses is dropped and counted as its own, and the monitors are told when that begins and
+//! ends ([RFC 29](https://rfc.zeromq.org/spec/29/): "SHALL silently drop"; here it is not silent).
+
+use super::last_values::LastValues;
+use super::outgoing::Placed;
+use super::peer::PeerId;
+use super::peers::Peers;
+use super::subscriptions::{Change, Subscriptions};
+use super::wants::{Awaited, Want};
+use crate::failure::Failure;
+use crate::message::{Message, Outgoing};
+use crate::monitor::Event;
+use crate::options::{AtMark, Publishing};
+use crate::stats::DropReason;
+use std::collections::BTreeMap;
+
+/// Outgoing messages to all subscribers that match.
+#[derive(Debug)]
+pub(crate) struct FanOut {
+    subscriptions: Subscriptions,
+    matching: Matching,
+    at_mark: AtMark,
+    is_inverted: bool,
+    /// Peers whose connection is ready and that take messages, by index.
+    up: Vec<Option<PeerId>>,
+    /// By index: the last publish that has chosen this peer. One that matches by several of its topics is chosen once.
+    chosen_in: Vec<u64>,
+    publish: u64,
+    /// Who was chosen. Kept for its memory.
+    chosen: Vec<PeerId>,
+    /// Subscribers at their marks, and how many messages each has missed since then.
+    missing: BTreeMap<PeerId, u64>,
+    values: Option<LastValues>,
+    /// Subscribers that wait for the newest messages of these topics: until they are at their low mark.
+    snapshots: BTreeMap<PeerId, Vec<Box<[u8]>>>,
+}
+
+/// How a subscription is compared with what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Matching {
+    /// It begins what is published.
+    Prefix,
+    /// It is what is published to.
+    Exact,
+}
+
+impl FanOut {
+    /// `key` is chosen by chance.
+    pub(crate) fn new(matching: Matching, options: &Publishing, key: u64) -> Self {
+        FanOut {
+            subscriptions: Subscriptions::new(key),
+            matching,
+            at_mark: options.at_mark,
+            is_inverted: options.invert_matching,
+            up: Vec::new(),
+            chosen_in: Vec::new(),
+            publish: 0,
+            chosen: Vec::new(),
+            missing: BTreeMap::new(),
+            values: options.last_values.map(LastValues::new),
+            snapshots: BTreeMap::new(),
+        }
+    }
+
+    // -- subscribers
+
+    /// A connection is ready. It has subscribed to nothing yet.
+    pub(crate) fn connected(&mut self, peers: &mut Peers, id: PeerId, welcome: Option<&Message>) {
+        let index = id.index();
+        if self.up.len() <= index {
+            self.up.resize(index + 1, None);
+            self.chosen_in.resize(index + 1, 0);
+        }
+        if let Some(place) = self.up.get_mut(index) {
+            *place = Some(id);
+        }
+        if let Some(welcome) = welcome {
+            peers.force(id, &[], &mut Outgoing::from(welcome));
+        }
+    }
+
+    /// A peer takes no more messages. Calls for each of its topics, with what its end has changed.
+    pub(crate) fn remove(&mut self, peers: &mut Peers, id: PeerId, each: impl FnMut(&[u8], Change)) {
+        if let Some(place) = self.up.get_mut(id.index())
+            && *place == Some(id)
+        {
+            *place = None;
+        }
+        self.snapshots.remove(&id);
+        if self.missing.remove(&id).is_some() {
+            peers.wants.push(Want::ReadyAll(Awaited::Writable));
+        }
+        self.subscriptions.remove_all(id, each);
+        peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
+    }
+
+    /// A peer wants this.
+    pub(crate) fn subscribe(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
+        let change = self.subscriptions.add(id, topic);
+        if change != Change::Nothing {
+            peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
+            if self.values.is_some() {
+                self.snapshots.entry(id).or_default().push(topic.into());
+                self.send_snapshots(peers, id);
+            }
+        }
+        change
+    }
+
+    /// A peer does not want this any more.
+    pub(crate) fn cancel(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
+        if let Some(waiting) = self.snapshots.get_mut(&id) {
+            waiting.retain(|other| **other != *topic);
+        }
+        peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
+        self.subscriptions.remove(id, topic)
+    }
+
+    /// A peer has fallen to its low mark.
+    pub(crate) fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(missed) = self.missing.remove(&id) {
+            if missed > 0 {
+                let peer = peers.endpoint(id).unwrap_or_default().to_owned();
+                peers
+                    .wants
+                    .push(Want::Tell(Event::SubscriberRecovered { peer, missed }));
+            }
+            peers.wants.push(Want::ReadyAll(Awaited::Writable));
+        }
+        self.send_snapshots(peers, id);
+    }
+
+    // -- publishing
+
+    /// Packs a message for all that want it. `false`: one of them has no room, and is to be waited for; nothing has happened.
+    pub(crate) fn send(&mut self, peers: &mut Peers, group: Option<&[u8]>, message: &mut Outgoing<'_>) -> bool {
+        self.choose(group.unwrap_or_else(|| message.first()));
+        let chosen = std::mem::take(&mut self.chosen);
+        let has_room = self.at_mark != AtMark::Block || self.all_have_room(peers, &chosen);
+        if has_room {
+            let envelope = group.as_slice();
+            for &id in &chosen {
+                if peers.enqueue(id, envelope, message) == Placed::Refused {
+                    self.at_mark(peers, id, envelope, message);
+                }
+            }
+            if chosen.is_empty() {
+                peers.drop_unsent(message.byte_count(), DropReason::NoSubscriber);
+            }
+            self.keep(peers, message);
+        }
+        self.chosen = chosen;
+        has_room
+    }
+
+    /// How many peers would get a message of this topic.
+    pub(crate) fn subscribers(&mut self, topic: &[u8]) -> usize {
+        self.choose(topic);
+        self.chosen.len()
+    }
+
+    /// How many topics there are subscriptions to.
+    pub(crate) fn topics(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Whether a message might find all its subscribers with room.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.at_mark != AtMark::Block || self.missing.is_empty()
+    }
+
+    /// Looks up who gets a message of this topic.
+    #[inline]
+    fn choose(&mut self, topic: &[u8]) {
+        let FanOut {
+            subscriptions,
+            up,
+            chosen_in,
+            chosen,
+            publish,
+            ..
+        } = self;
+        *publish += 1;
+        chosen.clear();
+        let is_inverted = self.is_inverted;
+        let mut choose = |id: PeerId| {
+            if let (Some(&Some(is_up)), Some(last)) = (up.get(id.index()), chosen_in.get_mut(id.index()))
+                && is_up == id
+                && *last != *publish
+            {
+                *last = *publish;
+                if !is_inverted {
+                    chosen.push(id);
+                }
+            }
+        };
+        match self.matching {
+            Matching::Prefix => drop(subscriptions.matching(topic, &mut choose)),
+            Matching::Exact => subscriptions.exactly(topic, &mut choose),
+        }
+        if is_inverted {
+            let others = up.iter().zip(chosen_in.iter());
+            chosen.extend(others.filter(|(_, last)| **last != *publish).filter_map(|(id, _)| *id));
+        }
+    }
+
+    fn all_have_room(&mut self, peers: &mut Peers, chosen: &[PeerId]) -> bool {
+        let mut all = true;
+        for &id in chosen {
+            if !peers.wants_room(id) {
+                self.missing.entry(id).or_default();
+                all = false;
+            }
+        }
+        all
+    }
+
+    /// A subscriber has no room for this message.
+    #[inline(never)]
+    fn at_mark(&mut self, peers: &mut Peers, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
+        let missed = self.missing.entry(id).or_default();
+        *missed += 1;
+        if *missed == 1 {
+            let peer = peers.endpoint(id).unwrap_or_default().to_owned();
+            peers.wants.push(Want::Tell(Event::SubscriberFull { peer }));
+        }
+        if self.at_mark == AtMark::DropOldest && peers.drop_oldest(id, DropReason::SubscriberFull) {
+            peers.force(id, envelope, message);
+            return;
+        }
+        let payload = message.byte_count() + envelope.iter().map(|frame| frame.len()).sum::<usize>();
+        peers.refuse(id, payload, DropReason::SubscriberFull);
+        if self.at_mark == AtMark::Disconnect && *missed == 1 {
+            peers.wants.push(Want::Sever(id, Failure::SlowSubscriber));
+        }
+    }
+
+    // -- newest messages
+
+    /// Keeps a message for subscribers that come later.
+    #[inline]
+    fn keep(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) {
+        let Some(values) = &mut self.values else { return };
+        if let Some((left, was_another)) = values.put(message.share(&[])) {
+            if was_another {
+                peers.forgot_topic();
+            }
+            peers.wants.push(Want::Drop(left));
+        }
+    }
+
+    /// Sends the newest messages that a subscriber waits for, if it has room for them: whole, above its mark.
+    fn send_snapshots(&mut self, peers: &mut Peers, id: PeerId) {
+        if !self.snapshots.contains_key(&id) || !peers.awaits_low(id) {
+            return;
+        }
+        let (Some(topics), Some(values)) = (self.snapshots.remove(&id), &self.values) else {
+            return;
+        };
+        for topic in topics {
+            for message in values.beginning_with(&topic) {
+                peers.force(id, &[], &mut Outgoing::from(message));
+            }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Who wants messages that begin with what.
+//!
+//! A table from each topic to those who subscribed to it, and how many topics there are of each length. A message is
+//! looked up once for each length that there is, up to its own: the cost grows with the length of what is published, not
+//! with the number of subscriptions. (libzmq walks a trie with a node for each byte; one that loses its peer it walks as
+//! a whole.) Each peer has a list of its topics, so that its end costs as much as it had subscribed to.
+
+use super::peer::PeerId;
+use slab::Slab;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// The subscriptions of all peers of a socket.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    topics: Slab<Topic>,
+    /// By the topic's hash: the first of those that have it; the others are linked from there. Looked up only: its order
+    /// is never seen.
+    by_hash: HashMap<u64, usize, BuildHasherDefault<AsItIs>>,
+    /// How many topics there are of each length.
+    lengths: BTreeMap<usize, usize>,
+    /// The topics of each peer. Its connection's end takes them all.
+    by_peer: BTreeMap<PeerId, BTreeSet<u32>>,
+    /// Chosen by chance, so that a stranger cannot choose topics that meet in one place.
+    key: u64,
+}
+
+/// A topic that somebody subscribed to.
+#[derive(Debug)]
+struct Topic {
+    bytes: Box<[u8]>,
+    hash: u64,
+    /// The next of the same hash.
+    next: Option<usize>,
+    holders: Holders,
+}
+
+/// Who subscribed to one topic. Most have one.
+#[derive(Debug)]
+enum Holders {
+    One(PeerId),
+    /// In order, so that a thousand of them are found by halving.
+    Many(Vec<PeerId>),
+}
+
+/// What a subscription or its end has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// For the peer, and for the socket: the first of its topic came, or the last went.
+    Socket,
+    /// For the peer only: others have the same.
+    Peer,
+    /// Nothing: the peer had it, or had it not.
+    Nothing,
+}
+
+impl Subscriptions {
+    /// `key` is chosen by chance.
+    pub(crate) fn new(key: u64) -> Self {
+        Subscriptions {
+            topics: Slab::new(),
+            by_hash: HashMap::default(),
+            lengths: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            key,
+        }
+    }
+
+    /// A peer wants what begins with this.
+    pub(crate) fn add(&mut self, id: PeerId, bytes: &[u8]) -> Change {
+        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let first = self.by_hash.get(&hash).copied();
+        let (index, change) = match self.find(first, bytes) {
+            Some(index) => match self.topics.get_mut(index) {
+                Some(topic) => match topic.holders.add(id) {
+                    true => (index, Change::Peer),
+                    false => return Change::Nothing,
+                },
+                None => return Change::Nothing,
+            },
+            None => {
+                let index = self.topics.insert(Topic {
+                    bytes: bytes.into(),
+                    hash,
+                    next: first,
+                    holders: Holders::One(id),
+                });
+                self.by_hash.insert(hash, index);
+                *self.lengths.entry(bytes.len()).or_default() += 1;
+                (index, Change::Socket)
+            }
+        };
+        // Slots of a slab that would not fit in 32 bits would take more memory than there is.
+        if let Ok(index) = u32::try_from(index) {
+            self.by_peer.entry(id).or_default().insert(index);
+        }
+        change
+    }
+
+    /// A peer does not want what begins with this any more.
+    pub(crate) fn remove(&mut self, id: PeerId, bytes: &[u8]) -> Change {
+        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let Some(index) = self.find(self.by_hash.get(&hash).copied(), bytes) else {
+            return Change::Nothing;
+        };
+        let Ok(short) = u32::try_from(index) else {
+            return Change::Nothing;
+        };
+        let Some(own) = self.by_peer.get_mut(&id).filter(|own| own.contains(&short)) else {
+            return Change::Nothing;
+        };
+        own.remove(&short);
+        if own.is_empty() {
+            self.by_peer.remove(&id);
+        }
+        match self.let_go(id, index) {
+            Some(_) => Change::Socket,
+            None => Change::Peer,
+        }
+    }
+
+    /// A peer is gone: all that it wanted goes. Calls for each topic, with what its end has changed.
+    pub(crate) fn remove_all(&mut self, id: PeerId, mut each: impl FnMut(&[u8], Change)) {
+        let own = self.by_peer.remove(&id).unwrap_or_default();
+        for index in own.into_iter().map(|index| index as usize) {
+            match self.let_go(id, index) {
+                Some(topic) => each(&topic, Change::Socket),
+                None => {
+                    if let Some(topic) = self.topics.get(index) {
+                        each(&topic.bytes, Change::Peer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls for each who wants a message that begins so, once for each of its topics that matches. Returns how many times
+    /// it had to look.
+    #[inline]
+    pub(crate) fn matching(&self, bytes: &[u8], mut each: impl FnMut(PeerId)) -> usize {
+        let (mut hash, mut hashed, mut looks) = (self.key, 0, 0);
+        for &len in self.lengths.range(..=bytes.len()).map(|(len, _)| len) {
+            let (Some(prefix), Some(more)) = (bytes.get(..len), bytes.get(hashed..len)) else {
+                break;
+            };
+            hash = more.iter().fold(hash, |hash, &byte| step(hash, byte));
+            hashed = len;
+            looks += 1;
+            let topic = self.find(self.by_hash.get(&hash).copied(), prefix);
+            if let Some(topic) = topic.and_then(|index| self.topics.get(index)) {
+                topic.holders.iter().for_each(|&id| each(id));
+            }
+        }
+        looks
+    }
+
+    /// Calls for each who wants exactly this.
+    #[inline]
+    pub(crate) fn exactly(&self, bytes: &[u8], each: impl FnMut(PeerId)) {
+        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let topic = self.find(self.by_hash.get(&hash).copied(), bytes);
+        if let Some(topic) = topic.and_then(|index| self.topics.get(index)) {
+            topic.holders.iter().copied().for_each(each);
+        }
+    }
+
+    /// How many topics there are; two peers with the same have one.
+    pub(crate) fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// How many topics a peer has subscribed to.
+    #[cfg(test)]
+    pub(crate) fn of(&self, id: PeerId) -> usize {
+        self.by_peer.get(&id).map_or(0, BTreeSet::len)
+    }
+
+    fn find(&self, first: Option<usize>, bytes: &[u8]) -> Option<usize> {
+        let mut next = first;
+        while let Some(index) = next {
+            let topic = self.topics.get(index)?;
+            if *topic.bytes == *bytes {
+                return Some(index);
+            }
+            next = topic.next;
+        }
+        None
+    }
+
+    /// One that had a topic does not any more. If it was the last, the topic goes, and is given back.
+    fn let_go(&mut self, id: PeerId, index: usize) -> Option<Box<[u8]>> {
+        if self.topics.get_mut(index)?.holders.remove(id) {
+            return None;
+        }
+        let gone = self.topics.remove(index);
+        if self.by_hash.get(&gone.hash) == Some(&index) {
+            match gone.next {
+                Some(next) => self.by_hash.insert(gone.hash, next),
+                None => self.by_hash.remove(&gone.hash),
+            };
+        } else {
+            let mut at = self.by_hash.get(&gone.hash).copied();
+            while let Some(other) = at.and_then(|at| self.topics.get_mut(at)) {
+                if other.next == Some(index) {
+                    other.next = gone.next;
+                    break;
+                }
+                at = other.next;
+            }
+        }
+        if let Some(count) = self.lengths.get_mut(&gone.bytes.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&gone.bytes.len());
+            }
+        }
+        Some(gone.bytes)
+    }
+}
+
+impl Holders {
+    fn iter(&self) -> std::slice::Iter<'_, PeerId> {
+        match self {
+            Holders::One(id) => std::slice::from_ref(id).iter(),
+            Holders::Many(ids) => ids.iter(),
+        }
+    }
+
+    /// `false`: it was there.
+    fn add(&mut self, id: PeerId) -> bool {
+        match self {
+            Holders::One(one) if *one == id => false,
+            Holders::One(one) => {
+                *self = Holders::Many(vec![id.min(*one), id.max(*one)]);
+                true
+            }
+            Holders::Many(ids) => match ids.binary_search(&id) {
+                Ok(_) => false,
+                Err(place) => {
+                    ids.insert(place, id);
+                    true
+                }
+            },
+        }
+    }
+
+    /// `false`: nobody is left.
+    fn remove(&mut self, id: PeerId) -> bool {
+        match self {
+            Holders::One(one) => *one != id,
+            Holders::Many(ids) => {
+                if let Ok(place) = ids.binary_search(&id) {
+                    ids.remove(place);
+                }
+                if let [one] = ids[..] {
+                    *self = Holders::One(one);
+                }
+                true
+            }
+        }
+    }
+}
+
+/// The hash of one more byte: a product of 128 bits, folded. The first value is secret, so nobody can tell which topics
+/// meet; those that do are told apart by their bytes.
+#[inline(always)]
+fn step(hash: u64, byte: u8) -> u64 {
+    let product = u128::from(hash ^ (u64::from(byte) + 1)) * u128::from(MULTIPLIER);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// Odd, with as many ones as zeros: Knuth's for 64 bits ("The Art of Computer Programming", 3.3.4).
+const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
+
+/// Hashes what is a hash already.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {
+        debug_assert!(false, "only hashes are looked up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::chance::{Chance, with_seeds};
+
+    fn peer(index: usize) -> PeerId {
+        PeerId {
+            index,
+            generation: index as u64,
+        }
+    }
+
+    fn wanting(subscriptions: &Subscriptions, topic: &[u8]) -> BTreeSet<PeerId> {
+        let mut all = BTreeSet::new();
+        subscriptions.matching(topic, |id| {
+            all.insert(id);
+        });
+        all
+    }
+
+    fn topic(chance: &mut Chance) -> Vec<u8> {
+        (0..chance.within(0..6)).map(|_| chance.within(0..3) as u8).collect()
+    }
+
+    /// RFC 29: "MUST match the message if the subscription is a prefix of it."
+    #[test]
+    fn prefixes_are_found_as_a_naive_list_finds_them() {
+        with_seeds(300, |seed| {
+            let mut chance = Chance::new(seed);
+            let mut subscriptions = Subscriptions::new(seed);
+            let mut naive: BTreeSet<(PeerId, Vec<u8>)> = BTreeSet::new();
+            for _ in 0..200 {
+                let (id, topic) = (peer(chance.within(0..4)), topic(&mut chance));
+                let others = |naive: &BTreeSet<(PeerId, Vec<u8>)>| naive.iter().any(|(_, other)| *other == topic);
+                match chance.within(0..9) {
+                    0..=4 => {
+                        let had_others = others(&naive);
+                        let expected = match (naive.insert((id, topic.clone())), had_others) {
+                            (false, _) => Change::Nothing,
+                            (true, true) => Change::Peer,
+                            (true, false) => Change::Socket,
+                        };
+                        assert_eq!(subscriptions.add(id, &topic), expected);
+                    }
+                    5..=7 => {
+                        let expected = match (naive.remove(&(id, topic.clone())), others(&naive)) {
+                            (false, _) => Change::Nothing,
+                            (true, true) => Change::Peer,
+                            (true, false) => Change::Socket,
+                        };
+                        assert_eq!(subscriptions.remove(id, &topic), expected);
+                    }
+                    _ => {
+                        naive.retain(|(other, _)| *other != id);
+                        subscriptions.remove_all(id, |topic, change| {
+                            let is_held = naive.iter().any(|(_, other)| *other == topic);
+                            assert_eq!(is_held, change == Change::Peer);
+                        });
+                    }
+                }
+                let published: Vec<u8> = [topic, vec![1]].concat();
+                let expected = naive.iter().filter(|(_, topic)| published.starts_with(topic));
+                assert_eq!(
+                    wanting(&subscriptions, &published),
+                    expected.map(|(id, _)| *id).collect()
+                );
+                let distinct: BTreeSet<_> = naive.iter().map(|(_, topic)| topic).collect();
+                assert_eq!(subscriptions.len(), distinct.len());
+                assert_eq!(
+                    subscriptions.of(id),
+                    naive.iter().filter(|(other, _)| *other == id).count()
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn a_publish_looks_once_for_each_length_whatever_the_number_of_subscriptions() {
+        let mut looks = Vec::new();
+        for count in [10, 10_000] {
+            let mut subscriptions = Subscriptions::new(7);
+            for n in 0..count {
+                subscriptions.add(peer(n % 8), format!("topic.{n:06}").as_bytes());
+            }
+            for published in ["topic.000007 and more", "topic.", "else"] {
+                looks.push(subscriptions.matching(published.as_bytes(), |_| {}));
+            }
+        }
+        assert_eq!(looks, [1, 0, 0, 1, 0, 0]);
+
+        let mut nested = Subscriptions::new(7);
+        for len in 0..1_000 {
+            nested.add(peer(0), &vec![b'x'; len]);
+        }
+        for len in [0, 1, 20, 999] {
+            assert_eq!(nested.matching(&vec![b'x'; len], |_| {}), len + 1);
+        }
+    }
+
+    #[test]
+    fn topics_of_one_hash_are_told_apart() {
+        let mut subscriptions = Subscriptions::new(7);
+        for name in [&b"one"[..], b"two", b"six"] {
+            let index = subscriptions.topics.insert(Topic {
+                bytes: name.into(),
+                hash: 1,
+                next: subscriptions.by_hash.get(&1).copied(),
+                holders: Holders::One(peer(3)),
+            });
+            subscriptions.by_hash.insert(1, index);
+            subscriptions.lengths.insert(3, index + 1);
+        }
+        let first = subscriptions.by_hash.get(&1).copied();
+        let find = |subscriptions: &Subscriptions, name: &[u8]| {
+            subscriptions.find(subscriptions.by_hash.get(&1).copied(), name)
+        };
+        assert_eq!(subscriptions.find(first, b"two"), Some(1));
+
+        assert_eq!(subscriptions.let_go(peer(3), 1).as_deref(), Some(&b"two"[..]));
+        assert_eq!(find(&subscriptions, b"two"), None);
+        assert_eq!(find(&subscriptions, b"one"), Some(0));
+        assert_eq!(subscriptions.let_go(peer(3), 2).as_deref(), Some(&b"six"[..]));
+        assert_eq!(find(&subscriptions, b"one"), Some(0));
+    }
+}

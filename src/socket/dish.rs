@@ -1,0 +1,142 @@
+//! DISH: messages to the groups that it has joined ([RFC 48](https://rfc.zeromq.org/spec/48/)).
+
+use super::radio::group;
+use super::verbs::{constructors, recv_verbs, socket_verbs};
+use super::{Patience, Socket};
+use crate::batch::Run;
+use crate::error::{RecvError, SubscribeError};
+use crate::hub::Closed;
+use crate::message::Message;
+use crate::notice::Notice;
+use crate::options::Options;
+use crate::routing::{
+    Awaited, Dropped, FairQueue, Interests, Pattern, PeerId, Peers, Unwritten, Want, Words, keep_or_drop,
+};
+use crate::socket_type::SocketType;
+use crate::stats::DropReason;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Receives messages that [`Radio`](crate::Radio) sockets send to the groups that it has joined, with the group's name
+/// ([RFC 48](https://rfc.zeromq.org/spec/48/)).
+///
+/// What comes for another group is dropped and counted as `NotSubscribed`, what has not exactly a group and a body as
+/// `Malformed`. See [`Radio`](crate::Radio) for an example.
+pub struct Dish {
+    socket: Socket<DishPattern>,
+}
+
+constructors!(Dish, DishPattern::new);
+socket_verbs!(Dish);
+recv_verbs!(Dish, (Bytes, Message));
+
+impl Dish {
+    /// Joins a group, also at radios that come later. At most 255 bytes. Joining twice changes nothing.
+    pub fn join(&self, name: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
+        let name = group(name.as_ref())?;
+        self.socket.if_open(|pattern, peers| {
+            if pattern.interests.count(name) == 0 {
+                pattern.interests.add(peers, name);
+            }
+        })
+    }
+
+    /// Leaves a group. Gives whether it had joined it.
+    pub fn leave(&self, name: impl AsRef<[u8]>) -> Result<bool, SubscribeError> {
+        self.socket
+            .if_open(|pattern, peers| pattern.interests.remove(peers, name.as_ref()))
+    }
+
+    /// Joins a group, and waits until every radio has taken it, at most this long; as
+    /// [`Sub::subscribe_confirmed`](crate::Sub::subscribe_confirmed).
+    pub fn join_confirmed(&self, name: impl AsRef<[u8]>, timeout: Duration) -> Result<usize, SubscribeError> {
+        self.join(name)?;
+        let question = self.socket.if_open(|pattern, peers| pattern.interests.ask(peers))?;
+        let answered = self.socket.wait_for(Some(timeout), |pattern, peers| {
+            pattern.interests.answered(peers, question)
+        });
+        Ok(answered?)
+    }
+
+    fn recv_with(&self, patience: Patience) -> Result<(Bytes, Message), RecvError> {
+        self.socket.take(patience, DishPattern::next)
+    }
+
+    /// Receives a message and its group, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+    pub async fn recv_async(&self) -> Result<(Bytes, Message), RecvError> {
+        let next = self.socket.hub.pending(Awaited::Readable, DishPattern::next).await;
+        next.map_err(|Closed| RecvError::Closed)
+    }
+}
+
+pub(crate) struct DishPattern {
+    interests: Interests,
+    queue: FairQueue,
+}
+
+impl DishPattern {
+    pub(crate) fn new(_options: &Options) -> Self {
+        DishPattern {
+            interests: Interests::new(Words::Join),
+            queue: FairQueue::default(),
+        }
+    }
+
+    pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(Bytes, Message)> {
+        let mut message = Message::empty();
+        loop {
+            let id = self.queue.recv(peers, &mut message)?;
+            let size = message.byte_count();
+            let why = match message.frame_count() {
+                2 if self.interests.count(message.first()) > 0 => {
+                    let mut frames = message.into_frames();
+                    let body = frames.pop().map_or_else(Message::empty, Message::from);
+                    return Some((frames.pop().unwrap_or_default(), body));
+                }
+                2 => DropReason::NotSubscribed,
+                _ => DropReason::Malformed,
+            };
+            peers.dropped_after_pop(id, size, why);
+        }
+    }
+}
+
+impl Pattern for DishPattern {
+    const TYPE: SocketType = SocketType::Dish;
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        self.interests.connected(peers, id);
+    }
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        peers.deliver(id, run);
+        self.queue.enter(id);
+        peers.wants.push(Want::Ready(Awaited::Readable));
+    }
+
+    fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
+        self.interests.notice(peers, id, &notice);
+    }
+
+    fn notices(&mut self, peers: &mut Peers, id: PeerId, bytes: usize) -> Vec<Notice> {
+        self.interests.notices(peers, id, bytes)
+    }
+
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
+        self.interests.disconnected(peers, id);
+        keep_or_drop(peers, id, unwritten, why)
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.interests.disconnected(peers, id);
+        if !peers.has_incoming(id) {
+            self.queue.remove(id);
+        }
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        awaited == Awaited::Readable && self.queue.has_messages()
+    }
+}

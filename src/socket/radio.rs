@@ -1,0 +1,212 @@
+//! RADIO: each message to all who have joined its group ([RFC 48](https://rfc.zeromq.org/spec/48/)).
+
+use super::verbs::{constructors, socket_verbs};
+use super::{Patience, Socket, not_sent, topic};
+use crate::batch::Run;
+use crate::error::{NotSent, SendError, WaitError};
+use crate::hub::{Closed, deadline};
+use crate::message::Outgoing;
+use crate::notice::Notice;
+use crate::options::Options;
+use crate::routing::{
+    Awaited, Dropped, FanOut, Matching, Pattern, PeerId, Peers, Unwritten, discard_all, keep_or_drop,
+};
+use crate::socket_type::SocketType;
+use crate::stats::DropReason;
+use crate::transport::real::chance;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Sends messages of one frame to all [`Dish`](crate::Dish) sockets that have joined their group
+/// ([RFC 48](https://rfc.zeromq.org/spec/48/)).
+///
+/// A group is named in full, by at most 255 bytes. Otherwise it is like [`Pub`](crate::Pub): `send` does not wait, a peer at
+/// its mark misses what it has no room for, and [`at_mark`](crate::Options::at_mark) says otherwise.
+///
+/// ```
+/// use peermq::{Context, Dish, Radio};
+/// use std::time::Duration;
+///
+/// let context = Context::new()?;
+/// let (radio, dish) = (Radio::new(&context), Dish::new(&context));
+/// dish.join("weather")?;
+/// dish.connect(radio.bind("inproc://waves")?)?;
+/// radio.wait_for_members("weather", 1, Duration::from_secs(5))?;
+/// radio.send("sports", "nobody hears it")?;
+/// radio.send("weather", "sunny")?;
+/// assert_eq!(dish.recv()?, ("weather".into(), "sunny".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Radio {
+    socket: Socket<RadioPattern>,
+}
+
+constructors!(Radio, |options: &Options| RadioPattern::new(options, chance()));
+socket_verbs!(Radio);
+
+impl Radio {
+    /// Sends a message of one frame to a group. Does not wait, but for members without room under
+    /// [`AtMark::Block`](crate::AtMark::Block).
+    ///
+    /// `Ok` means that it is queued for each that has room; for the others it is dropped and counted. The error gives back
+    /// what was given away: `SeveralFrames`, `TooLong` for a group of more than 255 bytes, and `Closed`.
+    pub fn send<'m>(&self, group: impl AsRef<[u8]>, message: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        self.publish(group.as_ref(), message.into(), Patience::Limit(None))
+    }
+
+    /// Sends a message to a group, and never waits: where `send` would, it gives it back as `WouldBlock`.
+    pub fn try_send<'m>(&self, group: impl AsRef<[u8]>, message: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        self.publish(group.as_ref(), message.into(), Patience::None)
+    }
+
+    /// Sends a message to a group; where `send` would wait, it waits at most this long, then gives it back as `TimedOut`.
+    pub fn send_timeout<'m>(
+        &self,
+        group: impl AsRef<[u8]>,
+        message: impl Into<Outgoing<'m>>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
+        self.publish(group.as_ref(), message.into(), Patience::Limit(Some(timeout)))
+    }
+
+    /// Sends a message to a group, as a future of no runtime's own. Dropped before it is ready, it has sent nothing.
+    pub async fn send_async<'m>(
+        &'m self,
+        group: impl AsRef<[u8]>,
+        message: impl Into<Outgoing<'m>>,
+    ) -> Result<(), SendError> {
+        let (group, mut message) = (group.as_ref(), message.into());
+        if let Some(reason) = refusal(group, &message) {
+            return Err(given_back(reason, message));
+        }
+        message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
+        let step = |pattern: &mut RadioPattern, peers: &mut Peers| pattern.send(peers, group, &mut message);
+        match self.socket.hub.pending(Awaited::Writable, step).await {
+            Ok(()) => Ok(()),
+            Err(Closed) => Err(given_back(NotSent::Closed, message)),
+        }
+    }
+
+    /// Waits until so many peers have joined a group, and returns how many have; at most this long.
+    pub fn wait_for_members(
+        &self,
+        group: impl AsRef<[u8]>,
+        members: usize,
+        timeout: Duration,
+    ) -> Result<usize, WaitError> {
+        let group = group.as_ref();
+        self.socket.wait_for(Some(timeout), |pattern, _| {
+            let count = pattern.fan.subscribers(group);
+            (count >= members).then_some(count)
+        })
+    }
+
+    fn publish(&self, group: &[u8], mut message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
+        if let Some(reason) = refusal(group, &message) {
+            return Err(given_back(reason, message));
+        }
+        message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
+        let hub = &self.socket.hub;
+        let mut step = |pattern: &mut RadioPattern, peers: &mut Peers| pattern.send(peers, group, &mut message);
+        let reason = match (hub.attempt(Awaited::Writable, &mut step), patience) {
+            (Poll::Ready(Ok(())), _) => return Ok(()),
+            (Poll::Ready(Err(Closed)), _) => NotSent::Closed,
+            (Poll::Pending, Patience::None) => NotSent::WouldBlock,
+            (Poll::Pending, Patience::Limit(limit)) => {
+                match hub.wait(Awaited::Writable, deadline(&**hub.drive(), limit), &mut step) {
+                    Ok(()) => return Ok(()),
+                    Err(stop) => not_sent(stop),
+                }
+            }
+        };
+        Err(given_back(reason, message))
+    }
+}
+
+/// Why this cannot be sent at all.
+fn refusal(group: &[u8], message: &Outgoing<'_>) -> Option<NotSent> {
+    if group.len() > MOST_GROUP {
+        Some(NotSent::TooLong)
+    } else if message.frame_count() > 1 {
+        Some(NotSent::SeveralFrames)
+    } else {
+        None
+    }
+}
+
+fn given_back(reason: NotSent, message: Outgoing<'_>) -> SendError {
+    SendError {
+        reason,
+        message: message.give_back(),
+    }
+}
+
+/// A group that peers take.
+pub(super) fn group(group: &[u8]) -> Result<&[u8], crate::error::SubscribeError> {
+    match group.len() {
+        0..=MOST_GROUP => topic(group),
+        len => Err(crate::error::SubscribeError::TooLong(len)),
+    }
+}
+
+/// Most bytes of a group's name (RFC 48).
+const MOST_GROUP: usize = 255;
+
+pub(crate) struct RadioPattern {
+    fan: FanOut,
+}
+
+impl RadioPattern {
+    pub(crate) fn new(options: &Options, key: u64) -> Self {
+        RadioPattern {
+            fan: FanOut::new(Matching::Exact, &options.publishing, key),
+        }
+    }
+
+    pub(crate) fn send(&mut self, peers: &mut Peers, group: &[u8], message: &mut Outgoing<'_>) -> Option<()> {
+        self.fan.send(peers, Some(group), message).then_some(())
+    }
+}
+
+impl Pattern for RadioPattern {
+    const TYPE: SocketType = SocketType::Radio;
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        self.fan.connected(peers, id, None);
+    }
+
+    fn has_room(&mut self, peers: &mut Peers, id: PeerId) {
+        self.fan.has_room(peers, id);
+    }
+
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        discard_all(peers, id, run);
+    }
+
+    fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
+        match notice {
+            Notice::Join(group) if group.len() <= MOST_GROUP => drop(self.fan.subscribe(peers, id, &group)),
+            Notice::Leave(group) => drop(self.fan.cancel(peers, id, &group)),
+            _ => peers.ignored(id, 1),
+        }
+    }
+
+    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
+        self.fan.remove(peers, id, |_, _| {});
+        keep_or_drop(peers, id, unwritten, why)
+    }
+
+    fn leaving(&mut self, peers: &mut Peers, id: PeerId) {
+        self.fan.remove(peers, id, |_, _| {});
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.fan.remove(peers, id, |_, _| {});
+    }
+
+    fn is_ready(&self, awaited: Awaited) -> bool {
+        awaited == Awaited::Writable && self.fan.is_writable()
+    }
+}
