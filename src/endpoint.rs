@@ -17,15 +17,17 @@ use std::str::FromStr;
 /// | written | means |
 /// |---|---|
 /// | `tcp://host:port` | a name or an IPv4 address; a name is looked up again for each attempt to connect |
-/// | `tcp://[::1]:port`, `tcp://[fe80::1%3]:port` | an IPv6 address, with the index of its interface if it needs one |
+/// | `tcp://[::1]:port`, `tcp://[fe80::1%eth0]:port` | an IPv6 address, with its interface, by name or index, if it needs one |
 /// | `tcp://*:port` | every IPv4 address of this machine; to bind only. `tcp://[::]:port` is IPv6, and IPv4 with it |
 /// | `tcp://host:*`, `tcp://host:0` | any free port; to bind only, which says the port that it got |
-/// | `tcp://source:port;host:port` | connects from that numeric address; port `*` or `0` is any |
+/// | `tcp://source:port;host:port` | connects from that numeric address; port `*`, `0` or none is any |
 /// | `ipc:///path`, `ipc://path` | a Unix socket in the file system |
+/// | `ipc://*` | a Unix socket in a new directory of its own, which goes with it; to bind only, which says its path |
 /// | `ipc://@name` | a Unix socket in Linux's abstract namespace: no file, and no permissions |
 /// | `inproc://name` | another socket of the same context; 1 to 256 bytes |
 ///
-/// There are no names of interfaces (`eth0`) and no made-up paths (`ipc://*`), as libzmq has them.
+/// There are no names of interfaces for the host, as libzmq has them: for `tcp://eth0:5555` write `tcp://*:5555` and
+/// [`bind_to_device`](crate::Options::bind_to_device).
 ///
 /// It is printed as it was written, but numbers in their usual form and `*` for a port as `0`; what is printed reads
 /// back as the same endpoint.
@@ -76,7 +78,7 @@ pub(crate) enum Host {
         /// The index of the interface; 0: none was given.
         scope: u32,
     },
-    /// To be looked up. Printable ASCII, and no number.
+    /// To be looked up. Printable ASCII, and no number; or an IPv6 address with the name of its interface.
     Name(String),
 }
 
@@ -84,6 +86,8 @@ pub(crate) enum Host {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum IpcPath {
     File(PathBuf),
+    /// Any that nobody has.
+    Fresh,
     /// Without the `@`. Linux only.
     Abstract(Vec<u8>),
 }
@@ -153,7 +157,14 @@ impl Endpoint {
 
     /// Whether this is something to connect to.
     pub(crate) fn check_connect(&self) -> Result<(), InvalidEndpoint> {
-        let Kind::Tcp(tcp) = &self.0 else { return Ok(()) };
+        let tcp = match &self.0 {
+            Kind::Tcp(tcp) => tcp,
+            Kind::Ipc(IpcPath::Fresh) => {
+                let wrong = Wrong::because("path * is for binding; connecting needs to know which");
+                return Err(wrong.of(&self.to_string()));
+            }
+            Kind::Ipc(_) | Kind::Inproc(_) => return Ok(()),
+        };
         let wrong = if tcp.host == Host::Any {
             let wrong = Wrong::because("host * is for binding; connecting needs to know which");
             match tcp.port {
@@ -249,10 +260,12 @@ impl fmt::Display for Endpoint {
                     Host::Any => write!(f, "*:{port}"),
                     Host::V4(ip) => write!(f, "{ip}:{port}"),
                     Host::V6 { ip, scope } => SocketAddrV6::new(*ip, *port, 0, *scope).fmt(f),
+                    Host::Name(name) if name.contains('%') => write!(f, "[{name}]:{port}"),
                     Host::Name(name) => write!(f, "{name}:{port}"),
                 }
             }
             Kind::Ipc(IpcPath::File(path)) => path.display().fmt(f),
+            Kind::Ipc(IpcPath::Fresh) => f.write_str("*"),
             Kind::Ipc(IpcPath::Abstract(name)) => write!(f, "@{}", String::from_utf8_lossy(name)),
             Kind::Inproc(name) => f.write_str(name),
         }
@@ -320,6 +333,10 @@ mod tests {
             "tcp://192.168.1.17:0;host:5555",
             "tcp://[::1]:0;[::1]:5555",
             "tcp://[fe80::1%3]:0;[fe80::2%3]:5555",
+            "tcp://[fe80::1%eth0]:5555",
+            "tcp://[fe80::1%3]:0;[fe80::2%wlp4s0]:5555",
+            "ipc://*",
+            "ipc://./*",
             "ipc:///run/app/socket",
             "ipc://socket",
             "ipc://./@socket",
@@ -345,6 +362,9 @@ mod tests {
             ("tcp://[0:0::0:1]:1", "tcp://[::1]:1"),
             ("tcp://[FE80::1%03]:1", "tcp://[fe80::1%3]:1"),
             ("tcp://127.0.0.1:*;host:1", "tcp://127.0.0.1:0;host:1"),
+            ("tcp://127.0.0.1;host:1", "tcp://127.0.0.1:0;host:1"),
+            ("tcp://[0::1];host:1", "tcp://[::1]:0;host:1"),
+            ("tcp://[FE80:0::1%eth0]:*", "tcp://[fe80::1%eth0]:0"),
         ];
         for (text, printed) in table {
             assert_eq!(endpoint(text).to_string(), printed);
@@ -414,6 +434,10 @@ mod tests {
             (
                 "tcp://[::]:0",
                 "tcp://[::]:0: port 0 (or *) is for binding; connecting needs to know which",
+            ),
+            (
+                "ipc://*",
+                "ipc://*: path * is for binding; connecting needs to know which",
             ),
         ];
         for (text, error) in to_bind {

@@ -88,6 +88,9 @@ pub enum Event {
     /// A dialer stopped: trying again cannot help as long as both sides are set up as they are. What waits for its peer
     /// goes on waiting (over inproc for another socket that binds the name).
     /// [`Options::retry_refused`](crate::Options::retry_refused) makes it try again.
+    ///
+    /// Or the options let it stop, [`no_reconnect`](crate::Options::no_reconnect) among them: then its peer has gone, and
+    /// what waited for it was dropped and counted.
     GaveUp {
         /// The endpoint.
         endpoint: Endpoint,

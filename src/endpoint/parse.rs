@@ -1,7 +1,7 @@
 //! From text to an endpoint, or to what is wrong with it and what was probably meant.
 
 use super::{Host, INPROC, IPC, InvalidEndpoint, IpcPath, Kind, TCP, Tcp};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 pub(super) fn parse(text: &str) -> Result<Kind, Wrong> {
     let trimmed = text.trim();
@@ -105,7 +105,12 @@ fn parse_tcp(rest: &str) -> Result<Tcp, Wrong> {
 }
 
 fn parse_source(text: &str) -> Result<SocketAddr, Wrong> {
-    let numeric = parse_host_port(text).ok().and_then(|(host, port)| {
+    let is_without_port = text.ends_with(']') || text.parse::<Ipv4Addr>().is_ok();
+    let with_port = match is_without_port {
+        true => &format!("{text}:0"),
+        false => text,
+    };
+    let numeric = parse_host_port(with_port).ok().and_then(|(host, port)| {
         let source = None;
         Tcp { host, port, source }.address()
     });
@@ -159,16 +164,24 @@ fn parse_v6(inner: &str, after: &str) -> Result<Host, Wrong> {
             scope: address.scope_id(),
         });
     }
-    let ip = inner.split_once('%').map_or(inner, |(ip, _)| ip);
+    let (ip, interface) = inner.split_once('%').unwrap_or((inner, ""));
     match ip.parse() {
+        // What the interface's number is now is for the resolver to know.
+        Ok(IpAddr::V6(ip)) if is_interface(interface) => Ok(Host::Name(format!("{ip}%{interface}"))),
         Ok(IpAddr::V6(_)) => Err(Wrong::because(
-            "the scope, after the %, is not the number of an interface (`ip link` shows them)",
+            "the scope, after the %, is neither the name nor the number of an interface (`ip link` shows them)",
         )),
         Ok(IpAddr::V4(_)) => {
             Err(Wrong::because("brackets are for IPv6 addresses").meaning(format!("tcp://{ip}{after}")))
         }
         Err(_) => Err(Wrong::because(format!("{inner:?} is not an IPv6 address"))),
     }
+}
+
+/// Whether it can be the name of a network interface.
+fn is_interface(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@');
+    (1..=MAX_INTERFACE).contains(&text.len()) && text.bytes().all(allowed) && !is_number(text)
 }
 
 fn parse_host(text: &str) -> Result<Host, Wrong> {
@@ -208,7 +221,7 @@ fn parse_ipc(text: &str) -> Result<IpcPath, Wrong> {
     match text.strip_prefix('@') {
         Some(_) if !LINUX => Err(Wrong::because("names with @ exist on Linux only")),
         Some(name) => Ok(IpcPath::Abstract(check_path("name", name)?.into())),
-        None if text == "*" => Err(Wrong::because("no path is made up here: choose one")),
+        None if text == "*" => Ok(IpcPath::Fresh),
         None if text.ends_with('/') => Err(Wrong::because("the path ends with /: that names a directory")),
         None => Ok(IpcPath::File(check_path("path", text)?.into())),
     }
@@ -279,6 +292,9 @@ const TRANSPORTS: [&str; 3] = [TCP, IPC, INPROC];
 /// RFC 1035, in the form in which names are written.
 const MAX_NAME: usize = 253;
 
+/// Linux' limit.
+const MAX_INTERFACE: usize = 15;
+
 const NO_PORT: &str = "the port is missing: tcp://host:port";
 
 const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -297,7 +313,7 @@ mod tests {
         let missing = "nothing is there, where tcp://127.0.0.1:5555 might be";
         let lower = "the transport is written in lower case";
         let name = "is not a host name: only letters, digits, - and . make one";
-        let scope = "the scope, after the %, is not the number of an interface (`ip link` shows them)";
+        let scope = "the scope, after the %, is neither the name nor the number of an interface (`ip link` shows them)";
         let source = "the source, before the ;, is not a numeric address with a port";
         let open = "an IPv6 address begins with [ and does not end with ]";
         let port = "the port is missing: tcp://host:port";
@@ -364,12 +380,22 @@ mod tests {
                 "brackets are for IPv6 addresses",
                 "tcp://1.2.3.4:5",
             ),
-            ("tcp://[fe80::1%eth0]:5", scope, ""),
+            ("tcp://[fe80::1%]:5", scope, ""),
+            ("tcp://[fe80::1%a:b]:5", scope, ""),
+            ("tcp://[fe80::1%99999999999]:5", scope, ""),
+            ("tcp://[fe80::1%abcdefghijklmnop]:5", scope, ""),
             // The source.
             ("tcp://h:1;h:2", source, ""),
-            ("tcp://1.2.3.4;h:2", source, ""),
+            ("tcp://1.2.3.4:;h:2", source, ""),
+            ("tcp://[fe80::1%eth0]:0;h:2", source, ""),
+            ("tcp://h;h:2", source, ""),
             ("tcp://*:1;h:2", source, ""),
             ("tcp://1.2.3.4:1;", both, ""),
+            (
+                "tcp://1.2.3.4;[::1]:2",
+                "one of source and target is IPv4, the other IPv6",
+                "",
+            ),
             (
                 "tcp://1.2.3.4:1;[::1]:2",
                 "one of source and target is IPv4, the other IPv6",
@@ -377,7 +403,6 @@ mod tests {
             ),
             // Paths and names.
             ("ipc://", "the path is missing", ""),
-            ("ipc://*", "no path is made up here: choose one", ""),
             ("ipc:///run/", "the path ends with /: that names a directory", ""),
             ("inproc://", "the name is missing", ""),
         ];

@@ -5,11 +5,13 @@
 //! connection has been ready.
 
 use crate::endpoint::{Endpoint, Host, Kind};
+use crate::failure::{Failure, Stage};
 use crate::hub::Station;
-use crate::options::Reconnect;
+use crate::options::{Reconnect, StopDialing};
 use crate::routing::PeerId;
 use crate::transport::Address;
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -122,6 +124,24 @@ impl Dialer {
     }
 }
 
+/// Whether a connection that came so far, and failed so, is a dialer's last.
+pub(crate) fn is_last(stop: StopDialing, stage: Stage, failure: &Failure) -> bool {
+    // Over ipc, where nobody is there may be nothing.
+    let nobody = matches!(
+        failure,
+        Failure::Io {
+            kind: ErrorKind::ConnectionRefused | ErrorKind::NotFound,
+            ..
+        }
+    );
+    match stage {
+        _ if stop.always => true,
+        Stage::Connect => stop.when_refused && nobody,
+        Stage::Greeting | Stage::Ready => stop.when_handshake_fails,
+        Stage::Traffic => false,
+    }
+}
+
 /// The wait after so many waits: doubled each time, up to the longest, and varied by a quarter either way.
 fn wait_after(waits: u32, reconnect: Reconnect, chance: u64) -> Duration {
     let doubled = reconnect
@@ -157,6 +177,89 @@ mod tests {
         let for_ever = Reconnect { min: max, max };
         for chance in [0, 1 << 63, u64::MAX] {
             assert!(wait_after(3, for_ever, chance) > max / 2);
+        }
+    }
+
+    #[test]
+    fn a_dialer_stops_when_it_is_told_to() {
+        let refused = Failure::io(&ErrorKind::ConnectionRefused.into());
+        let (off, on) = (StopDialing::default(), true);
+        let table = [
+            (off, Stage::Connect, &refused, false),
+            (off, Stage::Traffic, &Failure::ClosedByPeer, false),
+            (StopDialing { always: on, ..off }, Stage::Connect, &refused, true),
+            (
+                StopDialing { always: on, ..off },
+                Stage::Traffic,
+                &Failure::ClosedByPeer,
+                true,
+            ),
+            (
+                StopDialing {
+                    when_refused: on,
+                    ..off
+                },
+                Stage::Connect,
+                &refused,
+                true,
+            ),
+            (
+                StopDialing {
+                    when_refused: on,
+                    ..off
+                },
+                Stage::Connect,
+                &Failure::ConnectedToItself,
+                false,
+            ),
+            (
+                StopDialing {
+                    when_refused: on,
+                    ..off
+                },
+                Stage::Ready,
+                &refused,
+                false,
+            ),
+            (
+                StopDialing {
+                    when_handshake_fails: on,
+                    ..off
+                },
+                Stage::Greeting,
+                &Failure::ClosedByPeer,
+                true,
+            ),
+            (
+                StopDialing {
+                    when_handshake_fails: on,
+                    ..off
+                },
+                Stage::Ready,
+                &Failure::ClosedByPeer,
+                true,
+            ),
+            (
+                StopDialing {
+                    when_handshake_fails: on,
+                    ..off
+                },
+                Stage::Traffic,
+                &Failure::ClosedByPeer,
+                false,
+            ),
+            (
+                StopDialing {
+                    when_handshake_fails: on,
+                    ..off
+                },
+                Stage::Connect,
+                &refused,
+                false,
+            ),
+        ];
+        for (stop, stage, failure, is_it) in table {
+            assert_eq!(is_last(stop, stage, failure), is_it, "{stop:?} {stage} {failure}");
         }
     }
 

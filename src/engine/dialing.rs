@@ -1,11 +1,11 @@
 //! What the engine does for dialers: attempts, retries, and their end.
 
-use super::dialer::{Begin, Dialer, Dialing, Ending};
+use super::dialer::{Begin, Dialer, Dialing, Ending, is_last};
 use super::notes::Note;
 use super::timers::Timer;
 use super::{Engine, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
-use crate::failure::Failure;
+use crate::failure::{Failure, Stage};
 use crate::hub::{Effects, Origin, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
@@ -72,7 +72,7 @@ impl<N: Net> Engine<N> {
                     endpoint: dialer.endpoint.clone(),
                     failure: failure.clone(),
                 });
-                self.retry(token, &failure, now, effects);
+                self.retry(token, &failure, Stage::Connect, now, effects);
             }
         }
     }
@@ -118,15 +118,16 @@ impl<N: Net> Engine<N> {
                 }
             }
         }
-        self.retry(token, &last.unwrap_or(Failure::ClosedHere), now, effects);
+        let failure = last.unwrap_or(Failure::ClosedHere);
+        self.retry(token, &failure, Stage::Connect, now, effects);
     }
 
-    /// Its session is over.
+    /// Its session is over, and had come so far.
     pub(super) fn dialer_lost(
         &mut self,
         token: usize,
         failure: &Failure,
-        was_connecting: bool,
+        stage: Stage,
         is_confirmed: bool,
         now: Instant,
         effects: &mut Effects,
@@ -141,21 +142,31 @@ impl<N: Net> Engine<N> {
         dialer.state = Dialing::Idle;
         if dialer.ending.is_some() && (is_confirmed || dialer.station.outgoing(dialer.peer) == 0) {
             self.drop_dialer(token, is_confirmed, now, effects);
-        } else if was_connecting {
+        } else if stage == Stage::Connect {
             self.next_address(token, Some(failure), now, effects);
         } else {
-            self.retry(token, failure, now, effects);
+            self.retry(token, failure, stage, now, effects);
         }
     }
 
     /// Waits until the next attempt, or gives up.
-    fn retry(&mut self, token: usize, failure: &Failure, now: Instant, effects: &mut Effects) {
+    fn retry(&mut self, token: usize, failure: &Failure, stage: Stage, now: Instant, effects: &mut Effects) {
         let chance = self.net.chance();
         let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
             return;
         };
         dialer.station.failed(dialer.peer, failure);
         let options = Arc::clone(dialer.station.options());
+        if is_last(options.stop_dialing, stage, failure) {
+            let (station, endpoint) = (Arc::clone(&dialer.station), dialer.endpoint.clone());
+            station.abandon(dialer.peer, effects);
+            self.drop_dialer(token, false, now, effects);
+            station.tell(Event::GaveUp {
+                endpoint,
+                failure: failure.clone(),
+            });
+            return;
+        }
         let delay = match options.retry_refused {
             None if failure.is_final() => {
                 dialer.state = Dialing::Stopped;

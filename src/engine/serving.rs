@@ -201,8 +201,12 @@ impl<N: Net> Engine<N> {
         self.timers.clear_all(token);
         let failure = entry.failure.take().unwrap_or(failure);
         let session = &entry.session;
-        let stage = session.stage();
         let peer = session.peer();
+        let stage = match (entry.phase, peer) {
+            (_, Some(_)) => Stage::Traffic,
+            (Phase::Connecting, None) => Stage::Connect,
+            (_, None) => session.stage().max(Stage::Greeting),
+        };
         let is_confirmed = session.is_shut() && failure == Failure::ClosedByPeer;
         let unwritten = session.take_unwritten();
         let event = match (entry.phase, peer) {
@@ -223,21 +227,14 @@ impl<N: Net> Engine<N> {
             (_, None) => Event::HandshakeFailed {
                 endpoint: entry.endpoint.clone(),
                 peer: entry.remote.clone(),
-                stage: stage.max(Stage::Greeting),
+                stage,
                 failure: failure.clone(),
             },
         };
         entry.station.tell(event);
         match (entry.owner, peer) {
             (Owner::Dialer(dialer), _) => {
-                self.dialer_lost(
-                    dialer,
-                    &failure,
-                    entry.phase == Phase::Connecting,
-                    is_confirmed,
-                    now,
-                    effects,
-                );
+                self.dialer_lost(dialer, &failure, stage, is_confirmed, now, effects);
             }
             (Owner::Listener, Some(id)) => entry.station.detach(id, is_confirmed, effects),
             (Owner::Listener, None) => {}

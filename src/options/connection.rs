@@ -3,6 +3,17 @@
 use super::{Options, Reconnect};
 use std::time::Duration;
 
+/// After what a dialer does not try again, whatever the failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StopDialing {
+    /// Any failed attempt, and any lost connection.
+    pub(crate) always: bool,
+    /// An attempt whose last address had nobody there.
+    pub(crate) when_refused: bool,
+    /// A connection that ended before it was ready.
+    pub(crate) when_handshake_fails: bool,
+}
+
 impl Options {
     /// Sets the largest message that is received, all frames together, in bytes. Default 1 GiB.
     ///
@@ -76,6 +87,41 @@ impl Options {
     /// Not set: only a new `connect` finds it, and what is queued for it waits until `disconnect` or `close`.
     pub fn retry_refused(mut self, interval: Duration) -> Self {
         self.retry_refused = Some(interval);
+        self
+    }
+
+    /// Lets a dialer stop after its first failed attempt, or when its connection is lost. Default: it tries again, after
+    /// the waits of [`reconnect`](Options::reconnect).
+    ///
+    /// All addresses of a name make one attempt. [`Event::GaveUp`](crate::Event::GaveUp) tells the end; the peer goes,
+    /// and what was queued for it is dropped and counted as [`DropReason::PeerLost`](crate::DropReason::PeerLost).
+    /// Another `connect` tries again. Over inproc nothing is tried again in any case.
+    ///
+    /// Set: a peer that restarts is not found again. Not set: a peer that is gone for good is looked for until
+    /// `disconnect` or `close`.
+    pub fn no_reconnect(mut self) -> Self {
+        self.stop_dialing.always = true;
+        self
+    }
+
+    /// Sets whether a dialer stops when nobody is there: when the last address that it tried refused the connection.
+    /// Default no. It ends as with [`no_reconnect`](Options::no_reconnect).
+    ///
+    /// Yes: a peer that starts later than this socket, or restarts, is not found. No: an address at which nobody will
+    /// ever be is tried for ever.
+    pub fn stop_when_refused(mut self, yes: bool) -> Self {
+        self.stop_dialing.when_refused = yes;
+        self
+    }
+
+    /// Sets whether a dialer stops when a connection ends before it is ready. Default: only if trying again cannot help,
+    /// and [`retry_refused`](Options::retry_refused) does not say otherwise. It ends as with
+    /// [`no_reconnect`](Options::no_reconnect).
+    ///
+    /// Yes: a peer that was taken (PAIR), or went down in that moment, is not found again. No: something that is no
+    /// ZeroMQ socket is connected to again and again.
+    pub fn stop_when_handshake_fails(mut self, yes: bool) -> Self {
+        self.stop_dialing.when_handshake_fails = yes;
         self
     }
 }

@@ -1,7 +1,66 @@
 //! What the system is told about each connection.
 
-use super::{Keepalive, Options};
+use super::{InvalidOptions, Options};
 use std::time::Duration;
+
+/// What the transports are told about each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransportOptions {
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) backlog: u32,
+    pub(crate) ipv6_only: bool,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) recv_buffer: Option<usize>,
+    pub(crate) tos: Option<u8>,
+    pub(crate) priority: Option<u32>,
+    pub(crate) busy_poll: Option<Duration>,
+    /// The name of a network interface.
+    pub(crate) device: Option<String>,
+}
+
+/// TCP keepalive: silence until the first probe, time between probes, probes until the peer is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keepalive {
+    pub(crate) idle: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) probes: u32,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        TransportOptions {
+            keepalive: Some(Keepalive {
+                idle: Duration::from_secs(10),
+                interval: Duration::from_secs(5),
+                probes: 4,
+            }),
+            user_timeout: None,
+            backlog: 1_024,
+            ipv6_only: false,
+            send_buffer: None,
+            recv_buffer: None,
+            tos: None,
+            priority: None,
+            busy_poll: None,
+            device: None,
+        }
+    }
+}
+
+impl TransportOptions {
+    pub(super) fn check(&self) -> Result<(), InvalidOptions> {
+        if let Some(device) = &self.device
+            && (device.is_empty() || device.len() > MAX_DEVICE || device.contains(['/', '\0']))
+        {
+            return Err(InvalidOptions::Malformed {
+                option: "bind_to_device",
+                why: "the name of an interface has 1 to 15 bytes, without / and NUL",
+            });
+        }
+        Ok(())
+    }
+}
 
 impl Options {
     /// Sets TCP keepalive: silence until the first probe, time between probes, and how many probes go unanswered before
@@ -63,4 +122,71 @@ impl Options {
         self.transport.recv_buffer = Some(bytes);
         self
     }
+
+    /// Sets the type of service of TCP packets (IPv4's TOS, IPv6's traffic class), for both directions of a connection
+    /// only if both sides set it. Default: the system's, 0.
+    ///
+    /// The upper six bits are the class (DSCP, [RFC 2474](https://www.rfc-editor.org/rfc/rfc2474)); the system keeps the
+    /// lower two for itself. Does nothing over ipc and inproc.
+    ///
+    /// A class that the network knows: routers treat these packets as it says. One that it does not know: they may drop
+    /// or clear it, and nobody tells.
+    pub fn tos(mut self, tos: u8) -> Self {
+        self.transport.tos = Some(tos);
+        self
+    }
+
+    /// Sets the priority of TCP packets in this machine's queues (`SO_PRIORITY`). Default: the system's, which follows
+    /// from [`tos`](Options::tos). Linux only: elsewhere `bind` and attempts to connect fail.
+    ///
+    /// 0 to 6; higher ones need the capability `CAP_NET_ADMIN`, without which `bind` and attempts to connect fail too.
+    ///
+    /// Higher: packets go out before others of this machine, if its queueing discipline looks at it. Lower: behind them.
+    pub fn priority(mut self, priority: u32) -> Self {
+        self.transport.priority = Some(priority);
+        self
+    }
+
+    /// Sets how long what was written to a TCP connection may go unacknowledged before the system ends it
+    /// (`TCP_USER_TIMEOUT`). Default: the system's choice, a quarter of an hour or so. In milliseconds, rounded down, at
+    /// least one. Linux only: elsewhere `bind` and attempts to connect fail.
+    ///
+    /// It also takes the place of the number of probes of [`keepalive`](Options::keepalive). The connection ends with
+    /// [`Failure::Io`](crate::Failure::Io), `TimedOut`.
+    ///
+    /// Longer: what is sent to a peer that vanished waits longer, and is lost later. Shorter: a network that is down for
+    /// a moment ends connections.
+    pub fn tcp_user_timeout(mut self, limit: Duration) -> Self {
+        self.transport.user_timeout = Some(limit);
+        self
+    }
+
+    /// Sets the network interface (`eth0`) that TCP packets leave and come in by. Default: any. Its name has 1 to 15
+    /// bytes. Linux only: elsewhere `bind` and attempts to connect fail.
+    ///
+    /// With `tcp://*:5555` it is what libzmq writes as `tcp://eth0:5555`. Without such an interface `bind` and attempts
+    /// to connect fail; some systems ask for the capability `CAP_NET_RAW`.
+    ///
+    /// Set: peers that come by another interface are refused, also those of this machine, which come by `lo`. Not set:
+    /// the system's routes decide.
+    pub fn bind_to_device(mut self, interface: impl Into<String>) -> Self {
+        self.transport.device = Some(interface.into());
+        self
+    }
+
+    /// Sets how long the system polls the network device for a TCP connection on which nothing has come
+    /// (`SO_BUSY_POLL`). Default: the system's choice (`net.core.busy_read`). In microseconds, rounded down. Linux only:
+    /// elsewhere `bind` and attempts to connect fail.
+    ///
+    /// More than the system's choice needs the capability `CAP_NET_ADMIN`, without which `bind` and attempts to connect
+    /// fail. Not every device can be polled.
+    ///
+    /// Longer: takes a core while nothing comes. Shorter: each packet waits for the device's interrupt.
+    pub fn busy_poll(mut self, time: Duration) -> Self {
+        self.transport.busy_poll = Some(time);
+        self
+    }
 }
+
+/// IFNAMSIZ, less the NUL.
+const MAX_DEVICE: usize = 15;

@@ -9,6 +9,9 @@ mod pattern;
 mod publishing;
 mod queues;
 
+pub(crate) use connection::StopDialing;
+pub(crate) use kernel::{Keepalive, TransportOptions};
+
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::socket_type::SocketType;
@@ -42,13 +45,17 @@ use std::time::Duration;
 /// | `ZMQ_LINGER` | [`linger`](Options::linger) |
 /// | `ZMQ_SNDTIMEO`, `ZMQ_RCVTIMEO`, `ZMQ_DONTWAIT` | no options: the verbs with `_timeout`, those with `try_` |
 /// | `ZMQ_MAXMSGSIZE` | [`max_message_size`](Options::max_message_size) |
-/// | `ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX` | [`reconnect`](Options::reconnect) |
+/// | `ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX` | [`reconnect`](Options::reconnect); for -1 [`no_reconnect`](Options::no_reconnect) |
+/// | `ZMQ_RECONNECT_STOP` | [`stop_when_refused`](Options::stop_when_refused), [`stop_when_handshake_fails`](Options::stop_when_handshake_fails); `disconnect` always stops |
 /// | `ZMQ_CONNECT_TIMEOUT`, `ZMQ_HANDSHAKE_IVL` | [`connect_timeout`](Options::connect_timeout), [`handshake_timeout`](Options::handshake_timeout) |
 /// | `ZMQ_IMMEDIATE` | [`connected_first`](Options::connected_first), nearly: it queues for a peer that is down if no other has room |
 /// | `ZMQ_ROUTING_ID` | [`identity`](Options::identity) |
 /// | `ZMQ_REQ_CORRELATE` | [`correlate`](Options::correlate) |
 /// | `ZMQ_REQ_RELAXED` | no option: a request that timed out does not stop the next |
 /// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
+/// | `ZMQ_TOS`, `ZMQ_PRIORITY` | [`tos`](Options::tos), [`priority`](Options::priority) |
+/// | `ZMQ_TCP_MAXRT` | [`tcp_user_timeout`](Options::tcp_user_timeout) |
+/// | `ZMQ_BINDTODEVICE`, `ZMQ_BUSY_POLL` | [`bind_to_device`](Options::bind_to_device), [`busy_poll`](Options::busy_poll) |
 /// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
 /// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
 /// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |
@@ -72,6 +79,7 @@ pub struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) reconnect: Reconnect,
     pub(crate) retry_refused: Option<Duration>,
+    pub(crate) stop_dialing: StopDialing,
     pub(crate) connected_first: bool,
     pub(crate) requeue_unwritten: bool,
     pub(crate) correlate: bool,
@@ -169,24 +177,6 @@ pub(crate) struct Reconnect {
     pub(crate) max: Duration,
 }
 
-/// What the transports are told about each connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TransportOptions {
-    pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) backlog: u32,
-    pub(crate) ipv6_only: bool,
-    pub(crate) send_buffer: Option<usize>,
-    pub(crate) recv_buffer: Option<usize>,
-}
-
-/// TCP keepalive: silence until the first probe, time between probes, probes until the peer is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Keepalive {
-    pub(crate) idle: Duration,
-    pub(crate) interval: Duration,
-    pub(crate) probes: u32,
-}
-
 impl Default for Options {
     fn default() -> Self {
         let mark = Mark {
@@ -210,20 +200,11 @@ impl Default for Options {
                 max: Duration::from_secs(5),
             },
             retry_refused: None,
+            stop_dialing: StopDialing::default(),
             connected_first: false,
             requeue_unwritten: false,
             correlate: true,
-            transport: TransportOptions {
-                keepalive: Some(Keepalive {
-                    idle: Duration::from_secs(10),
-                    interval: Duration::from_secs(5),
-                    probes: 4,
-                }),
-                backlog: 1_024,
-                ipv6_only: false,
-                send_buffer: None,
-                recv_buffer: None,
-            },
+            transport: TransportOptions::default(),
             monitor_events: 1_024,
             publishing: Publishing::default(),
             conflate: None,
@@ -271,6 +252,7 @@ impl Options {
                 least: SMALLEST_HANDSHAKE,
             });
         }
+        self.transport.check()?;
         Ok(())
     }
 }
@@ -292,6 +274,14 @@ pub enum InvalidOptions {
         option: &'static str,
         /// The least that works.
         least: usize,
+    },
+    /// An option is set to what cannot be.
+    #[error("{option}: {why}")]
+    Malformed {
+        /// Which.
+        option: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// An option was set that sockets of this type cannot use.
     #[error("{option} means nothing to a {socket_type} socket")]
@@ -350,5 +340,23 @@ mod tests {
         );
         assert_eq!(Options::default().mark(3).check(Pull), Ok(()));
         assert!(Options::default().send_mark(3).check(Pull).is_err());
+    }
+
+    #[test]
+    fn the_name_of_an_interface_has_a_length() {
+        for (name, is_one) in [
+            ("lo", true),
+            ("abcdefghijklmno", true),
+            ("", false),
+            ("abcdefghijklmnop", false),
+            ("a/b", false),
+            ("a\0", false),
+        ] {
+            assert_eq!(
+                Options::default().bind_to_device(name).check(Pull).is_ok(),
+                is_one,
+                "{name:?}"
+            );
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! The file of a socket outlives a process that did not end well. [`listen`] takes the place of such a file, but never
 //! that of a listener which is alive or of anything that is no socket, and only its owner may connect.
 
-use super::tcp::{backlog, set_buffers};
+use super::real::chance;
+use super::settings::{backlog, set_buffers};
 use crate::endpoint::{Endpoint, IpcPath};
 use crate::options::TransportOptions;
 use mio::net::{UnixListener, UnixStream};
@@ -14,7 +15,7 @@ use std::io::{self, ErrorKind};
 use std::os::android::net::SocketAddrExt;
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -36,21 +37,31 @@ pub(crate) fn connect(path: &IpcPath, options: &TransportOptions) -> io::Result<
 pub(crate) struct Listener {
     // Above `socket`, so that the file goes first: while the socket is open, its inode's number is nobody else's.
     _file: Option<OwnFile>,
+    _directory: Option<OwnDirectory>,
     pub(crate) socket: UnixListener,
+    /// Where it listens; never [`IpcPath::Fresh`].
+    pub(crate) at: IpcPath,
     /// Where it listens, for people. Those who connect have no name of their own.
     pub(crate) text: String,
 }
 
 /// Listens. May wait for some milliseconds to be sure that a file is stale.
 pub(crate) fn listen(path: &IpcPath, options: &TransportOptions) -> io::Result<Listener> {
-    let text = Endpoint::ipc(path.clone()).to_string();
-    let (file, socket) = match path {
+    let (directory, at) = match path {
+        IpcPath::Fresh => {
+            let directory = OwnDirectory::new(&std::env::temp_dir())?;
+            let path = directory.path.join("socket");
+            (Some(directory), IpcPath::File(path))
+        }
+        path => (None, path.clone()),
+    };
+    let (file, socket) = match &at {
         IpcPath::File(path) => {
             let (file, socket) = listen_at(path, options)?;
             (Some(file), socket)
         }
-        IpcPath::Abstract(_) => {
-            let socket = std::os::unix::net::UnixListener::bind_addr(&address(path)?)?;
+        IpcPath::Abstract(_) | IpcPath::Fresh => {
+            let socket = std::os::unix::net::UnixListener::bind_addr(&address(&at)?)?;
             socket.set_nonblocking(true)?;
             // Again: the standard library chose the backlog.
             SockRef::from(&socket).listen(backlog(options))?;
@@ -59,8 +70,10 @@ pub(crate) fn listen(path: &IpcPath, options: &TransportOptions) -> io::Result<L
     };
     Ok(Listener {
         _file: file,
+        _directory: directory,
         socket,
-        text,
+        text: Endpoint::ipc(at.clone()).to_string(),
+        at,
     })
 }
 
@@ -79,6 +92,8 @@ fn address(path: &IpcPath) -> io::Result<SocketAddr> {
         IpcPath::Abstract(name) => SocketAddr::from_abstract_name(name),
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         IpcPath::Abstract(_) => Err(ErrorKind::Unsupported.into()),
+        // Not a place, but the wish for one.
+        IpcPath::Fresh => Err(ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -192,7 +207,49 @@ impl Drop for OwnFile {
     }
 }
 
+/// A new directory, for nobody else, removed when this is dropped, if nothing is left in it.
+#[derive(Debug)]
+struct OwnDirectory {
+    path: PathBuf,
+    /// In a child that was forked off, a drop must not take it from its parent.
+    process: u32,
+}
+
+impl OwnDirectory {
+    fn new(below: &Path) -> io::Result<Self> {
+        let mut result = Err(ErrorKind::AlreadyExists.into());
+        for _ in 0..NAMES {
+            let path = below.join(format!("peermq-{:016x}", chance()));
+            result = fs::DirBuilder::new()
+                .mode(OWNERS_DIRECTORY)
+                .create(&path)
+                .map(|()| OwnDirectory {
+                    path,
+                    process: process::id(),
+                });
+            match &result {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                _ => break,
+            }
+        }
+        result
+    }
+}
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        if self.process == process::id() {
+            // What others put there is theirs.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
 const OWNER_ONLY: u32 = 0o600;
+const OWNERS_DIRECTORY: u32 = 0o700;
+
+/// Names that are tried; one of 2^64 is taken as good as never.
+const NAMES: usize = 8;
 
 /// Much longer than `bind` to `listen` takes, and too short to be noticed.
 const MOMENT: Duration = Duration::from_millis(10);
@@ -262,6 +319,27 @@ mod tests {
         drop(directory.listen().unwrap());
 
         assert_eq!(directory.files(), 0);
+    }
+
+    #[test]
+    fn a_fresh_path_is_in_a_directory_for_the_owner_only_and_goes_with_its_listener() {
+        let (one, other) = (
+            listen(&IpcPath::Fresh, &options()).unwrap(),
+            listen(&IpcPath::Fresh, &options()).unwrap(),
+        );
+        assert_ne!(one.at, other.at);
+        let IpcPath::File(path) = one.at.clone() else {
+            panic!("{:?}", one.at)
+        };
+        let directory = path.parent().unwrap();
+
+        assert!(connect(&one.at, &options()).is_ok());
+        let found = fs::metadata(directory).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o700);
+        drop(one);
+
+        assert!(!directory.exists());
+        assert!(connect(&other.at, &options()).is_ok());
     }
 
     #[test]

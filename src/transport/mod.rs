@@ -6,6 +6,7 @@
 pub(crate) mod ipc;
 mod names;
 pub(crate) mod real;
+mod settings;
 pub(crate) mod tcp;
 #[cfg(test)]
 mod tests;

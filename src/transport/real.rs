@@ -26,7 +26,11 @@ pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Resul
             let bound = Endpoint::tcp(listener.local_addr()?);
             Ok((RealListener::Tcp(listener), bound))
         }
-        Kind::Ipc(path) => Ok((RealListener::Unix(ipc::listen(path, options)?), endpoint.clone())),
+        Kind::Ipc(path) => {
+            let listener = ipc::listen(path, options)?;
+            let bound = Endpoint::ipc(listener.at.clone());
+            Ok((RealListener::Unix(listener), bound))
+        }
         Kind::Inproc(_) => Err(invalid("inproc needs no transport")),
     }
 }

@@ -1,12 +1,11 @@
 //! TCP: sockets made as the options say.
-//!
-//! Small messages must not wait for an acknowledgement, so Nagle's algorithm is off everywhere.
 
 use super::names;
+use super::settings::{backlog, set_buffers, set_device, set_network, set_stream};
 use crate::endpoint::{Endpoint, Host, Tcp};
-use crate::options::{Keepalive, TransportOptions};
+use crate::options::TransportOptions;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use std::time::Duration;
 /// Begins to connect.
 pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &TransportOptions) -> io::Result<TcpStream> {
     let socket = new_socket(to, options)?;
-    prepare(&socket, options)?;
+    set_stream(&socket, options)?;
     if let Some(from) = from {
         if from.is_ipv4() != to.is_ipv4() {
             let why = format!("{from} and {to}: one is IPv4, the other IPv6");
@@ -51,7 +50,9 @@ pub(crate) fn listen(at: &Tcp, options: &TransportOptions) -> io::Result<TcpList
 /// Takes one waiting connection. `ConnectionAborted` if it was gone already: the next may be well.
 pub(crate) fn accept(listener: &TcpListener, options: &TransportOptions) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, from) = listener.accept()?;
-    prepare(&SockRef::from(&stream), options)
+    let socket = SockRef::from(&stream);
+    set_network(&socket, from.is_ipv6(), options)
+        .and_then(|()| set_stream(&socket, options))
         .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
     Ok((stream, from))
 }
@@ -89,63 +90,10 @@ fn listen_at(address: SocketAddr, options: &TransportOptions) -> io::Result<TcpL
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Buffers are set before anything else: the announced window depends on them, and accepted sockets inherit them.
 fn new_socket(address: SocketAddr, options: &TransportOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     set_buffers(&socket, options)?;
+    set_network(&socket, address.is_ipv6(), options)?;
+    set_device(&socket, options)?;
     Ok(socket)
 }
-
-fn prepare(socket: &Socket, options: &TransportOptions) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    if let Some(keepalive) = options.keepalive {
-        socket.set_tcp_keepalive(&parameters(keepalive))?;
-    }
-    Ok(())
-}
-
-/// In the range that Linux takes: whole seconds, at least one.
-fn parameters(keepalive: Keepalive) -> TcpKeepalive {
-    let seconds = |time: Duration| {
-        let up = u64::from(time.subsec_nanos() > 0);
-        Duration::from_secs(time.as_secs().saturating_add(up).clamp(1, MAX_KEEPALIVE_SECONDS))
-    };
-    let parameters = TcpKeepalive::new().with_time(seconds(keepalive.idle));
-    #[cfg(any(
-        target_os = "android",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "illumos",
-        target_os = "ios",
-        target_os = "linux",
-        target_os = "macos",
-        target_os = "netbsd",
-    ))]
-    let parameters = parameters
-        .with_interval(seconds(keepalive.interval))
-        .with_retries(keepalive.probes.clamp(1, MAX_KEEPALIVE_PROBES));
-    parameters
-}
-
-/// For all transports.
-pub(super) fn set_buffers(socket: &Socket, options: &TransportOptions) -> io::Result<()> {
-    if let Some(bytes) = options.send_buffer {
-        socket.set_send_buffer_size(bytes.min(MAX_BUFFER))?;
-    }
-    if let Some(bytes) = options.recv_buffer {
-        socket.set_recv_buffer_size(bytes.min(MAX_BUFFER))?;
-    }
-    Ok(())
-}
-
-/// For all transports.
-pub(super) fn backlog(options: &TransportOptions) -> i32 {
-    i32::try_from(options.backlog).unwrap_or(i32::MAX)
-}
-
-/// What the system's interface can carry; the system itself takes less.
-const MAX_BUFFER: usize = i32::MAX as usize;
-
-/// Linux' limits.
-const MAX_KEEPALIVE_SECONDS: u64 = 32_767;
-const MAX_KEEPALIVE_PROBES: u32 = 127;

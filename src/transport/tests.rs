@@ -1,5 +1,7 @@
 //! The rules of [`Net`] and [`Stream`], asked of real sockets on this machine; the same for each transport.
 
+mod settings;
+
 use super::real::{RealListener, RealNet, RealStream, bind};
 use super::{Address, Net, Reached, Stream};
 use crate::endpoint::{Endpoint, Kind};
@@ -291,6 +293,7 @@ fn what_is_bound_is_said_in_numbers() {
         ("tcp://*:*", "tcp://0.0.0.0:"),
         ("tcp://localhost:0", "tcp://127.0.0.1:"),
         ("tcp://127.0.0.1:*", "tcp://127.0.0.1:"),
+        ("tcp://*:0", "tcp://0.0.0.0:"),
     ] {
         let (_listener, bound) = bind(&endpoint.parse().unwrap(), &options).unwrap();
 
