@@ -125,4 +125,6 @@ pub use socket::subscribe::Sub;
 pub use socket::xpublish::{Subscriber, Upstream, XPub};
 pub use socket::xsubscribe::XSub;
 pub use socket_type::SocketType;
-pub use stats::{CloseReport, DropReason, Drops, Flow, PeerReport, PeerStats, SocketStats};
+pub use stats::{
+    CloseReport, DropReason, Drops, Flow, Histogram, PeerReport, PeerStats, Rate, SocketStats, Throughput,
+};

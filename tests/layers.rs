@@ -16,7 +16,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("error", 0, &["endpoint", "message", "notice"]),
     ("failure", 0, &["socket_type"]),
     ("monitor", 0, &["endpoint", "failure"]),
-    ("stats", 0, &[]),
+    ("stats", 0, &["identity", "socket_type"]),
     ("sync", 0, &[]),
     ("batch", 1, &[]),
     ("wire", 2, &[]),

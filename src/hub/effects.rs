@@ -8,15 +8,28 @@ use crate::routing::Dropped;
 use crate::sync::catch;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 use tracing::error;
 
 /// What a step wants done outside; [`Effects::run`] does it.
 #[derive(Default)]
 #[must_use = "wakes that are not run are lost"]
-pub(crate) struct Effects(
+pub(crate) struct Effects {
     /// Most steps want nothing, and pay for looking at one word.
-    Option<Wanted>,
-);
+    wanted: Option<Wanted>,
+    clock: Clock,
+}
+
+/// What time it is in a piece of work.
+#[derive(Default)]
+enum Clock {
+    /// Each step that has to know asks.
+    #[default]
+    Running,
+    /// As the hub says that gives first, and has looked a moment ago.
+    Recent,
+    Stopped(Instant),
+}
 
 #[derive(Default)]
 struct Wanted {
@@ -41,8 +54,39 @@ pub(crate) enum Ask {
 }
 
 impl Effects {
+    /// Of work that a hub has just asked for, having looked at the clock: looking again at each step would cost more than
+    /// the steps do, where no system call is made.
+    pub(crate) fn recent() -> Self {
+        Effects {
+            clock: Clock::Recent,
+            ..Effects::default()
+        }
+    }
+
+    /// What the hub that gives first knows is what time it is, if that is recent.
+    #[inline]
+    pub(crate) fn look(&mut self, known: Option<Instant>) {
+        if let (Clock::Recent, Some(now)) = (&self.clock, known) {
+            self.clock = Clock::Stopped(now);
+        }
+    }
+
+    /// What time it is.
+    #[inline]
+    pub(crate) fn now(&mut self, ask: impl FnOnce() -> Instant) -> Instant {
+        match self.clock {
+            Clock::Running => ask(),
+            Clock::Stopped(now) => now,
+            Clock::Recent => {
+                let now = ask();
+                self.clock = Clock::Stopped(now);
+                now
+            }
+        }
+    }
+
     fn wanted(&mut self) -> &mut Wanted {
-        self.0.get_or_insert_default()
+        self.wanted.get_or_insert_default()
     }
 
     pub(crate) fn wake(&mut self, waker: Waker) {
@@ -70,7 +114,7 @@ impl Effects {
     /// Does it all. The caller holds no lock.
     #[inline]
     pub(crate) fn run(self) {
-        if let Some(wanted) = self.0 {
+        if let Some(wanted) = self.wanted {
             wanted.run();
         }
     }

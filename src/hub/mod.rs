@@ -293,7 +293,10 @@ impl<P: Pattern> Hub<P> {
     }
 
     pub(crate) fn stats(&self) -> SocketStats {
-        self.state.lock().peers.stats()
+        let now = self.drive.now();
+        let mut state = self.state.lock();
+        state.peers.clock(now);
+        state.peers.stats()
     }
 
     pub(crate) fn monitor(&self) -> Monitor {
@@ -350,17 +353,24 @@ impl<P: Pattern> State<P> {
 
     /// Turns what routing wants into effects on links and wakers.
     fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
-        let mut pace = None;
+        let (mut pace, mut now) = (None, None);
         while !self.peers.wants.is_empty() {
             let mut wants = std::mem::take(&mut self.peers.wants);
             for want in wants.drain(..) {
                 match want {
                     Want::Flush(id) => {
-                        let pace = *pace.get_or_insert_with(|| self.pace(drive.now()));
+                        let now = *now.get_or_insert_with(|| drive.now());
+                        self.peers.clock(now);
+                        let pace = *pace.get_or_insert_with(|| self.pace(now));
                         self.ask(id, Ask::Flush(pace), effects);
                     }
-                    Want::Resume(id) => self.ask(id, Ask::Resume, effects),
+                    Want::Time(id) => self.peers.time(id, *now.get_or_insert_with(|| drive.now())),
+                    Want::Resume(id) => {
+                        self.peers.time(id, *now.get_or_insert_with(|| drive.now()));
+                        self.ask(id, Ask::Resume, effects);
+                    }
                     Want::Room(id) => {
+                        self.peers.time(id, *now.get_or_insert_with(|| drive.now()));
                         self.pattern.has_room(&mut self.peers, id);
                         self.waiters.wake_first(Awaited::Writable, effects);
                     }

@@ -151,6 +151,7 @@ impl<P: Pattern> Station for Hub<P> {
                 }
             };
             state.link(id, link);
+            state.peers.is_a(id, facts.socket_type);
             effects.drop_later(state.peers.connected(id, facts.identity.clone()));
             state.pattern.connected(&mut state.peers, id);
             state.peers.wants.push(Want::Ready(Awaited::Writable));
@@ -159,7 +160,11 @@ impl<P: Pattern> Station for Hub<P> {
     }
 
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Collected {
-        self.step(effects, |state, _| {
+        self.step(effects, |state, effects| {
+            effects.look(state.peers.now());
+            if written.messages > 0 {
+                self.clock(state, effects);
+            }
             if state.peers.take_owed(id) {
                 let notices = state.pattern.notices(&mut state.peers, id, NOTICE_BYTES);
                 if !notices.is_empty() {
@@ -180,22 +185,26 @@ impl<P: Pattern> Station for Hub<P> {
     }
 
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects) {
-        self.step(effects, |state, _| state.peers.moved(id, moved));
+        self.step(effects, |state, effects| {
+            self.clock(state, effects);
+            state.peers.moved(id, moved);
+        });
     }
 
     fn room(&self, id: PeerId) -> Room {
-        self.state.lock().peers.room(id)
+        self.room_of(&mut self.state.lock(), id)
     }
 
     fn deliver(&self, id: PeerId, run: &mut Run, effects: &mut Effects) -> Room {
         self.step(effects, |state, effects| {
+            self.clock(state, effects);
             if matches!(state.phase, Phase::Open) {
                 state.pattern.deliver(&mut state.peers, id, run);
             } else {
                 state.peers.deliver(id, run);
                 effects.drop_later(state.peers.drop_incoming(id, DropReason::Closed));
             }
-            state.peers.room(id)
+            self.room_of(state, id)
         })
     }
 
@@ -204,7 +213,7 @@ impl<P: Pattern> Station for Hub<P> {
             if matches!(state.phase, Phase::Open) {
                 state.pattern.notice(&mut state.peers, id, notice);
             }
-            state.peers.room(id)
+            self.room_of(state, id)
         })
     }
 
@@ -214,12 +223,15 @@ impl<P: Pattern> Station for Hub<P> {
             _ => DropReason::PeerLost,
         };
         self.step(effects, |state, effects| {
+            let now = self.drive.now();
+            state.peers.clock(now);
             state.unlink(id);
             let (unwritten, written) = state.peers.disconnected(id, batch, failure.to_string());
             effects.drop_later(written);
             effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten, why));
             // What was written of its batch has left room in the queue.
             state.pass_on(Awaited::Writable, effects);
+            state.peers.time(id, now);
         });
     }
 
@@ -248,6 +260,7 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects) {
         let is_finished = self.step(effects, |state, effects| {
+            state.peers.clock(self.drive.now());
             let why = match state.peers.kind(id) {
                 // It goes only because this side ends it: what is left has had its linger time.
                 Some(PeerKind::Dialed) => DropReason::Linger,
@@ -340,6 +353,24 @@ impl<P: Pattern> Hub<P> {
         if is_finished {
             self.feeds.end();
         }
+    }
+}
+
+impl<P: Pattern> Hub<P> {
+    /// Tells the peers what time it is.
+    #[inline]
+    fn clock(&self, state: &mut State<P>, effects: &mut Effects) {
+        let now = effects.now(|| self.drive.now());
+        state.peers.clock(now);
+    }
+
+    /// How much the peer may deliver; if nothing, it is paused from now on.
+    fn room_of(&self, state: &mut State<P>, id: PeerId) -> Room {
+        let room = state.peers.room(id);
+        if room.messages == 0 {
+            state.peers.time(id, self.drive.now());
+        }
+        room
     }
 }
 

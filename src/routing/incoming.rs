@@ -5,10 +5,12 @@
 
 use super::conflation::Conflation;
 use super::dropped::Dropped;
+use super::timing::Timing;
 use crate::batch::{Run, Tally};
 use crate::message::Message;
 use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow};
+use std::time::Instant;
 
 /// How much may still be taken in from a peer. Both zero: nothing, and its link is resumed at the low mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +27,7 @@ pub(crate) enum Popped {
 }
 
 /// The queue from one peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct IncomingQueue {
     /// Oldest first. At the mark the peer's connection stops reading; nothing is dropped.
     run: Run,
@@ -34,6 +36,15 @@ pub(super) struct IncomingQueue {
     /// Its connection stopped reading: whoever makes the queue fall to the low mark resumes it.
     is_starved: bool,
     flow: Flow,
+    /// Frames beyond the first of each message that was taken out.
+    more_frames: u64,
+    /// Messages that were taken out and then counted as dropped.
+    returned: u64,
+    /// The most that it held.
+    peak: Tally,
+    timing: Timing,
+    /// Once so many were received, the one that is timed was.
+    timed: u64,
 }
 
 /// The newest messages, and what they hold.
@@ -68,11 +79,14 @@ impl IncomingQueue {
     }
 
     /// Appends whole messages. Gives those that they replace, to be dropped where no lock is held.
-    pub(super) fn deliver(&mut self, run: &mut Run) -> Vec<Message> {
-        self.arrive(run.messages(), run.payload());
+    pub(super) fn deliver(&mut self, run: &mut Run, now: Option<Instant>) -> Vec<Message> {
+        self.arrive(run.messages(), run.payload(), now);
         let mut all_replaced = Vec::new();
         match &mut self.newest {
-            None => self.run.append(run),
+            None => {
+                self.begin_time(now);
+                self.run.append(run);
+            }
             Some(newest) => {
                 while let Some(message) = run.pop() {
                     newest.held.add(1, message.byte_count());
@@ -84,19 +98,38 @@ impl IncomingQueue {
                 self.flow.dropped.add(DropReason::Conflated, all_replaced.len() as u64);
             }
         }
+        let held = self.held();
+        self.peak.messages = self.peak.messages.max(held.messages);
+        self.peak.payload = self.peak.payload.max(held.payload);
         all_replaced
     }
 
+    /// The next message that comes is timed, if none is.
+    fn begin_time(&mut self, now: Option<Instant>) {
+        let Some(now) = now else { return };
+        self.timing.rest(now);
+        if self.timing.awaits_message() {
+            self.timed = self.flow.passed + self.run.messages() as u64 + 1;
+            self.timing.came(self.timed);
+            self.timing.began(now);
+        }
+    }
+
     /// Counts messages that came and are not for anybody.
-    pub(super) fn discard(&mut self, messages: usize, payload: usize, why: DropReason) {
-        self.arrive(messages, payload);
+    pub(super) fn discard(&mut self, messages: usize, payload: usize, why: DropReason, now: Option<Instant>) {
+        self.arrive(messages, payload, now);
         self.flow.dropped.add(why, messages as u64);
     }
 
     /// Counts a message that came and was handed to the application without waiting here.
-    pub(super) fn hand_over(&mut self, payload: usize) {
-        self.arrive(1, payload);
+    pub(super) fn hand_over(&mut self, payload: usize, now: Option<Instant>) {
+        self.arrive(1, payload, now);
         self.receive(payload);
+    }
+
+    /// Counts frames beyond the first of a message that was handed over.
+    pub(super) fn more_frames(&mut self, frames: usize) {
+        self.more_frames += frames as u64;
     }
 
     // -- receiving
@@ -109,6 +142,7 @@ impl IncomingQueue {
         }
         let payload = self.run.pop_into(into)?;
         self.receive(payload);
+        self.more_frames += (into.frame_count() - 1) as u64;
         Some(if self.run.is_empty() {
             Popped::Last
         } else {
@@ -124,7 +158,21 @@ impl IncomingQueue {
         newest.held.sub(Tally { messages: 1, payload });
         let is_last = newest.messages.is_empty();
         self.receive(payload);
+        self.more_frames += (into.frame_count() - 1) as u64;
         Some(if is_last { Popped::Last } else { Popped::More })
+    }
+
+    /// Whether the message that is timed was received; who asks is to say what time it is.
+    #[inline(always)]
+    pub(super) fn ends_time(&mut self) -> bool {
+        self.flow.passed >= self.timed
+    }
+
+    /// It is now that it was received, and that the queue is starved or not.
+    pub(super) fn time(&mut self, now: Instant) {
+        self.timing.left(self.flow.passed, now);
+        self.timed = self.timing.place();
+        self.timing.set_full(self.is_starved, now);
     }
 
     /// Whether it was starved and is at its low mark now; says so once.
@@ -139,6 +187,8 @@ impl IncomingQueue {
 
     /// Drops and counts what is unread. What is returned is to be dropped where no lock is held.
     pub(super) fn drop_all(&mut self, why: DropReason) -> Dropped {
+        self.timing.forget();
+        self.timed = u64::MAX;
         self.flow.dropped.add(why, self.messages() as u64);
         let mut dropped = Dropped::run(std::mem::take(&mut self.run));
         if let Some(newest) = &mut self.newest {
@@ -147,6 +197,14 @@ impl IncomingQueue {
             dropped.merge(Dropped::messages(messages));
         }
         dropped
+    }
+
+    /// Counts a message that was received as dropped instead.
+    pub(super) fn dropped_after_pop(&mut self, payload: usize, why: DropReason) {
+        drop_received(&mut self.flow, payload, why);
+        self.returned += 1;
+        self.timing.shift(-1);
+        self.timed = self.timing.place();
     }
 
     /// Whether it was starved; it is not any more.
@@ -174,34 +232,52 @@ impl IncomingQueue {
         }
     }
 
-    /// What was counted so far, without what is here.
-    pub(super) fn flow(&self) -> &Flow {
-        &self.flow
-    }
-
-    pub(super) fn flow_mut(&mut self) -> &mut Flow {
-        &mut self.flow
+    pub(super) fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// What was counted so far, with what is here.
-    pub(super) fn stats(&self) -> Flow {
+    pub(super) fn stats(&self, now: Option<Instant>) -> Flow {
         let held = self.held();
         Flow {
+            frames: self.flow.passed + self.returned + self.more_frames,
             queued: held.messages as u64,
             queued_bytes: held.payload as u64,
+            queued_peak: self.peak.messages as u64,
+            queued_peak_bytes: self.peak.payload as u64,
+            full_for: self.timing.full_for(now),
             ..self.flow
         }
     }
 
-    fn arrive(&mut self, messages: usize, payload: usize) {
+    fn arrive(&mut self, messages: usize, payload: usize, now: Option<Instant>) {
         self.flow.taken += messages as u64;
         self.flow.taken_bytes += payload as u64;
+        if let Some(now) = now {
+            self.timing.meter.add(now, messages as u64, payload as u64);
+        }
     }
 
     #[inline(always)]
     fn receive(&mut self, payload: usize) {
         self.flow.passed += 1;
         self.flow.passed_bytes += payload as u64;
+    }
+}
+
+impl Default for IncomingQueue {
+    fn default() -> Self {
+        IncomingQueue {
+            run: Run::default(),
+            is_starved: false,
+            flow: Flow::default(),
+            more_frames: 0,
+            returned: 0,
+            newest: None,
+            peak: Tally::default(),
+            timing: Timing::default(),
+            timed: u64::MAX,
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod outgoing;
 mod peer;
 mod peers;
 mod subscriptions;
+mod timing;
 mod turn;
 mod wants;
 

@@ -5,11 +5,13 @@
 
 use super::conflation::Conflation;
 use super::dropped::Dropped;
+use super::timing::Timing;
 use crate::batch::{Batch, Run, Tally};
 use crate::message::{Message, Outgoing};
 use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow};
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// What became of a message that was to go to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,13 @@ pub(super) struct OutgoingQueue {
     /// Somebody waits for the low mark, whether it was found full or not.
     awaits_low: bool,
     flow: Flow,
+    /// Frames beyond the first of each message that was queued.
+    more_frames: u64,
+    /// Messages that were counted and never queued.
+    refused: u64,
+    /// The most that it held before it last became shorter.
+    peak: Tally,
+    timing: Timing,
 }
 
 impl OutgoingQueue {
@@ -65,6 +74,10 @@ impl OutgoingQueue {
             awaits_room: false,
             awaits_low: false,
             flow: Flow::default(),
+            more_frames: 0,
+            refused: 0,
+            peak: Tally::default(),
+            timing: Timing::default(),
         }
     }
 
@@ -92,6 +105,8 @@ impl OutgoingQueue {
         self.queued.add(1, payload);
         self.flow.taken += 1;
         self.flow.taken_bytes += payload as u64;
+        // Of most messages there is one frame, and nothing to add.
+        self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
         if self.has_room(mark) {
             Placed::WithRoom
         } else {
@@ -122,6 +137,7 @@ impl OutgoingQueue {
         self.queued.add(1, message.byte_count());
         self.flow.taken += 1;
         self.flow.taken_bytes += message.byte_count() as u64;
+        self.more_frames += (message.frame_count() - 1) as u64;
         let replaced = newest.put(message.clone());
         replaced.inspect(|replaced| self.drop_queued(replaced, DropReason::Conflated))
     }
@@ -141,17 +157,44 @@ impl OutgoingQueue {
     }
 
     fn drop_queued(&mut self, message: &Message, why: DropReason) {
+        self.note_peak();
         self.queued.sub(Tally {
             messages: 1,
             payload: message.byte_count(),
         });
         self.flow.dropped.add(why, 1);
+        if self.timing.times_a_message() && self.left() >= self.timing.place() {
+            self.timing.forget();
+        }
     }
 
     /// Whether nobody was answerable for what is queued; who asks is so from now on.
     #[inline]
     pub(super) fn make_busy(&mut self) -> bool {
         !std::mem::replace(&mut self.is_busy, true)
+    }
+
+    /// Whether the message that was just queued begins something that is timed, or the queue is full since: who asks is to
+    /// say what time it is.
+    #[inline(always)]
+    pub(super) fn begins_time(&mut self, placed: Placed) -> bool {
+        if self.timing.awaits_message() {
+            self.timing.came(self.left() + self.held().messages as u64);
+            return true;
+        }
+        placed != Placed::WithRoom && self.is_full_untimed()
+    }
+
+    /// Whether it became full, or is so no more, and nobody has said when.
+    pub(super) fn is_full_untimed(&self) -> bool {
+        self.awaits_room != self.timing.is_full()
+    }
+
+    /// It is now that what was queued came, and that the queue is full or not.
+    pub(super) fn time(&mut self, now: Instant) {
+        self.timing.rest(now);
+        self.timing.began(now);
+        self.timing.set_full(self.awaits_room, now);
     }
 
     /// Whether it is below its mark: asked before a message, never about it, so that a lone big one always fits.
@@ -185,8 +228,9 @@ impl OutgoingQueue {
     // -- writing
 
     /// Takes off what was wholly written of the batch that was collected.
-    pub(super) fn written(&mut self, written: Tally) {
-        self.pass(written);
+    pub(super) fn written(&mut self, written: Tally, now: Option<Instant>) {
+        self.note_peak();
+        self.pass(written, now);
         self.writing.sub(written);
     }
 
@@ -227,14 +271,15 @@ impl OutgoingQueue {
 
     /// The connection ended, with so many bytes of this batch written. What was not wholly written counts as queued
     /// again, and is the caller's to put back, take back or drop. What was is to be dropped where no lock is held.
-    pub(super) fn cut_off(&mut self, batch: Option<(Batch, usize)>) -> (Unwritten, Dropped) {
+    pub(super) fn cut_off(&mut self, batch: Option<(Batch, usize)>, now: Option<Instant>) -> (Unwritten, Dropped) {
+        self.note_peak();
         self.is_busy = true;
         self.writing = Tally::default();
         let Some((batch, written)) = batch else {
             return (Unwritten::new(), Dropped::default());
         };
         let (done, rest) = batch.split_unwritten(written);
-        self.pass(Tally::of(&done));
+        self.pass(Tally::of(&done), now);
         let rest_tally = Tally::of(&rest);
         self.queued.add(rest_tally.messages, rest_tally.payload);
         (rest, Dropped::messages(done))
@@ -269,6 +314,8 @@ impl OutgoingQueue {
 
     /// Takes everything out, `unwritten` first, as if it had never been taken on; says how much it is.
     pub(super) fn take_back(&mut self, unwritten: Unwritten) -> (Vec<Message>, Tally) {
+        self.note_peak();
+        self.timing.forget();
         let mut all = unwritten;
         all.extend(std::iter::from_fn(|| self.oldest.pop()));
         if let Some(newest) = &mut self.newest {
@@ -284,11 +331,15 @@ impl OutgoingQueue {
         let queued = std::mem::take(&mut self.queued);
         self.flow.taken -= queued.messages as u64;
         self.flow.taken_bytes -= queued.payload as u64;
+        let frames: usize = all.iter().map(Message::frame_count).sum();
+        self.more_frames = self.more_frames.saturating_sub((frames - all.len()) as u64);
         (all, queued)
     }
 
     /// Drops and counts everything, `unwritten` included.
     pub(super) fn drop_all(&mut self, unwritten: Unwritten, why: DropReason) -> Dropped {
+        self.note_peak();
+        self.timing.forget();
         let queued = std::mem::take(&mut self.queued);
         self.flow.dropped.add(why, queued.messages as u64);
         let mut batches: Vec<_> = self.closed.drain(..).collect();
@@ -324,23 +375,58 @@ impl OutgoingQueue {
         &self.flow
     }
 
-    pub(super) fn flow_mut(&mut self) -> &mut Flow {
-        &mut self.flow
+    /// Messages that were taken on and are not here any more.
+    pub(super) fn left(&self) -> u64 {
+        self.flow.passed + self.flow.dropped.total()
+    }
+
+    pub(super) fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// What was counted so far, with what is here.
-    pub(super) fn stats(&self) -> Flow {
+    pub(super) fn stats(&self, now: Option<Instant>) -> Flow {
         let held = self.held();
         Flow {
+            frames: self.flow.taken - self.refused + self.more_frames,
             queued: held.messages as u64,
             queued_bytes: held.payload as u64,
+            queued_peak: self.peak.messages.max(held.messages) as u64,
+            queued_peak_bytes: self.peak.payload.max(held.payload) as u64,
+            full_for: self.timing.full_for(now),
             ..self.flow
         }
     }
 
-    fn pass(&mut self, written: Tally) {
+    /// Counts a message that was taken on and dropped at once.
+    pub(super) fn refuse(&mut self, payload: usize, why: DropReason) {
+        refuse(&mut self.flow, payload, why);
+        self.refused += 1;
+        self.timing.shift(1);
+    }
+
+    /// It is about to become shorter. Looked at only then: each message that comes would be too often.
+    fn note_peak(&mut self) {
+        let held = self.held();
+        self.peak.messages = self.peak.messages.max(held.messages);
+        self.peak.payload = self.peak.payload.max(held.payload);
+    }
+
+    fn pass(&mut self, written: Tally, now: Option<Instant>) {
         self.flow.passed += written.messages as u64;
         self.flow.passed_bytes += written.payload as u64;
+        if let Some(now) = now
+            && written.messages > 0
+        {
+            if self.timing.times_a_message() {
+                self.timing.left(self.left(), now);
+            } else {
+                self.timing.rest(now);
+            }
+            self.timing
+                .meter
+                .add(now, written.messages as u64, written.payload as u64);
+        }
     }
 }
 
@@ -423,7 +509,7 @@ mod tests {
         }
         let next = |queue: &mut OutgoingQueue, spares: &mut Spares| {
             let batch = queue.collect(spares)?;
-            queue.written(batch.tally());
+            queue.written(batch.tally(), None);
             assert!(batch.messages() == 1 || batch.wire_len() < 256 * 1024 + size);
             Some(batch.messages())
         };
@@ -455,7 +541,7 @@ mod tests {
         }
         let batch = queue.collect(&mut spares).expect("three are queued");
 
-        let (unwritten, written) = queue.cut_off(Some((batch, 25_000)));
+        let (unwritten, written) = queue.cut_off(Some((batch, 25_000)), None);
 
         assert_eq!(dropped.load(Ordering::SeqCst), 0);
         drop(written);

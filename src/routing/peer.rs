@@ -2,8 +2,11 @@
 
 use super::incoming::IncomingQueue;
 use super::outgoing::OutgoingQueue;
+use super::timing::Timing;
 use crate::identity::Identity;
+use crate::socket_type::SocketType;
 use crate::stats::PeerStats;
+use std::time::Instant;
 
 /// The other end as routing sees it; never the same for two peers of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +40,8 @@ pub(super) struct Peer {
     pub(super) connections: u64,
     /// Under what name it was ready last.
     pub(super) identity: Option<Identity>,
+    /// As what it was ready last.
+    pub(super) socket_type: Option<SocketType>,
     pub(super) last_error: Option<String>,
     /// Commands of it that mean nothing to us.
     pub(super) ignored: u64,
@@ -60,6 +65,7 @@ impl Peer {
             is_up: false,
             connections: 0,
             identity: None,
+            socket_type: None,
             last_error: None,
             ignored: 0,
             out: OutgoingQueue::new(),
@@ -70,12 +76,21 @@ impl Peer {
         }
     }
 
-    pub(super) fn stats(&self) -> PeerStats {
+    pub(super) fn stats(&self, now: Option<Instant>) -> PeerStats {
+        let (out, incoming) = (self.out.timing(), self.incoming.timing());
+        let rate = |timing: &Timing| now.map(|now| timing.meter.at(now)).unwrap_or_default();
         PeerStats {
             endpoint: self.endpoint.clone(),
             is_connected: self.is_up,
-            out: self.out.stats(),
-            incoming: self.incoming.stats(),
+            is_dialed: self.kind == PeerKind::Dialed,
+            socket_type: self.socket_type,
+            identity: self.identity.clone(),
+            out: self.out.stats(now),
+            incoming: self.incoming.stats(now),
+            out_residence: out.residence.clone(),
+            incoming_residence: incoming.residence.clone(),
+            out_rate: rate(out),
+            incoming_rate: rate(incoming),
             reconnects: self.connections.saturating_sub(1),
             last_error: self.last_error.clone(),
             ignored_commands: self.ignored,

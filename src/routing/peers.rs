@@ -12,8 +12,10 @@ use crate::batch::{Batch, Run, Tally};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::{Conflate, Mark};
-use crate::stats::{DropReason, Flow, PeerStats, SocketStats};
+use crate::socket_type::SocketType;
+use crate::stats::{DropReason, Flow, Meter, PeerStats, SocketStats};
 use slab::Slab;
+use std::time::Instant;
 
 /// The peers of one socket.
 #[derive(Debug)]
@@ -25,6 +27,10 @@ pub(crate) struct Peers {
     spares: Spares,
     /// What peers that are gone have counted, and what was dropped without one.
     gone: SocketStats,
+    /// What all peers have been written, and what came from all.
+    meters: (Meter, Meter),
+    /// What time it was when the socket last said so; it does before each step that moves messages to or from a connection.
+    now: Option<Instant>,
     /// Messages that lost their peer and have no other yet. They are held by the pattern.
     adrift: Tally,
     /// Whether only the newest message to each peer counts, and of each.
@@ -42,6 +48,8 @@ impl Peers {
             recv_mark,
             spares: Spares::default(),
             gone: SocketStats::default(),
+            meters: (Meter::default(), Meter::default()),
+            now: None,
             adrift: Tally::default(),
             conflate: [None; 2],
             wants: Wants::default(),
@@ -56,6 +64,29 @@ impl Peers {
         self.slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)
+    }
+
+    // -- the time
+
+    /// What time it is.
+    #[inline]
+    pub(crate) fn clock(&mut self, now: Instant) {
+        self.now = Some(now);
+    }
+
+    /// What time it was last.
+    #[inline]
+    pub(crate) fn now(&self) -> Option<Instant> {
+        self.now
+    }
+
+    /// What time it is that [`Want::Time`] asked for, or that the peer's queues became full or wanted again.
+    pub(crate) fn time(&mut self, id: PeerId, now: Instant) {
+        self.now = Some(now);
+        if let Some(peer) = self.get_mut(id) {
+            peer.out.time(now);
+            peer.incoming.time(now);
+        }
     }
 
     // -- coming and going
@@ -99,6 +130,7 @@ impl Peers {
         batch: Option<(Batch, usize)>,
         why: String,
     ) -> (Unwritten, Dropped) {
+        let now = self.now;
         let Some(peer) = self.get_mut(id) else {
             let batches = batch.into_iter().map(|(batch, _)| batch).collect();
             let dropped = Dropped {
@@ -111,7 +143,18 @@ impl Peers {
         peer.owes_notices = false;
         peer.incoming.stop_starving();
         peer.last_error = Some(why);
-        peer.out.cut_off(batch)
+        let before = *peer.out.flow();
+        let cut = peer.out.cut_off(batch, now);
+        let after = *peer.out.flow();
+        self.measure(after.passed - before.passed, after.passed_bytes - before.passed_bytes);
+        cut
+    }
+
+    /// As what it is ready.
+    pub(crate) fn is_a(&mut self, id: PeerId, socket_type: SocketType) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.socket_type = Some(socket_type);
+        }
     }
 
     /// An attempt to reach it failed.
@@ -201,10 +244,14 @@ impl Peers {
             .is_some_and(|peer| peer.is_over && peer.incoming.is_empty())
         {
             let peer = self.slots.remove(id.index);
-            self.gone.out.merge(peer.out.flow());
-            self.gone.incoming.merge(peer.incoming.flow());
-            self.gone.ignored_commands += peer.ignored;
-            self.gone.reconnects += peer.connections.saturating_sub(1);
+            // Nothing of it is here any more, so this is all that it had.
+            let all = peer.stats(self.now);
+            self.gone.out.merge(&all.out);
+            self.gone.incoming.merge(&all.incoming);
+            self.gone.out_residence.merge(&all.out_residence);
+            self.gone.incoming_residence.merge(&all.incoming_residence);
+            self.gone.ignored_commands += all.ignored_commands;
+            self.gone.reconnects += all.reconnects;
             self.wants.push(Want::Forget(id));
         }
     }
@@ -260,9 +307,7 @@ impl Peers {
 
     /// Of the messages that were taken on, how many have left the queue: written or dropped.
     pub(crate) fn left(&self, id: PeerId) -> u64 {
-        self.get(id)
-            .map(|peer| peer.out.flow())
-            .map_or(0, |out| out.passed + out.dropped.total())
+        self.get(id).map_or(0, |peer| peer.out.left())
     }
 
     /// Unread messages of it.
@@ -283,8 +328,14 @@ impl Peers {
     /// If not, [`Pattern::has_room`](super::Pattern::has_room) follows at the low mark.
     pub(crate) fn wants_room(&mut self, id: PeerId) -> bool {
         let mark = self.send_mark;
-        self.get_mut(id)
-            .is_some_and(|peer| !peer.is_leaving && peer.out.has_room(mark))
+        let Some(peer) = self.get_mut(id).filter(|peer| !peer.is_leaving) else {
+            return false;
+        };
+        let has_room = peer.out.has_room(mark);
+        if peer.out.is_full_untimed() {
+            self.wants.push(Want::Time(id));
+        }
+        has_room
     }
 
     // -- the way out
@@ -311,6 +362,9 @@ impl Peers {
         let placed = peer.out.enqueue(mark, &mut self.spares, envelope, message);
         if placed != Placed::Refused && peer.out.make_busy() {
             self.wants.push(Want::Flush(id));
+        }
+        if placed != Placed::Refused && peer.out.begins_time(placed) {
+            self.wants.push(Want::Time(id));
         }
         placed
     }
@@ -401,12 +455,13 @@ impl Peers {
     /// `None`: nothing is queued, and whoever makes it not so flushes.
     pub(crate) fn collect(&mut self, id: PeerId, written: Tally, spent: Vec<u8>) -> Option<Batch> {
         self.spares.give(spent);
-        let mark = self.send_mark;
+        self.measure(written.messages as u64, written.payload as u64);
+        let (mark, now) = (self.send_mark, self.now);
         let peer = self
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        peer.out.written(written);
+        peer.out.written(written, now);
         if peer.out.has_fallen_to_low(mark) {
             self.wants.push(Want::Room(id));
         }
@@ -415,9 +470,28 @@ impl Peers {
 
     /// Takes off what another socket took out of the batch that was collected, when there is more of it.
     pub(crate) fn moved(&mut self, id: PeerId, moved: Tally) {
+        let now = self.now;
         let Some(peer) = self.get_mut(id) else { return };
-        peer.out.written(moved);
+        peer.out.written(moved, now);
+        self.measure(moved.messages as u64, moved.payload as u64);
         self.note_room(id);
+    }
+
+    /// So much was written, to any peer.
+    fn measure(&mut self, messages: u64, bytes: u64) {
+        if let Some(now) = self.now
+            && messages > 0
+        {
+            self.meters.0.add(now, messages, bytes);
+        }
+    }
+
+    /// So much came, from any peer.
+    fn measure_incoming(&mut self, messages: usize, bytes: usize) -> Option<Instant> {
+        if let Some(now) = self.now {
+            self.meters.1.add(now, messages as u64, bytes as u64);
+        }
+        self.now
     }
 
     fn note_room(&mut self, id: PeerId) {
@@ -438,8 +512,9 @@ impl Peers {
 
     /// Appends whole messages to what is to be received from it.
     pub(crate) fn deliver(&mut self, id: PeerId, run: &mut Run) {
+        let now = self.measure_incoming(run.messages(), run.payload());
         let Some(peer) = self.get_mut(id) else { return };
-        for replaced in peer.incoming.deliver(run) {
+        for replaced in peer.incoming.deliver(run, now) {
             self.wants.push(Want::Drop(replaced));
         }
     }
@@ -453,15 +528,24 @@ impl Peers {
 
     /// Counts messages that came and are not for anybody.
     pub(crate) fn discard(&mut self, id: PeerId, messages: usize, payload: usize, why: DropReason) {
+        let now = self.measure_incoming(messages, payload);
         if let Some(peer) = self.get_mut(id) {
-            peer.incoming.discard(messages, payload, why);
+            peer.incoming.discard(messages, payload, why, now);
         }
     }
 
     /// Counts a message that came and was handed to the application without waiting in a queue.
     pub(crate) fn hand_over(&mut self, id: PeerId, payload: usize) {
+        let now = self.measure_incoming(1, payload);
         if let Some(peer) = self.get_mut(id) {
-            peer.incoming.hand_over(payload);
+            peer.incoming.hand_over(payload, now);
+        }
+    }
+
+    /// Counts frames beyond the first of a message that was handed over.
+    pub(crate) fn more_frames(&mut self, id: PeerId, frames: usize) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.incoming.more_frames(frames);
         }
     }
 
@@ -477,25 +561,26 @@ impl Peers {
         if peer.incoming.has_fallen_to_low(mark) {
             self.wants.push(Want::Resume(id));
         }
+        if peer.incoming.ends_time() {
+            self.wants.push(Want::Time(id));
+        }
         Some(popped)
     }
 
     /// Counts a message that was popped as dropped, not received.
     pub(crate) fn dropped_after_pop(&mut self, id: PeerId, payload: usize, why: DropReason) {
-        let flow = match self.get_mut(id) {
-            Some(peer) => peer.incoming.flow_mut(),
-            None => &mut self.gone.incoming,
-        };
-        drop_received(flow, payload, why);
+        match self.get_mut(id) {
+            Some(peer) => peer.incoming.dropped_after_pop(payload, why),
+            None => drop_received(&mut self.gone.incoming, payload, why),
+        }
     }
 
     /// Counts a message that was taken on and dropped at once, for a peer that may be gone.
     pub(crate) fn refuse(&mut self, id: PeerId, payload: usize, why: DropReason) {
-        let flow = match self.get_mut(id) {
-            Some(peer) => peer.out.flow_mut(),
-            None => &mut self.gone.out,
-        };
-        refuse(flow, payload, why);
+        match self.get_mut(id) {
+            Some(peer) => peer.out.refuse(payload, why),
+            None => refuse(&mut self.gone.out, payload, why),
+        }
     }
 
     // -- counting
@@ -507,10 +592,16 @@ impl Peers {
 
     pub(crate) fn stats(&self) -> SocketStats {
         let mut stats = self.gone.clone();
+        if let Some(now) = self.now {
+            stats.out_rate = self.meters.0.at(now);
+            stats.incoming_rate = self.meters.1.at(now);
+        }
         for (_, peer) in &self.slots {
-            let one = peer.stats();
+            let one = peer.stats(self.now);
             stats.out.merge(&one.out);
             stats.incoming.merge(&one.incoming);
+            stats.out_residence.merge(&one.out_residence);
+            stats.incoming_residence.merge(&one.incoming_residence);
             stats.reconnects += one.reconnects;
             stats.ignored_commands += one.ignored_commands;
             if !peer.is_over {
@@ -525,6 +616,6 @@ impl Peers {
     }
 
     pub(crate) fn peer_stats(&self, id: PeerId) -> Option<PeerStats> {
-        self.get(id).map(Peer::stats)
+        self.get(id).map(|peer| peer.stats(self.now))
     }
 }

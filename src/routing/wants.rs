@@ -29,6 +29,8 @@ pub(crate) enum Want {
     Resume(PeerId),
     /// The peer has room again.
     Room(PeerId),
+    /// Something of the peer is timed from or to this moment: [`Peers::time`](super::Peers::time).
+    Time(PeerId),
     /// The peer is gone.
     Forget(PeerId),
     /// A message that nobody will have is dropped where no lock is held: it may be the application's own memory.

@@ -21,8 +21,15 @@ pub(super) fn check<P: Pattern>(hub: &Hub<P>) -> SocketStats {
     {
         assert!(out.is_conserved(), "out: {stats:#?}");
         assert!(incoming.is_conserved(), "in: {stats:#?}");
+        for flow in [out, incoming] {
+            assert!(flow.frames >= flow.passed, "a message has a frame: {flow:#?}");
+        }
     }
     for peer in &stats.peers {
+        for flow in [&peer.out, &peer.incoming] {
+            assert!(flow.queued <= flow.queued_peak, "{flow:#?}");
+            assert!(flow.queued_bytes <= flow.queued_peak_bytes, "{flow:#?}");
+        }
         assert!(
             peer.out.queued <= options.send_mark.messages as u64,
             "send mark: {peer:#?}"

@@ -6,6 +6,7 @@
 
 pub(crate) mod chance;
 mod clock;
+mod counting;
 mod cuts;
 mod ends;
 mod fabric;

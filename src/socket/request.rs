@@ -303,6 +303,7 @@ impl Pattern for ReqPattern {
             };
             match self.asked.get_mut(&request) {
                 Some(asked) if asked.peer == Some(id) && asked.outcome.is_none() && message.frame_count() > skip => {
+                    peers.more_frames(id, message.frame_count() - 1);
                     let body = message.into_frames().split_off(skip);
                     asked.outcome = Some(Outcome::Replied(Message::many(body)));
                     peers.hand_over(id, size);

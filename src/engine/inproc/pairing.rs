@@ -169,7 +169,7 @@ impl Pairing {
 
     /// The first moves, of what waits at either end. Gives the side that wants the link to end, if it can end now.
     pub(super) fn begin(&self) -> Option<Side> {
-        let ended = [Side::Dialer, Side::Binder].map(|side| self.pass_on(side).then_some(side));
+        let ended = [Side::Dialer, Side::Binder].map(|side| self.pass_on(side, Effects::default()).then_some(side));
         ended.into_iter().flatten().next()
     }
 
@@ -209,14 +209,18 @@ impl Pairing {
     /// Moves what one side has queued into the other, as far as there is room; the last of a side that wants the link to
     /// end ends it.
     pub(super) fn move_from(self: &Arc<Self>, from: Side) {
-        if self.pass_on(from) {
+        self.move_with(from, Effects::default());
+    }
+
+    /// Moves as much, with what is known of the time.
+    fn move_with(self: &Arc<Self>, from: Side, effects: Effects) {
+        if self.pass_on(from, effects) {
             self.end(from, true);
         }
     }
 
     /// Moves as much; gives whether the link is to end now.
-    fn pass_on(&self, from: Side) -> bool {
-        let mut effects = Effects::default();
+    fn pass_on(&self, from: Side, mut effects: Effects) -> bool {
         let mut state = self.state.lock();
         self.pass(&mut state, from, &mut effects);
         let is_finished = !state.is_over
@@ -361,7 +365,7 @@ struct Half {
 
 impl Link for Half {
     fn flush(&self, _pace: Pace) {
-        self.pairing.move_from(self.side);
+        self.pairing.move_with(self.side, Effects::recent());
     }
 
     fn resume(&self) {

@@ -3,7 +3,17 @@
 //! One law holds at every moment, in messages: out, accepted = written + dropped + queued; in, arrived = received +
 //! dropped + queued.
 
+mod histogram;
+mod meter;
+
+pub use histogram::Histogram;
+pub(crate) use meter::Meter;
+pub use meter::{Rate, Throughput};
+
+use crate::identity::Identity;
+use crate::socket_type::SocketType;
 use std::fmt;
+use std::time::Duration;
 
 /// Why a message was dropped. Nothing is dropped without one of these.
 ///
@@ -130,12 +140,21 @@ pub struct Flow {
     pub passed: u64,
     /// Their bytes.
     pub passed_bytes: u64,
+    /// Frames, envelopes included: out, of the messages that were queued; in, of those that were taken out of the queue.
+    pub frames: u64,
     /// Messages dropped.
     pub dropped: Drops,
     /// Messages here now: waiting, or being written.
     pub queued: u64,
     /// Their bytes.
     pub queued_bytes: u64,
+    /// The most messages that one peer's queue has held at once.
+    pub queued_peak: u64,
+    /// The most bytes that one peer's queue has held at once.
+    pub queued_peak_bytes: u64,
+    /// How long queues have been full, of all peers together: from the mark until half of it. Out: nothing was taken on
+    /// for that peer. In: nothing was read from it.
+    pub full_for: Duration,
 }
 
 impl Flow {
@@ -150,9 +169,13 @@ impl Flow {
         self.taken_bytes += other.taken_bytes;
         self.passed += other.passed;
         self.passed_bytes += other.passed_bytes;
+        self.frames += other.frames;
         self.dropped.merge(&other.dropped);
         self.queued += other.queued;
         self.queued_bytes += other.queued_bytes;
+        self.queued_peak = self.queued_peak.max(other.queued_peak);
+        self.queued_peak_bytes = self.queued_peak_bytes.max(other.queued_peak_bytes);
+        self.full_for = self.full_for.saturating_add(other.full_for);
     }
 }
 
@@ -166,10 +189,25 @@ pub struct PeerStats {
     pub endpoint: String,
     /// Whether a connection to it is ready for messages now.
     pub is_connected: bool,
+    /// Whether this socket connected to it; else it came to us.
+    pub is_dialed: bool,
+    /// Its socket type, once it was ready.
+    pub socket_type: Option<SocketType>,
+    /// The identity that it gave itself, if it did.
+    pub identity: Option<Identity>,
     /// From this socket to the peer.
     pub out: Flow,
     /// From the peer to this socket.
     pub incoming: Flow,
+    /// How long messages to it waited here until their last byte was written, of some: one is timed
+    /// at a time, so of a stream about one in a batch.
+    pub out_residence: Histogram,
+    /// How long messages from it waited here until they were received, of some: one is timed at a time.
+    pub incoming_residence: Histogram,
+    /// What is written to it in a second.
+    pub out_rate: Throughput,
+    /// What comes from it in a second.
+    pub incoming_rate: Throughput,
     /// Connections that became ready after the first one.
     pub reconnects: u64,
     /// Why the last connection ended or the last attempt failed, for people; `None` if nothing has failed yet.
@@ -186,6 +224,15 @@ pub struct SocketStats {
     pub out: Flow,
     /// From all peers that ever were.
     pub incoming: Flow,
+    /// How long messages waited here until their last byte was written, of some: of each peer one is
+    /// timed at a time, so of a stream about one in a batch.
+    pub out_residence: Histogram,
+    /// How long messages waited here until they were received, of some: of each peer one is timed at a time.
+    pub incoming_residence: Histogram,
+    /// What is written in a second.
+    pub out_rate: Throughput,
+    /// What comes in a second.
+    pub incoming_rate: Throughput,
     /// Connections that became ready again, of all peers that ever were.
     pub reconnects: u64,
     /// Commands that mean nothing to this socket, and were ignored, of all peers that ever were.
