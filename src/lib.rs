@@ -5,6 +5,7 @@
 //!
 //! | floor | modules | what is there |
 //! |--:|---|---|
+//! | 7 | `poller` | what is made of several sockets |
 //! | 5, 6 | `context`, `socket` | what users hold: one file for each socket type |
 //! | 4 | `engine` | sessions, dialers, listeners, timers, and the seat: joins what is below |
 //! | 3 | `hub`, `transport` | where application and engine meet; bytes to and from the world |
@@ -96,6 +97,9 @@ mod engine;
 mod context;
 mod socket;
 
+// Floor 7: what is made of several sockets.
+mod poller;
+
 #[cfg(test)]
 mod sim;
 
@@ -106,12 +110,14 @@ pub use error::{
     SubscribeError, WaitError,
 };
 pub use failure::{Failure, Fault, Stage};
-pub use hub::Monitor;
+pub use hub::{Monitor, Pollable};
 pub use identity::{Identity, InvalidIdentity};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, InvalidOptions, Options, Verbosity};
+pub use poller::{Interest, Key, PollError, Poller, Ready};
 pub use routing_id::RoutingId;
+pub use socket::AnySocket;
 pub use socket::dealer::Dealer;
 pub use socket::dish::Dish;
 pub use socket::pair::Pair;

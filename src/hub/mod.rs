@@ -6,13 +6,17 @@
 
 pub(crate) mod effects;
 pub(crate) mod monitor;
+mod pollable;
 pub(crate) mod station;
 pub(crate) mod waiters;
+pub(crate) mod watchers;
 
 pub(crate) use effects::{Ask, Effects};
 pub use monitor::Monitor;
+pub use pollable::Pollable;
 pub(crate) use station::{Collected, Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
+pub(crate) use watchers::{Readiness, Watched};
 
 use crate::failure::Failure;
 use crate::monitor::Event;
@@ -28,6 +32,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use waiters::{Ticket, Waiters};
+use watchers::Watchers;
 
 /// How a hub reaches a peer. Called with no lock of ours held; none of it waits.
 pub(crate) trait Link: Send + Sync {
@@ -59,6 +64,8 @@ pub(crate) struct Hub<P> {
     options: Arc<Options>,
     feeds: Arc<Feeds>,
     drive: Arc<dyn Drive>,
+    /// Its descriptor, once somebody wanted one.
+    pollable: Mutex<Option<Pollable>>,
 }
 
 struct State<P> {
@@ -67,6 +74,7 @@ struct State<P> {
     /// By the index of the peer.
     links: Vec<Option<(PeerId, Arc<dyn Link>)>>,
     waiters: Waiters,
+    watchers: Watchers,
     /// When a queue was made not empty last. Of the whole socket: to each peer alone, taking turns looks quiet.
     last_sent: Option<Instant>,
     /// A receiver has found nothing since. Beside `last_sent` because a write may be interrupted for longer than that.
@@ -115,6 +123,7 @@ impl<P: Pattern> Hub<P> {
                 peers,
                 links: Vec::new(),
                 waiters: Waiters::default(),
+                watchers: Watchers::default(),
                 last_sent: None,
                 was_awaited: false,
                 feeds: Arc::clone(&feeds),
@@ -129,6 +138,7 @@ impl<P: Pattern> Hub<P> {
             feeds,
             options: Arc::new(options),
             drive,
+            pollable: Mutex::default(),
         }
     }
 
@@ -228,6 +238,9 @@ impl<P: Pattern> Hub<P> {
         let result = step(&mut state, effects);
         if !state.peers.wants.is_empty() {
             state.settle(&*self.drive, effects);
+        }
+        if !state.watchers.is_empty() {
+            state.tell_watchers(effects);
         }
         result
     }

@@ -13,6 +13,7 @@ use super::chance::Chance;
 
 /// The law of conservation, in total and for each peer, and the marks.
 pub(super) fn check<P: Pattern>(hub: &Hub<P>) -> SocketStats {
+    assert!(hub.has_told_all(), "a watcher was not told: {:#?}", hub.stats());
     let stats = hub.stats();
     let options = hub.options();
     for (out, incoming) in [(&stats.out, &stats.incoming)]
@@ -54,7 +55,7 @@ pub(super) fn small(chance: &mut Chance) -> Options {
 }
 
 /// Sends if there is room.
-pub(super) fn send<P: Sends>(hub: &Hub<P>, message: impl Into<Message>) -> bool {
+pub(crate) fn send<P: Sends>(hub: &Hub<P>, message: impl Into<Message>) -> bool {
     let mut message = message.into().into();
     let sent = hub.attempt(Awaited::Writable, |pattern, peers| {
         pattern.send(peers, &mut message).then_some(())
@@ -63,7 +64,7 @@ pub(super) fn send<P: Sends>(hub: &Hub<P>, message: impl Into<Message>) -> bool 
 }
 
 /// Receives if there is something.
-pub(super) fn recv<P: Receives>(hub: &Hub<P>) -> Option<Message> {
+pub(crate) fn recv<P: Receives>(hub: &Hub<P>) -> Option<Message> {
     let mut message = Message::empty();
     let step = |pattern: &mut P, peers: &mut Peers| pattern.recv(peers, &mut message).then_some(());
     matches!(hub.attempt(Awaited::Readable, step), Poll::Ready(Ok(()))).then_some(message)

@@ -10,7 +10,7 @@ mod counting;
 mod cuts;
 mod ends;
 mod fabric;
-mod laws;
+pub(crate) mod laws;
 mod life;
 mod marks;
 mod net;
@@ -22,7 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::notes::Note;
 use crate::engine::seat::{Before, Seat, Work};
 use crate::engine::{Engine, Readiness};
-use crate::hub::{Effects, Hub, Station};
+use crate::hub::{Effects, Hub, Station, Watched};
 use crate::options::Options;
 use crate::routing::{Pattern, PeerId};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -30,6 +30,7 @@ use chance::Chance;
 use fabric::Fabric;
 use net::{SimListener, SimNet};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Nodes, and the network between them.
@@ -89,7 +90,10 @@ impl World {
     fn open<P: Pattern>(&mut self, node: usize, pattern: impl FnOnce(&Options) -> P, options: Options) -> Arc<Hub<P>> {
         self.next_key += 1;
         let drive = Arc::clone(&self.nodes[node].seat);
-        Arc::new(Hub::new(pattern(&options), options, self.next_key, drive))
+        let hub = Arc::new(Hub::new(pattern(&options), options, self.next_key, drive));
+        // The law asks whether it is told of each change.
+        hub.watch(Waker::noop().clone());
+        hub
     }
 
     fn listen<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {

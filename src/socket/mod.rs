@@ -16,7 +16,7 @@ pub(crate) mod xsubscribe;
 
 use crate::context::{Context, Core};
 use crate::error::{CloseError, NotSent, RecvError, SendError, SubscribeError, WaitError};
-use crate::hub::{CannotWait, Closed, Hub, Station, Stop, deadline};
+use crate::hub::{CannotWait, Closed, Hub, Station, Stop, Watched, deadline};
 use crate::message::{Message, Outgoing};
 use crate::notice::MOST_TOPIC;
 use crate::options::{InvalidOptions, Options};
@@ -25,6 +25,14 @@ use crate::stats::CloseReport;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+
+/// A socket of any type: what a [`Poller`](crate::Poller) waits for. Only this crate's sockets are.
+#[expect(private_bounds, reason = "nobody else's types are sockets")]
+pub trait AnySocket: Sealed {}
+
+pub(crate) trait Sealed {
+    fn watched(&self) -> Arc<dyn Watched>;
+}
 
 /// A socket of any type; dropping it closes it without waiting.
 pub(crate) struct Socket<P: Pattern> {

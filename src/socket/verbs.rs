@@ -96,11 +96,27 @@ macro_rules! socket_verbs {
                 self.socket.hub.monitor()
             }
 
+            /// Returns a descriptor that is readable while this socket is ready, for a loop of your own: see
+            /// [`Pollable`](crate::Pollable). Made at the first call; later ones return the same.
+            ///
+            /// Fails if the system has no descriptor to spare. It stays readable once the socket is closed.
+            pub fn pollable(&self) -> std::io::Result<crate::Pollable> {
+                self.socket.hub.pollable()
+            }
+
             /// Returns what this socket has sent, received, dropped and queued until now. Works after `close` too.
             ///
             /// Never waits, and takes time for each peer.
             pub fn stats(&self) -> crate::SocketStats {
                 self.socket.hub.stats()
+            }
+        }
+
+        impl crate::socket::AnySocket for $Type {}
+
+        impl crate::socket::Sealed for $Type {
+            fn watched(&self) -> std::sync::Arc<dyn crate::hub::Watched> {
+                self.socket.hub.clone()
             }
         }
 

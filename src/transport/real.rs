@@ -41,6 +41,11 @@ pub(crate) fn chance() -> u64 {
     RandomState::new().hash_one(())
 }
 
+/// The clock, for who has no context's.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// The world behind a mio poll.
 pub(crate) struct RealNet {
     registry: Registry,
@@ -67,7 +72,7 @@ impl Net for RealNet {
     type Listener = RealListener;
 
     fn now(&self) -> Instant {
-        Instant::now()
+        now()
     }
 
     fn chance(&mut self) -> u64 {
