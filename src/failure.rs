@@ -115,6 +115,12 @@ pub enum Failure {
     /// ([`AtMark::Disconnect`](crate::AtMark::Disconnect)).
     #[error("the subscriber reads too slowly")]
     SlowSubscriber,
+    /// The SOCKS5 proxy did not connect us to the peer.
+    #[error("the SOCKS5 proxy refused: {why}")]
+    Proxy {
+        /// Why.
+        why: &'static str,
+    },
     /// The connection reached its own socket.
     #[error("the connection reached its own socket")]
     ConnectedToItself,
@@ -164,9 +170,11 @@ impl Failure {
             | Failure::IncompatibleSocketType { .. }
             | Failure::RefusedByPeer { .. }
             | Failure::SlowSubscriber => Fault::Peer,
-            Failure::CutShort { .. } | Failure::TimedOut { .. } | Failure::Io { .. } | Failure::Unresolved { .. } => {
-                Fault::Network
-            }
+            Failure::CutShort { .. }
+            | Failure::TimedOut { .. }
+            | Failure::Io { .. }
+            | Failure::Unresolved { .. }
+            | Failure::Proxy { .. } => Fault::Network,
             Failure::ClosedByPeer | Failure::ClosedHere => Fault::Nobody,
             Failure::Refused { .. } | Failure::ConnectedToItself => Fault::Ours,
         }
@@ -216,3 +224,6 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 
 /// The `what` of a malformed READY property.
 pub(crate) const METADATA: &str = "metadata";
+
+/// Of a [`Failure::Proxy`]: nobody is there.
+pub(crate) const PROXY_REFUSED: &str = "connection refused";

@@ -12,7 +12,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("routing_id", 0, &[]),
     ("socket_type", 0, &[]),
     ("notice", 0, &[]),
-    ("options", 0, &["identity", "message", "socket_type"]),
+    ("options", 0, &["endpoint", "identity", "message", "socket_type"]),
     ("error", 0, &["endpoint", "message", "notice"]),
     ("failure", 0, &["socket_type"]),
     ("monitor", 0, &["endpoint", "failure"]),

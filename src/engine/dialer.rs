@@ -5,11 +5,12 @@
 //! connection has been ready.
 
 use crate::endpoint::{Endpoint, Host, Kind};
-use crate::failure::{Failure, Stage};
+use crate::failure::{Failure, PROXY_REFUSED, Stage};
 use crate::hub::Station;
 use crate::options::{Reconnect, StopDialing};
 use crate::routing::PeerId;
 use crate::transport::Address;
+use crate::transport::socks5::Socks5;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -74,10 +75,34 @@ impl Dialer {
         }
     }
 
+    /// Where connections are made to: the endpoint, or the proxy on the way to it.
+    pub(crate) fn first_stop(&self) -> Endpoint {
+        match (self.endpoint.kind(), &self.station.options().transport.socks5) {
+            (Kind::Tcp(_), Some(proxy)) => proxy.endpoint.clone().unwrap_or_else(|_| self.endpoint.clone()),
+            _ => self.endpoint.clone(),
+        }
+    }
+
+    /// What is to be said to the proxy on the way to the endpoint.
+    pub(crate) fn through(&self) -> Option<Socks5> {
+        match (self.endpoint.kind(), &self.station.options().transport.socks5) {
+            (Kind::Tcp(tcp), Some(proxy)) => Some(Socks5::new(tcp.clone(), proxy.credentials.clone())),
+            _ => None,
+        }
+    }
+
+    fn source(&self) -> Option<SocketAddr> {
+        match self.endpoint.kind() {
+            Kind::Tcp(tcp) => tcp.source,
+            _ => None,
+        }
+    }
+
     /// Begins an attempt. Names are looked up anew each time.
     pub(crate) fn begin(&mut self) -> Begin {
         self.addresses.clear();
-        match self.endpoint.kind() {
+        let from = self.source();
+        match self.first_stop().kind() {
             Kind::Tcp(tcp) => match &tcp.host {
                 Host::Name(host) => {
                     self.state = Dialing::Resolving;
@@ -86,9 +111,7 @@ impl Dialer {
                         port: tcp.port,
                     };
                 }
-                _ => self
-                    .addresses
-                    .extend(tcp.address().map(|to| Address::Tcp { to, from: tcp.source })),
+                _ => self.addresses.extend(tcp.address().map(|to| Address::Tcp { to, from })),
             },
             Kind::Ipc(path) => self.addresses.push_back(Address::Ipc(path.clone())),
             Kind::Inproc(_) => {}
@@ -98,10 +121,7 @@ impl Dialer {
 
     /// A name was looked up: all its addresses are tried, in order.
     pub(crate) fn resolved(&mut self, addresses: Vec<SocketAddr>) {
-        let from = match self.endpoint.kind() {
-            Kind::Tcp(tcp) => tcp.source,
-            _ => None,
-        };
+        let from = self.source();
         self.addresses = addresses.into_iter().map(|to| Address::Tcp { to, from }).collect();
     }
 
@@ -132,7 +152,7 @@ pub(crate) fn is_last(stop: StopDialing, stage: Stage, failure: &Failure) -> boo
         Failure::Io {
             kind: ErrorKind::ConnectionRefused | ErrorKind::NotFound,
             ..
-        }
+        } | Failure::Proxy { why: PROXY_REFUSED }
     );
     match stage {
         _ if stop.always => true,

@@ -65,7 +65,7 @@ impl<N: Net> Engine<N> {
             }
             Err(error) => {
                 let failure = Failure::Unresolved {
-                    host: dialer.endpoint.to_string(),
+                    host: dialer.first_stop().to_string(),
                     error,
                 };
                 dialer.station.tell(Event::ConnectFailed {
@@ -93,7 +93,8 @@ impl<N: Net> Engine<N> {
                     let (station, endpoint) = (Arc::clone(&dialer.station), dialer.endpoint.clone());
                     let origin = Origin::Dialed(dialer.peer);
                     let remote = endpoint.to_string();
-                    self.begin_session(
+                    let through = dialer.through();
+                    let session = self.begin_session(
                         stream,
                         &station,
                         Owner::Dialer(token),
@@ -102,6 +103,9 @@ impl<N: Net> Engine<N> {
                         remote,
                         Phase::Connecting,
                     );
+                    if let (Some(through), Some(Slot::Session(entry))) = (through, self.slots.get_mut(session)) {
+                        entry.session.go_through(through);
+                    }
                     self.timers
                         .set(session, Timer::Connect, now.checked_add(options.connect_timeout));
                     // Some streams are connected at once, and no event says so.

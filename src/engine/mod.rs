@@ -87,6 +87,8 @@ enum Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Connecting,
+    /// The proxy is to connect us.
+    Proxy,
     Handshake,
     Traffic,
     /// Our side writes what is left, shuts, and reads to the peer's end.

@@ -27,7 +27,6 @@ impl<N: Net> Engine<N> {
     ) -> usize {
         let token = self.slots.next_token();
         let session = Session::new(token, stream, Arc::clone(station), Arc::clone(&self.seat), origin);
-        session.transmit();
         self.slots.insert(Slot::Session(Entry {
             session,
             station: Arc::clone(station),
@@ -50,13 +49,27 @@ impl<N: Net> Engine<N> {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };
-        entry.phase = Phase::Handshake;
         entry.wants_write = true;
         entry.wants_read = true;
+        entry.session.transmit();
         entry.session.open();
-        let deadline = now.checked_add(entry.station.options().handshake_timeout);
-        self.timers.set(token, Timer::Handshake, deadline);
+        if entry.session.is_at_proxy() {
+            // Still within the time that connecting may take.
+            entry.phase = Phase::Proxy;
+        } else {
+            self.await_handshake(token, now);
+        }
         self.serve(token, now, effects);
+    }
+
+    /// The peer's greeting is next.
+    fn await_handshake(&mut self, token: usize, now: Instant) {
+        self.timers.clear(token, Timer::Connect);
+        if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
+            entry.phase = Phase::Handshake;
+            let deadline = now.checked_add(entry.station.options().handshake_timeout);
+            self.timers.set(token, Timer::Handshake, deadline);
+        }
     }
 
     /// Reads and writes what is wanted, within the budgets.
@@ -73,6 +86,9 @@ impl<N: Net> Engine<N> {
             let filled = session.fill(&mut self.buffers, effects, &mut found);
             entry.wants_read = filled == Filled::More;
             entry.wants_write |= found.has_output;
+            if found.is_through {
+                self.await_handshake(token, now);
+            }
             if found.is_ready {
                 self.became_ready(token);
             }
@@ -204,7 +220,7 @@ impl<N: Net> Engine<N> {
         let peer = session.peer();
         let stage = match (entry.phase, peer) {
             (_, Some(_)) => Stage::Traffic,
-            (Phase::Connecting, None) => Stage::Connect,
+            (Phase::Connecting | Phase::Proxy, None) => Stage::Connect,
             (_, None) => session.stage().max(Stage::Greeting),
         };
         let is_confirmed = session.is_shut() && failure == Failure::ClosedByPeer;
@@ -220,7 +236,7 @@ impl<N: Net> Engine<N> {
                     written: session.messages_written(),
                 }
             }
-            (Phase::Connecting, None) => Event::ConnectFailed {
+            (Phase::Connecting | Phase::Proxy, None) => Event::ConnectFailed {
                 endpoint: entry.endpoint.clone(),
                 failure: failure.clone(),
             },
@@ -251,8 +267,9 @@ impl<N: Net> Engine<N> {
             Ok(None) => {}
             Ok(Some(reached)) if reached.itself => self.end(token, Failure::ConnectedToItself, now, effects),
             Ok(Some(reached)) => {
-                entry.remote = reached.remote;
-                self.timers.clear(token, Timer::Connect);
+                if !entry.session.is_at_proxy() {
+                    entry.remote = reached.remote;
+                }
                 self.begin_handshake(token, now, effects);
             }
             Err(error) => self.end(token, Failure::io(&error), now, effects),

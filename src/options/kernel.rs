@@ -1,6 +1,8 @@
 //! What the system is told about each connection.
 
 use super::{InvalidOptions, Options};
+use crate::endpoint::{Endpoint, InvalidEndpoint};
+use std::fmt;
 use std::time::Duration;
 
 /// What the transports are told about each connection.
@@ -17,6 +19,31 @@ pub(crate) struct TransportOptions {
     pub(crate) busy_poll: Option<Duration>,
     /// The name of a network interface.
     pub(crate) device: Option<String>,
+    pub(crate) socks5: Option<Proxy>,
+}
+
+/// A SOCKS5 proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    /// Where it is, by `tcp`; or what is wrong with what was given.
+    pub(crate) endpoint: Result<Endpoint, InvalidEndpoint>,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// Who we are to a proxy; each has 1 to 255 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+/// Without the password: options are written into logs.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// TCP keepalive: silence until the first probe, time between probes, probes until the peer is given up.
@@ -44,6 +71,7 @@ impl Default for TransportOptions {
             priority: None,
             busy_poll: None,
             device: None,
+            socks5: None,
         }
     }
 }
@@ -58,7 +86,20 @@ impl TransportOptions {
                 why: "the name of an interface has 1 to 15 bytes, without / and NUL",
             });
         }
-        Ok(())
+        let Some(proxy) = &self.socks5 else { return Ok(()) };
+        let malformed = |why| InvalidOptions::Malformed { option: "socks5", why };
+        match &proxy.endpoint {
+            Ok(at) if at.transport() == "tcp" && at.check_connect().is_ok() => {}
+            _ => return Err(malformed("a proxy is at host:port")),
+        }
+        match &proxy.credentials {
+            Some(Credentials { name, password })
+                if !(1..=255).contains(&name.len()) || !(1..=255).contains(&password.len()) =>
+            {
+                Err(malformed("a name and a password have 1 to 255 bytes each"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -184,6 +225,31 @@ impl Options {
     /// Longer: takes a core while nothing comes. Shorter: each packet waits for the device's interrupt.
     pub fn busy_poll(mut self, time: Duration) -> Self {
         self.transport.busy_poll = Some(time);
+        self
+    }
+
+    /// Sets the SOCKS5 proxy ([RFC 1928](https://www.rfc-editor.org/rfc/rfc1928)) that TCP connections are made through,
+    /// as `host:port`, and the name and password to give if it asks for them
+    /// ([RFC 1929](https://www.rfc-editor.org/rfc/rfc1929)), 1 to 255 bytes each. Default: none. Does nothing to `bind`,
+    /// ipc and inproc.
+    ///
+    /// The name of the peer's host is given to the proxy, and not looked up here; that of the proxy is, for each attempt.
+    /// A source in the endpoint is where the connection to the proxy comes from. Reaching the proxy, and being connected
+    /// by it, has to be done within [`connect_timeout`](Options::connect_timeout). What goes wrong is told as
+    /// [`Event::ConnectFailed`](crate::Event::ConnectFailed) with [`Failure::Proxy`](crate::Failure::Proxy), and tried
+    /// again.
+    ///
+    /// With a name and password: the proxy, and who listens on the way to it, reads them. Without: a proxy that asks
+    /// refuses.
+    pub fn socks5(mut self, proxy: &str, credentials: Option<(&str, &str)>) -> Self {
+        let credentials = credentials.map(|(name, password)| Credentials {
+            name: name.to_owned(),
+            password: password.to_owned(),
+        });
+        self.transport.socks5 = Some(Proxy {
+            endpoint: format!("tcp://{proxy}").parse(),
+            credentials,
+        });
         self
     }
 }

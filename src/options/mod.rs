@@ -10,7 +10,7 @@ mod publishing;
 mod queues;
 
 pub(crate) use connection::StopDialing;
-pub(crate) use kernel::{Keepalive, TransportOptions};
+pub(crate) use kernel::{Credentials, Keepalive, TransportOptions};
 
 use crate::identity::Identity;
 use crate::message::Message;
@@ -56,6 +56,7 @@ use std::time::Duration;
 /// | `ZMQ_TOS`, `ZMQ_PRIORITY` | [`tos`](Options::tos), [`priority`](Options::priority) |
 /// | `ZMQ_TCP_MAXRT` | [`tcp_user_timeout`](Options::tcp_user_timeout) |
 /// | `ZMQ_BINDTODEVICE`, `ZMQ_BUSY_POLL` | [`bind_to_device`](Options::bind_to_device), [`busy_poll`](Options::busy_poll) |
+/// | `ZMQ_SOCKS_PROXY`, `ZMQ_SOCKS_USERNAME`, `ZMQ_SOCKS_PASSWORD` | [`socks5`](Options::socks5) |
 /// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
 /// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
 /// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |

@@ -7,6 +7,7 @@ pub(crate) mod ipc;
 mod names;
 pub(crate) mod real;
 mod settings;
+pub(crate) mod socks5;
 pub(crate) mod tcp;
 #[cfg(test)]
 mod tests;

@@ -10,14 +10,17 @@ use crate::failure::{Failure, Stage};
 use crate::hub::{Effects, Origin};
 use crate::routing::{PeerId, Room};
 use crate::sync::Ordering;
+use crate::transport::socks5::Socks5;
 use crate::transport::{Net, Stream};
-use crate::wire::{Connection, Credit, Step};
+use crate::wire::{Connection, Credit, Said, Step};
 use bytes::BytesMut;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 /// What the read side's lock guards.
 pub(super) struct Reading {
+    /// Who is spoken to before the peer is.
+    proxy: Option<Socks5>,
     connection: Connection,
     origin: Origin,
     peer: Option<PeerId>,
@@ -36,6 +39,7 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(connection: Connection, origin: Origin) -> Self {
         Reading {
+            proxy: None,
             connection,
             origin,
             peer: None,
@@ -65,6 +69,8 @@ pub(crate) enum Filled {
 /// What a fill found besides messages.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    /// The proxy has connected us: the peer speaks.
+    pub(crate) is_through: bool,
     /// The peer is ready: messages may flow both ways.
     pub(crate) is_ready: bool,
     /// Something is to be flushed.
@@ -72,14 +78,31 @@ pub(crate) struct Found {
 }
 
 impl<N: Net> Session<N> {
-    /// Queues what the connection has to say by itself.
-    pub(crate) fn transmit(&self) {
-        self.transmit_of(&mut self.read.lock().connection);
+    /// The stream leads to a proxy, which is to connect us.
+    pub(crate) fn go_through(&self, proxy: Socks5) {
+        self.read.lock().proxy = Some(proxy);
     }
 
-    fn transmit_of(&self, connection: &mut Connection) -> bool {
+    /// Whether the proxy has not connected us yet.
+    pub(crate) fn is_at_proxy(&self) -> bool {
+        self.read.lock().proxy.is_some()
+    }
+
+    /// Queues what is to be said to the proxy, or what the connection has to say by itself.
+    pub(crate) fn transmit(&self) {
+        self.transmit_of(&mut self.read.lock());
+    }
+
+    fn transmit_of(&self, read: &mut Reading) -> bool {
         let mut has_output = false;
-        while let Some((said, bytes)) = connection.poll_transmit() {
+        if let Some(proxy) = &mut read.proxy {
+            while let Some(bytes) = proxy.poll_transmit() {
+                self.push_control(Said::Handshake, bytes);
+                has_output = true;
+            }
+            return has_output;
+        }
+        while let Some((said, bytes)) = read.connection.poll_transmit() {
             self.push_control(said, bytes);
             has_output = true;
         }
@@ -184,6 +207,9 @@ impl<N: Net> Session<N> {
     /// The end of the stream, as the connection sees it.
     fn over(&self, read: &Reading, failure: Failure) -> Failure {
         match failure {
+            Failure::ClosedByPeer if read.proxy.is_some() => Failure::CutShort {
+                what: "what the SOCKS5 proxy says",
+            },
             Failure::ClosedByPeer if !read.is_discarding => read.connection.handle_end(),
             other => other,
         }
@@ -198,6 +224,16 @@ impl<N: Net> Session<N> {
         effects: &mut Effects,
         found: &mut Found,
     ) -> Result<bool, Failure> {
+        if let Some(proxy) = &mut read.proxy {
+            let is_through = proxy.handle_received(input)?;
+            found.has_output |= self.transmit_of(read);
+            if !is_through {
+                return Ok(true);
+            }
+            read.proxy = None;
+            found.is_through = true;
+            found.has_output |= self.transmit_of(read);
+        }
         loop {
             let credit = Credit {
                 messages: read.room.messages,
@@ -206,7 +242,7 @@ impl<N: Net> Session<N> {
             let Reading { connection, run, .. } = read;
             let step = connection.handle_received(input, credit, buffers, run);
             self.deliver(read, effects);
-            found.has_output |= self.transmit_of(&mut read.connection);
+            found.has_output |= self.transmit_of(read);
             self.count_ignored(read);
             match step? {
                 Step::More => return Ok(true),
@@ -218,7 +254,7 @@ impl<N: Net> Session<N> {
                             read.room = self.station.room(peer);
                             read.connection.accept();
                             self.collect_of(peer, facts.version);
-                            self.transmit_of(&mut read.connection);
+                            self.transmit_of(read);
                             found.is_ready = true;
                             found.has_output = true;
                         }
