@@ -75,8 +75,10 @@ pub enum Event {
         peer: String,
         /// Why; [`Failure::fault`] says by whose fault.
         failure: Failure,
-        /// How many messages this connection had written: the most that can be lost on their way.
-        written: u64,
+        /// How many messages this connection had written since the last PING that was answered: the most that can be
+        /// lost on their way. All of them, where the peer was not PINGed
+        /// ([`Options::heartbeat`](crate::Options::heartbeat)); none over inproc, where what is written is there.
+        unanswered: u64,
     },
     /// A dialer tries again after a wait.
     RetryingIn {

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::wait_for;
+use common::{until, wait_for};
 use peermq::{Context, Dealer, Message, Options, Pair, Pull, Push, Rep, Req};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+const MS: Duration = Duration::from_millis(1);
 const LIMIT: Duration = Duration::from_secs(10);
 /// The peer's own waits end after `LIMIT`, and it is to tell so itself.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
@@ -168,6 +169,81 @@ fn close_waits_for_a_late_reader_that_pings() {
             assert_eq!(report.written(), COUNT as u64, "{transport}: {report:?}");
             peer.ask(format_args!("close {name}"));
         }
+    });
+}
+
+/// T38 `test_heartbeat_notimeout`: both sides ask, and an idle pair that lives is not parted. libzmq echoes our context.
+#[test]
+fn hearts_beat_on_both_sides() {
+    for_each_way("PAIR HEARTBEAT_IVL=50 HEARTBEAT_TIMEOUT=1000", |peer, way| {
+        let options = Options::default().heartbeat(50 * MS).heartbeat_timeout(1_000 * MS);
+        let pair = Pair::with_options(&way.context, options).unwrap();
+        let monitor = pair.monitor();
+        way.link(peer, |at| pair.bind(at).unwrap(), |to| pair.connect(to).unwrap());
+        wait_for!(monitor, Connected);
+        until("a PING was answered", || pair.stats().peers[0].round_trip.is_some());
+        let parted = monitor.recv_timeout(1_200 * MS);
+        assert!(parted.is_err(), "{parted:?}");
+        for shape in shapes() {
+            peer.tell(format_args!("echo {} {shape}", way.name));
+            shape.lend(|frames| pair.send_timeout(frames, LIMIT).unwrap());
+            shape.check(&pair.recv_timeout(LIMIT).unwrap());
+            peer.all_ok(1);
+        }
+    });
+}
+
+/// libzmq counts silence also towards a peer that has no room for what it sends: ours says that it lives all the same.
+#[test]
+fn libzmq_does_not_part_from_a_receiver_of_ours_that_does_not_read() {
+    for_each_way("PUSH HEARTBEAT_IVL=100 HEARTBEAT_TIMEOUT=600", |peer, way| {
+        let options = Options::default().heartbeat(100 * MS).recv_mark(1);
+        let pull = Pull::with_options(&way.context, options).unwrap();
+        let monitor = pull.monitor();
+        way.link(peer, |at| pull.bind(at).unwrap(), |to| pull.connect(to).unwrap());
+        wait_for!(monitor, Connected);
+        let shapes = || plain(0..40, 1 << 19);
+        for shape in shapes() {
+            peer.ask(format_args!("send {} {shape}", way.name));
+        }
+        let parted = monitor.recv_timeout(1_500 * MS);
+        assert!(parted.is_err(), "{parted:?}");
+        for shape in shapes() {
+            shape.check(&pull.recv_timeout(LIMIT).unwrap());
+        }
+    });
+}
+
+/// A PING by default would part from it: it does not answer while it does not read. Waits for longer than our default
+/// interval and timeout together, while others use the process.
+#[test]
+fn a_libzmq_receiver_that_does_not_read_is_not_parted_from_and_then_gets_everything() {
+    let (context, name, count) = (Context::new().unwrap(), unique(), 200);
+    let push = Push::new(&context);
+    let monitor = push.monitor();
+    let shapes = || plain(0..count, 1 << 17);
+    let mut is_there = false;
+    with_peer(|peer| {
+        is_there = true;
+        peer.ask(format_args!("open {name} PULL RCVHWM=1"));
+        let endpoint = peer.ask(format_args!("bind {name} tcp://127.0.0.1:*"));
+        push.connect(endpoint.as_str()).unwrap();
+        wait_for!(monitor, Connected);
+        for shape in shapes() {
+            shape.lend(|frames| push.send_timeout(frames, LIMIT).unwrap());
+        }
+    });
+    if !is_there {
+        return;
+    }
+    let parted = monitor.recv_timeout(17_000 * MS);
+    assert!(parted.is_err(), "{parted:?}");
+    assert!(push.stats().out.queued > 0, "it was really stopped");
+    with_peer(|peer| {
+        for shape in shapes() {
+            peer.ask(format_args!("recv {name} {shape}"));
+        }
+        peer.ask(format_args!("close {name}"));
     });
 }
 

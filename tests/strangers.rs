@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, a_thousand, address, hello, ready, resident, wait_for};
+use common::{LONG, a_thousand, address, hello, ready_of_ours, resident, wait_for};
 use peermq::{Context, Options, Pull, Push};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -81,8 +81,11 @@ fn a_ping_is_answered_and_an_unknown_command_is_counted() {
     bytes.extend(b"\x00\x02hi");
     stream.write_all(&bytes).unwrap();
     assert_eq!(pull.recv_timeout(LONG).unwrap(), "hi");
-    let mut said = vec![0; 64 + ready("PULL").len() + 10];
+    let mut said = vec![0; 64 + ready_of_ours("PULL").len() + 10];
     stream.read_exact(&mut said).unwrap();
-    assert_eq!(&said[64..], [ready("PULL"), b"\x04\x08\x04PONGabc".to_vec()].concat());
+    assert_eq!(
+        &said[64..],
+        [ready_of_ours("PULL"), b"\x04\x08\x04PONGabc".to_vec()].concat()
+    );
     assert_eq!(pull.stats().ignored_commands, 1);
 }

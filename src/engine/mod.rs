@@ -71,7 +71,7 @@ struct Entry<N: Net> {
     is_queued: bool,
     wants_read: bool,
     wants_write: bool,
-    life: Life,
+    life: Box<Life>,
     /// Writing failed, or the peer was refused: the reason that its end is to be told with.
     failure: Option<Failure>,
 }

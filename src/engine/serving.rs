@@ -1,6 +1,5 @@
 //! A session's life as the engine leads it: from a stream that comes about to the end that its owner is told of.
 
-use super::life::Life;
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
 use super::{Engine, Entry, Owner, Phase, Slot};
@@ -9,6 +8,7 @@ use crate::failure::{Failure, Stage};
 use crate::hub::{Effects, Station};
 use crate::monitor::Event;
 use crate::transport::{Net, Stream};
+use crate::wire::{Heard, Pulse};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl<N: Net> Engine<N> {
             is_queued: false,
             wants_read: false,
             wants_write: false,
-            life: Life::default(),
+            life: Box::default(),
             failure: None,
         }));
         self.join(station, token);
@@ -89,8 +89,11 @@ impl<N: Net> Engine<N> {
             if found.is_through {
                 self.await_handshake(token, now);
             }
-            if found.is_ready {
-                self.became_ready(token);
+            if let Some(pulse) = found.ready {
+                self.became_ready(token, pulse, now);
+            }
+            if found.heard != Heard::default() || filled == Filled::Paused {
+                self.heard(token, found.heard, filled == Filled::Paused, now);
             }
             match filled {
                 Filled::End(failure) => {
@@ -145,8 +148,9 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    fn became_ready(&mut self, token: usize) {
+    fn became_ready(&mut self, token: usize, pulse: Pulse, now: Instant) {
         self.timers.clear(token, Timer::Handshake);
+        self.begin_life(token, pulse, now);
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };
@@ -233,7 +237,7 @@ impl<N: Net> Engine<N> {
                     endpoint: entry.endpoint.clone(),
                     peer: entry.remote.clone(),
                     failure: failure.clone(),
-                    written: session.messages_written(),
+                    unanswered: session.unanswered(),
                 }
             }
             (Phase::Connecting | Phase::Proxy, None) => Event::ConnectFailed {

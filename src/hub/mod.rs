@@ -130,11 +130,7 @@ impl<P: Pattern> Hub<P> {
                 phase: Phase::Open,
             }),
             key,
-            local: Arc::new(Local {
-                socket_type: P::TYPE,
-                identity: options.identity.clone(),
-                limits: options.limits,
-            }),
+            local: Arc::new(Local::new(P::TYPE, &options)),
             feeds,
             options: Arc::new(options),
             drive,

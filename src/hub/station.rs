@@ -13,6 +13,7 @@ use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room, Want};
 use crate::stats::{CloseReport, DropReason, PeerReport};
 use crate::wire::{Facts, Local};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A hub as the engine sees it.
 pub(crate) trait Station: Send + Sync {
@@ -52,6 +53,9 @@ pub(crate) trait Station: Send + Sync {
     /// The peer tells us something, behind all that was delivered; tells how much more may come.
     fn notice(&self, id: PeerId, notice: Notice, effects: &mut Effects) -> Room;
 
+    /// A PING was answered after so long.
+    fn round_trip(&self, id: PeerId, took: Duration);
+
     /// So many commands came that mean nothing to us.
     fn ignored(&self, id: PeerId, commands: u64);
 
@@ -73,9 +77,6 @@ pub(crate) trait Station: Send + Sync {
 
     /// Messages that wait to go to the peer, or are being written.
     fn outgoing(&self, id: PeerId) -> usize;
-
-    /// Messages that were wholly written to the peer since it exists.
-    fn written(&self, id: PeerId) -> u64;
 
     /// Whether the socket is closing or closed.
     fn is_closing(&self) -> bool;
@@ -239,6 +240,10 @@ impl<P: Pattern> Station for Hub<P> {
         self.state.lock().peers.ignored(id, commands);
     }
 
+    fn round_trip(&self, id: PeerId, took: Duration) {
+        self.state.lock().peers.round_trip(id, took);
+    }
+
     fn failed(&self, id: PeerId, failure: &Failure) {
         self.state.lock().peers.failed(id, failure.to_string());
     }
@@ -285,10 +290,6 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn outgoing(&self, id: PeerId) -> usize {
         self.state.lock().peers.outgoing(id)
-    }
-
-    fn written(&self, id: PeerId) -> u64 {
-        self.state.lock().peers.written(id)
     }
 
     fn is_closing(&self) -> bool {

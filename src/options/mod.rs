@@ -4,6 +4,7 @@
 //! their own, by what they are about; which socket types an option is for is said in [`SPECIAL`].
 
 mod connection;
+mod heartbeat;
 mod kernel;
 mod pattern;
 mod publishing;
@@ -16,6 +17,7 @@ use crate::identity::Identity;
 use crate::message::Message;
 use crate::socket_type::SocketType;
 use crate::socket_type::SocketType::*;
+pub(crate) use heartbeat::Heartbeat;
 use std::time::Duration;
 
 /// The settings of a socket; fixed once the socket exists.
@@ -60,7 +62,6 @@ use std::time::Duration;
 /// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
 /// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
 /// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |
-/// | `ZMQ_HEARTBEAT_IVL` | none: PINGs are answered, not sent |
 /// | `ZMQ_CONFLATE` | [`conflate`](Options::conflate), and [`conflate_by_topic`](Options::conflate_by_topic) |
 /// | `ZMQ_SUBSCRIBE`, `ZMQ_UNSUBSCRIBE` | the verbs `subscribe` and `unsubscribe` |
 /// | `ZMQ_XPUB_NODROP` | [`at_mark`](Options::at_mark) with [`AtMark::Block`] |
@@ -68,6 +69,7 @@ use std::time::Duration;
 /// | `ZMQ_XPUB_MANUAL`, `ZMQ_XPUB_MANUAL_LAST_VALUE` | [`manual`](Options::manual), and [`Subscriber::send`](crate::Subscriber::send) |
 /// | `ZMQ_XPUB_WELCOME_MSG` | [`welcome_message`](Options::welcome_message) |
 /// | `ZMQ_INVERT_MATCHING` | [`invert_matching`](Options::invert_matching) |
+/// | `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`, `ZMQ_HEARTBEAT_TTL` | [`heartbeat`](Options::heartbeat), [`heartbeat_timeout`](Options::heartbeat_timeout), [`heartbeat_ttl`](Options::heartbeat_ttl) |
 /// | CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -81,6 +83,7 @@ pub struct Options {
     pub(crate) reconnect: Reconnect,
     pub(crate) retry_refused: Option<Duration>,
     pub(crate) stop_dialing: StopDialing,
+    pub(crate) heartbeat: Heartbeat,
     pub(crate) connected_first: bool,
     pub(crate) requeue_unwritten: bool,
     pub(crate) correlate: bool,
@@ -202,6 +205,7 @@ impl Default for Options {
             },
             retry_refused: None,
             stop_dialing: StopDialing::default(),
+            heartbeat: Heartbeat::default(),
             connected_first: false,
             requeue_unwritten: false,
             correlate: true,
@@ -247,6 +251,7 @@ impl Options {
                 return Err(InvalidOptions::Zero { option });
             }
         }
+        self.heartbeat.check()?;
         if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
             return Err(InvalidOptions::TooSmall {
                 option: "max_handshake_bytes",
@@ -283,6 +288,22 @@ pub enum InvalidOptions {
         option: &'static str,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A time is too short to work with.
+    #[error("{option} must be at least {least:?}")]
+    TooShort {
+        /// Which.
+        option: &'static str,
+        /// The least that works.
+        least: Duration,
+    },
+    /// A time is longer than can be said to a peer.
+    #[error("{option} must be at most {most:?}")]
+    TooLong {
+        /// Which.
+        option: &'static str,
+        /// The most that can be said.
+        most: Duration,
     },
     /// An option was set that sockets of this type cannot use.
     #[error("{option} means nothing to a {socket_type} socket")]

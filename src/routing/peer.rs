@@ -6,7 +6,7 @@ use super::timing::Timing;
 use crate::identity::Identity;
 use crate::socket_type::SocketType;
 use crate::stats::PeerStats;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The other end as routing sees it; never the same for two peers of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +43,8 @@ pub(super) struct Peer {
     /// As what it was ready last.
     pub(super) socket_type: Option<SocketType>,
     pub(super) last_error: Option<String>,
+    /// How long the last PING of this connection took to be answered.
+    pub(super) round_trip: Option<Duration>,
     /// Commands of it that mean nothing to us.
     pub(super) ignored: u64,
     pub(super) out: OutgoingQueue,
@@ -67,6 +69,7 @@ impl Peer {
             identity: None,
             socket_type: None,
             last_error: None,
+            round_trip: None,
             ignored: 0,
             out: OutgoingQueue::new(),
             incoming: IncomingQueue::default(),
@@ -93,6 +96,7 @@ impl Peer {
             incoming_rate: rate(incoming),
             reconnects: self.connections.saturating_sub(1),
             last_error: self.last_error.clone(),
+            round_trip: self.round_trip,
             ignored_commands: self.ignored,
         }
     }

@@ -15,7 +15,7 @@ use crate::options::{Conflate, Mark};
 use crate::socket_type::SocketType;
 use crate::stats::{DropReason, Flow, Meter, PeerStats, SocketStats};
 use slab::Slab;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The peers of one socket.
 #[derive(Debug)]
@@ -140,6 +140,7 @@ impl Peers {
             return (Unwritten::new(), dropped);
         };
         peer.is_up = false;
+        peer.round_trip = None;
         peer.owes_notices = false;
         peer.incoming.stop_starving();
         peer.last_error = Some(why);
@@ -313,11 +314,6 @@ impl Peers {
     /// Unread messages of it.
     pub(crate) fn unread(&self, id: PeerId) -> usize {
         self.get(id).map_or(0, |peer| peer.incoming.messages())
-    }
-
-    /// Messages that were wholly written to it since it exists.
-    pub(crate) fn written(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.flow().passed)
     }
 
     pub(crate) fn has_incoming(&self, id: PeerId) -> bool {
@@ -523,6 +519,13 @@ impl Peers {
     pub(crate) fn ignored(&mut self, id: PeerId, commands: u64) {
         if let Some(peer) = self.get_mut(id) {
             peer.ignored += commands;
+        }
+    }
+
+    /// A PING to it was answered after so long.
+    pub(crate) fn round_trip(&mut self, id: PeerId, took: Duration) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.round_trip = Some(took);
         }
     }
 

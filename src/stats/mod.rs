@@ -212,6 +212,9 @@ pub struct PeerStats {
     pub reconnects: u64,
     /// Why the last connection ended or the last attempt failed, for people; `None` if nothing has failed yet.
     pub last_error: Option<String>,
+    /// How long the last PING took to be answered, what waited to be written before it included; `None` until one was,
+    /// and over inproc. See [`Options::heartbeat`](crate::Options::heartbeat).
+    pub round_trip: Option<Duration>,
     /// Commands of it that mean nothing to this socket, and were ignored.
     pub ignored_commands: u64,
 }

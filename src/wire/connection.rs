@@ -6,7 +6,7 @@
 use super::command::{Command, ERROR, PING, PONG, READY};
 use super::greeting::greeting;
 use super::handshake::{Handshake, MECHANISM, Next};
-use super::heartbeat::Pong;
+use super::heartbeat::{Heard, Pong, answered, time_to_live};
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
 use super::notices::{answer, notice};
@@ -29,6 +29,7 @@ pub(crate) struct Connection {
     pong: Option<Pong>,
     /// The same of those that answer a question: a sign of life may not take the place of an answer.
     answer: Option<Pong>,
+    heard: Heard,
     /// Commands in traffic.
     commands: u64,
     /// Those of them that mean nothing to us.
@@ -57,6 +58,7 @@ impl Connection {
             handshake: greeting(MECHANISM),
             pong: None,
             answer: None,
+            heard: Heard::default(),
             commands: 0,
             unknown_commands: 0,
         }
@@ -146,6 +148,11 @@ impl Connection {
             return Some((Said::Answer, answer.to_bytes()));
         }
         self.pong.take().map(|pong| (Said::Pong, pong.to_bytes()))
+    }
+
+    /// What was heard of the peer's heart since this was asked last.
+    pub(crate) fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
     }
 
     /// How far it has come, or had when it ended.
@@ -242,13 +249,17 @@ impl Connection {
         match command.name {
             PING => {
                 let pong = Pong::to(command.data)?;
+                self.heard.time_to_live = time_to_live(command.data);
                 if pong.is_answer() {
                     self.answer = Some(pong);
                 } else {
                     self.pong = Some(pong);
                 }
             }
-            PONG => return Ok(answer(&command)),
+            PONG => {
+                self.heard.answered = answered(command.data).or(self.heard.answered);
+                return Ok(answer(&command));
+            }
             READY => return Err(command.unexpected("messages")),
             ERROR => return Err(command.refusal()),
             _ => {

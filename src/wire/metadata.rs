@@ -9,12 +9,15 @@ use crate::identity::{Identity, InvalidIdentity};
 use crate::socket_type::SocketType;
 use bytes::Bytes;
 
-/// Our properties: the socket type, and for types that are addressed by it the identity, which may be empty.
+/// Our properties: the socket type, for types that are addressed by it the identity, which may be empty, and the others.
 pub(super) fn put_metadata(out: &mut Vec<u8>, local: &Local) {
     put_property(out, SOCKET_TYPE, local.socket_type.as_str().as_bytes());
     if local.socket_type.has_identity() {
         let identity = local.identity.as_ref().map_or(&[][..], Identity::as_bytes);
         put_property(out, IDENTITY, identity);
+    }
+    for (name, value) in &local.metadata {
+        put_property(out, name, value);
     }
 }
 
@@ -80,7 +83,7 @@ fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -
 
 fn put_property(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     put_short(out, name.as_bytes());
-    // Ours are a socket type's name, or an identity: 255 bytes at most.
+    // Ours are a socket type's name, an identity, or of a size that was checked: they fit in four bytes.
     out.extend_from_slice(&(value.len() as u32).to_be_bytes());
     out.extend_from_slice(value);
 }

@@ -19,13 +19,13 @@ mod tests;
 mod walk;
 
 pub(crate) use connection::Connection;
-pub(crate) use heartbeat::Ping;
+pub(crate) use heartbeat::{Heard, Ping, Pong, Pulse};
 pub(crate) use notices::put_notice;
 
 use crate::batch::weight;
 use crate::identity::Identity;
 use crate::notice::Notice;
-use crate::options::Limits;
+use crate::options::{Limits, Options};
 use crate::socket_type::SocketType;
 use bytes::Bytes;
 
@@ -35,6 +35,19 @@ pub(crate) struct Local {
     pub(crate) socket_type: SocketType,
     pub(crate) identity: Option<Identity>,
     pub(crate) limits: Limits,
+    /// What else is said of us in READY. Names are those of properties, and all fits within what a peer takes.
+    pub(crate) metadata: Vec<(String, Bytes)>,
+}
+
+impl Local {
+    pub(crate) fn new(socket_type: SocketType, options: &Options) -> Self {
+        Local {
+            socket_type,
+            identity: options.identity.clone(),
+            limits: options.limits,
+            metadata: heartbeat::properties(options.heartbeat.timeout()),
+        }
+    }
 }
 
 /// What the peer said of itself in READY.

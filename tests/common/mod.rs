@@ -55,10 +55,28 @@ pub fn hello(socket_type: &str) -> Vec<u8> {
 
 /// The READY of this socket type.
 pub fn ready(socket_type: &str) -> Vec<u8> {
-    let mut body = b"\x05READY\x0BSocket-Type".to_vec();
-    body.extend_from_slice(&(socket_type.len() as u32).to_be_bytes());
-    body.extend_from_slice(socket_type.as_bytes());
-    let mut frame = vec![4, body.len() as u8];
+    ready_with(&[("Socket-Type", socket_type)])
+}
+
+/// The READY that a socket of ours with default options says; of a type that has no identity.
+pub fn ready_of_ours(socket_type: &str) -> Vec<u8> {
+    ready_with(&[
+        ("Socket-Type", socket_type),
+        ("Implementation", concat!("peermq/", env!("CARGO_PKG_VERSION"))),
+        ("Heartbeat-Timeout", "10000"),
+    ])
+}
+
+/// The READY with these properties, less than 256 bytes.
+pub fn ready_with(properties: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = b"\x05READY".to_vec();
+    for (name, value) in properties {
+        body.push(name.len() as u8);
+        body.extend_from_slice(name.as_bytes());
+        body.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        body.extend_from_slice(value.as_bytes());
+    }
+    let mut frame = vec![4, u8::try_from(body.len()).unwrap()];
     frame.append(&mut body);
     frame
 }

@@ -334,13 +334,12 @@ impl Pairing {
             } else {
                 Failure::ClosedByPeer
             };
-            let written = station.written(peer);
             station.lost(peer, Some((pending.into_batch(), 0)), &failure, &mut after.effects);
             let event = Event::Disconnected {
                 endpoint: self.dialer.endpoint.clone(),
                 peer: self.dialer.endpoint.to_string(),
                 failure,
-                written,
+                unanswered: 0,
             };
             after.tell(station, event);
             let is_left = side == Side::Dialer && by == Side::Binder;
@@ -385,6 +384,6 @@ fn facts(station: &Arc<dyn Station>) -> Facts {
         socket_type: local.socket_type,
         identity: local.identity.clone(),
         version: (3, 1),
-        metadata: Vec::new(),
+        metadata: local.metadata.clone(),
     }
 }

@@ -66,6 +66,10 @@ impl<N: Net> Session<N> {
         self.is_hung_up.store(true, Ordering::Release);
     }
 
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.is_hung_up.load(Ordering::Acquire)
+    }
+
     /// Whether a flush waited for the event that came now.
     pub(crate) fn take_blocked(&self) -> bool {
         self.blocked.swap(false, Ordering::SeqCst)

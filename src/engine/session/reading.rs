@@ -12,7 +12,7 @@ use crate::routing::{PeerId, Room};
 use crate::sync::Ordering;
 use crate::transport::socks5::Socks5;
 use crate::transport::{Net, Stream};
-use crate::wire::{Connection, Credit, Said, Step};
+use crate::wire::{Connection, Credit, Heard, Pulse, Said, Step};
 use bytes::BytesMut;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -71,8 +71,10 @@ pub(crate) enum Filled {
 pub(crate) struct Found {
     /// The proxy has connected us: the peer speaks.
     pub(crate) is_through: bool,
-    /// The peer is ready: messages may flow both ways.
-    pub(crate) is_ready: bool,
+    /// The peer is ready, and its heart beats so: messages may flow both ways.
+    pub(crate) ready: Option<Pulse>,
+    /// What it says of its heart.
+    pub(crate) heard: Heard,
     /// Something is to be flushed.
     pub(crate) has_output: bool,
 }
@@ -121,15 +123,23 @@ impl<N: Net> Session<N> {
     /// Takes from the kernel what there is, as long as there is room for it and the budget lasts.
     pub(crate) fn fill(self: &Arc<Self>, buffers: &mut Buffers, effects: &mut Effects, found: &mut Found) -> Filled {
         let mut read = self.read.lock();
+        let filled = self.fill_of(&mut read, buffers, effects, found);
+        found.heard = read.connection.take_heard();
+        filled
+    }
+
+    fn fill_of(
+        self: &Arc<Self>,
+        read: &mut Reading,
+        buffers: &mut Buffers,
+        effects: &mut Effects,
+        found: &mut Found,
+    ) -> Filled {
         let mut budget = READ_BUDGET;
-        if std::mem::take(&mut read.signs.is_paused) {
-            // What it sent meanwhile was not looked at: its silence begins now.
-            read.signs.count += 1;
-        }
         loop {
             if !read.held.is_empty() {
                 let mut held = std::mem::take(&mut read.held);
-                match self.take_in(&mut read, &mut held, buffers, effects, found) {
+                match self.take_in(read, &mut held, buffers, effects, found) {
                     Err(failure) => return Filled::End(failure),
                     Ok(true) => {}
                     Ok(false) => {
@@ -139,8 +149,12 @@ impl<N: Net> Session<N> {
                     }
                 }
             }
+            if std::mem::take(&mut read.signs.is_paused) {
+                // What it sent meanwhile was not looked at: its silence begins now.
+                read.signs.count += 1;
+            }
             let commands = read.connection.commands();
-            let (asked, result) = self.read_some(&mut read, buffers, effects, found);
+            let (asked, result) = self.read_some(read, buffers, effects, found);
             let commands = read.connection.commands().saturating_sub(commands);
             budget = budget.saturating_sub(commands.saturating_mul(COMMAND_COST) as usize);
             match result {
@@ -255,7 +269,7 @@ impl<N: Net> Session<N> {
                             read.connection.accept();
                             self.collect_of(peer, facts.version);
                             self.transmit_of(read);
-                            found.is_ready = true;
+                            found.ready = Some(facts.pulse());
                             found.has_output = true;
                         }
                         Err(why) => {

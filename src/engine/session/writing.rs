@@ -9,7 +9,7 @@ use crate::hub::{Collected, Effects};
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Ordering;
 use crate::transport::{Net, Stream};
-use crate::wire::{Ping, Said, put_notice};
+use crate::wire::{Ping, Pong, Said, put_notice};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -34,7 +34,12 @@ pub(super) struct Writing {
     /// What was wholly written since the last collect.
     done: Tally,
     spent: Vec<u8>,
+    /// Messages wholly written.
     messages: u64,
+    /// How many of them were, before the PING that is out.
+    before_ping: Option<u64>,
+    /// How many of them the peer has, as far as an answered PING says.
+    arrived: u64,
     /// Once nothing is queued, our side of the stream is shut.
     is_ending: bool,
     is_shut: bool,
@@ -56,6 +61,8 @@ impl Writing {
             done: Tally::default(),
             spent: Vec::new(),
             messages: 0,
+            before_ping: None,
+            arrived: 0,
             is_ending: false,
             is_shut: false,
             failure: None,
@@ -114,6 +121,19 @@ impl<N: Net> Session<N> {
         self.push_control(Said::Ping, ping.to_bytes());
     }
 
+    /// Tells it that we live.
+    pub(crate) fn tell(&self) {
+        self.push_control(Said::Pong, Pong::default().to_bytes());
+    }
+
+    /// The PING that is out was answered: what was written before it has arrived.
+    pub(crate) fn was_answered(&self) {
+        let mut write = self.write.lock();
+        if let Some(before) = write.before_ping.take() {
+            write.arrived = before;
+        }
+    }
+
     /// Whether the peer's version of ZMTP has PING: before 3.1 it may be ignored, and silence means nothing.
     pub(crate) fn is_pingable(&self) -> bool {
         (3, 1) <= self.write.lock().version
@@ -123,9 +143,10 @@ impl<N: Net> Session<N> {
         self.write.lock().peer
     }
 
-    /// Messages wholly written to this connection.
-    pub(crate) fn messages_written(&self) -> u64 {
-        self.write.lock().messages
+    /// Messages wholly written to this connection since the last PING that was answered.
+    pub(crate) fn unanswered(&self) -> u64 {
+        let write = self.write.lock();
+        write.messages.saturating_sub(write.arrived)
     }
 
     pub(crate) fn is_shut(&self) -> bool {
@@ -254,7 +275,9 @@ impl<N: Net> Session<N> {
                 let rest = control.get(write.control_written..).unwrap_or_default();
                 let n = self.give(&[IoSlice::new(rest)])?;
                 if n == rest.len() {
-                    write.control.pop_front();
+                    if let Some((Said::Ping, _)) = write.control.pop_front() {
+                        write.before_ping.get_or_insert(write.messages);
+                    }
                     write.control_written = 0;
                 } else {
                     write.control_written += n;

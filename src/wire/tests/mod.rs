@@ -35,6 +35,7 @@ pub(super) fn local(socket_type: SocketType) -> Local {
         socket_type,
         identity: None,
         limits: LIMITS,
+        metadata: Vec::new(),
     }
 }
 
