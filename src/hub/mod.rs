@@ -365,6 +365,11 @@ impl<P: Pattern> State<P> {
         let (mut pace, mut now) = (None, None);
         while !self.peers.wants.is_empty() {
             let mut wants = std::mem::take(&mut self.peers.wants);
+            if wants.len() > FEW && wants.iter().filter(|want| matches!(want, Want::Flush(_))).count() > FEW {
+                // As many system calls in a row are no direct write any more: the loop takes them beside this thread.
+                self.pace(drive.now());
+                pace = Some(Pace::Stream);
+            }
             for want in wants.drain(..) {
                 match want {
                     Want::Flush(id) => {
@@ -533,5 +538,7 @@ where
     }
 }
 
+/// Peers that a message is written to directly, one after the other.
+const FEW: usize = 4;
 /// A queue that was not made "not empty" for so long is quiet. At 64 bytes a stream has a message in each 0.1 us.
 const QUIET: Duration = Duration::from_micros(5);

@@ -111,6 +111,10 @@ impl Interests {
     /// Whether one of them is a prefix of this. Looks at most once for each byte of it.
     #[inline]
     pub(crate) fn has_prefix_of(&self, bytes: &[u8]) -> bool {
+        // The empty one is everything, and comes first. (It is not compared with anything: see `Subscriptions`.)
+        if self.wanted.first_key_value().is_some_and(|(first, _)| first.is_empty()) {
+            return true;
+        }
         let mut rest = bytes;
         loop {
             // The last one that does not come after it: a prefix of it, or as far as a prefix can go.

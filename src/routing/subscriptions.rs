@@ -179,7 +179,9 @@ impl Subscriptions {
         let mut next = first;
         while let Some(index) = next {
             let topic = self.topics.get(index)?;
-            if *topic.bytes == *bytes {
+            // Nothing is not compared: it may lie where there is no memory, and a masked load from there takes as long as
+            // all the rest of a publish.
+            if topic.bytes.len() == bytes.len() && (bytes.is_empty() || *topic.bytes == *bytes) {
                 return Some(index);
             }
             next = topic.next;

@@ -1,4 +1,4 @@
-//! What a contender can do. One more: implement these five, and name it in `main.rs`.
+//! What a contender can do. One more: implement these, and name it in `main.rs`.
 //!
 //! Marks are 1,000 messages, and nothing else is set. All failures panic: a bench has nothing better to do.
 
@@ -8,6 +8,8 @@ pub trait Contender {
     type Pull: Pull;
     type Req: Req;
     type Rep: Rep;
+    type Pub: Pub;
+    type Sub: Pull;
 
     /// With the library's version.
     fn name() -> String;
@@ -17,6 +19,10 @@ pub trait Contender {
     fn req(connect: &str) -> Self::Req;
     /// Bound to a port that the system chooses, and its endpoint.
     fn rep() -> (Self::Rep, String);
+    /// Bound to a port that the system chooses, and its endpoint; waits for subscribers without room, drops nothing.
+    fn publisher() -> (Self::Pub, String);
+    /// Subscribed to everything.
+    fn sub(connect: &str) -> Self::Sub;
 }
 
 pub trait Push {
@@ -28,6 +34,11 @@ pub trait Push {
 pub trait Pull {
     /// The next message's length and first byte.
     fn recv(&mut self) -> (usize, u8);
+}
+
+pub trait Pub: Push {
+    /// Returns when so many have subscribed.
+    fn wait_for_subscribers(&mut self, subscribers: usize);
 }
 
 pub trait Req {

@@ -1,8 +1,8 @@
 //! libzmq as a contender: the system's library, through the few functions that its own perf tools use.
 
-use crate::contender::{Contender, Pull, Push, Rep, Req};
+use crate::contender::{Contender, Pub, Pull, Push, Rep, Req};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 /// As `zmq.h` has it: 64 bytes, aligned as a pointer.
 #[repr(C, align(8))]
@@ -28,10 +28,15 @@ unsafe extern "C" {
     fn zmq_strerror(error: c_int) -> *const c_char;
 }
 
+const SUB: c_int = 2;
 const REQ: c_int = 3;
 const REP: c_int = 4;
 const PULL: c_int = 7;
 const PUSH: c_int = 8;
+const XPUB: c_int = 9;
+const SUBSCRIBE: c_int = 6;
+const XPUB_VERBOSE: c_int = 40;
+const XPUB_NODROP: c_int = 69;
 const SNDHWM: c_int = 23;
 const RCVHWM: c_int = 24;
 const LAST_ENDPOINT: c_int = 32;
@@ -63,21 +68,20 @@ impl Socket {
             let socket = zmq_socket(context, kind);
             assert!(!socket.is_null());
             check(zmq_msg_init(&mut message));
-            for option in [SNDHWM, RCVHWM] {
-                let mark: c_int = 1000;
-                check(zmq_setsockopt(
-                    socket,
-                    option,
-                    (&raw const mark).cast(),
-                    size_of::<c_int>(),
-                ));
-            }
-            Socket {
+            let socket = Socket {
                 context,
                 socket,
                 message,
-            }
+            };
+            socket.set(SNDHWM, 1000);
+            socket.set(RCVHWM, 1000);
+            socket
         }
+    }
+
+    fn set(&self, option: c_int, value: c_int) {
+        let value: *const c_int = &value;
+        check(unsafe { zmq_setsockopt(self.socket, option, value.cast(), size_of::<c_int>()) });
     }
 
     fn connected(kind: c_int, to: &str) -> Self {
@@ -129,6 +133,8 @@ impl Contender for Libzmq {
     type Pull = Socket;
     type Req = Socket;
     type Rep = Socket;
+    type Pub = Socket;
+    type Sub = Socket;
 
     fn name() -> String {
         let (mut major, mut minor, mut patch) = (0, 0, 0);
@@ -150,6 +156,27 @@ impl Contender for Libzmq {
 
     fn rep() -> (Socket, String) {
         Socket::bound(REP)
+    }
+
+    fn publisher() -> (Socket, String) {
+        let (socket, endpoint) = Socket::bound(XPUB);
+        socket.set(XPUB_NODROP, 1);
+        socket.set(XPUB_VERBOSE, 1);
+        (socket, endpoint)
+    }
+
+    fn sub(to: &str) -> Socket {
+        let socket = Socket::connected(SUB, to);
+        check(unsafe { zmq_setsockopt(socket.socket, SUBSCRIBE, null(), 0) });
+        socket
+    }
+}
+
+impl Pub for Socket {
+    fn wait_for_subscribers(&mut self, subscribers: usize) {
+        for _ in 0..subscribers {
+            Socket::recv(self);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! order turns from round to round, and the figures are medians of the rounds.
 //!
 //! `cargo run --release --manifest-path benches/versus/Cargo.toml -- [--rounds N] [--seconds S] [--sizes 16,64]
-//! [--only throughput|latency]`. Sender and receiver are processes of their own.
+//! [--only throughput|latency|fan-out|fan-in]`. Each sender and each receiver is a process of its own.
 
 mod contender;
 mod libzmq;
@@ -57,7 +57,9 @@ impl Plan {
                 }
                 ["--only", what] => plan.only = Some(String::from(*what)),
                 _ => {
-                    eprintln!("options: --rounds N, --seconds S, --sizes 16,64, --only throughput|latency");
+                    eprintln!(
+                        "options: --rounds N, --seconds S, --sizes 16,64, --only throughput|latency|fan-out|fan-in"
+                    );
                     std::process::exit(2);
                 }
             }
@@ -130,6 +132,73 @@ fn compare(plan: &Plan) {
     if plan.wants("latency") {
         latency(plan, &names);
     }
+    if plan.wants("fan-out") {
+        println!("\nPUB to SUB over TCP, marks 1,000, nothing dropped; messages published a second");
+        fans(plan, &names, &[1, 8, 64], pub_sub);
+    }
+    if plan.wants("fan-in") {
+        println!("\nPUSH to one PULL over TCP, marks 1,000; messages received a second");
+        fans(plan, &names, &[8, 64], fan_in);
+    }
+}
+
+/// One socket, and many on the other side.
+fn fans(plan: &Plan, names: &[String], many: &[usize], run: fn(&str, usize, usize, &str) -> f64) {
+    println!(
+        "{:>9} {:>9} {:<14} {:>12} {:>7}  messages/s of the rounds",
+        "sockets", "size", "", "messages/s", "ratio"
+    );
+    for &count in many {
+        for &size in plan.sizes.iter().filter(|size| [64, 1024].contains(size)) {
+            let figures = plan.medians(|contender| [run(contender, count, size, &plan.seconds)]);
+            for (name, ([rate], range)) in names.iter().zip(&figures) {
+                let ratio = figures[0].0[0] / rate;
+                println!("{count:>9} {size:>9} {name:<14} {rate:12.0} {ratio:7.2}  {range}");
+            }
+        }
+    }
+}
+
+/// Messages published a second; each reaches all.
+fn pub_sub(contender: &str, subscribers: usize, size: usize, seconds: &str) -> f64 {
+    let mut publisher = start(
+        None,
+        contender,
+        &["pub", &subscribers.to_string(), &size.to_string(), seconds],
+    );
+    let endpoint = publisher.line();
+    let subs: Vec<_> = (0..subscribers)
+        .map(|_| start(None, contender, &["sub", &endpoint]))
+        .collect();
+    let [sent, _] = publisher.numbers();
+    let mut slowest: f64 = 0.0;
+    for mut sub in subs {
+        let [arrived, elapsed, _] = sub.numbers();
+        assert_eq!(arrived, sent, "{contender} at {size} bytes: what was published arrives");
+        slowest = slowest.max(elapsed);
+    }
+    sent / (slowest / 1e9)
+}
+
+/// Messages received a second.
+fn fan_in(contender: &str, senders: usize, size: usize, seconds: &str) -> f64 {
+    let mut pull = start(None, contender, &["pull", &senders.to_string()]);
+    let endpoint = pull.line();
+    let pushes: Vec<_> = (0..senders)
+        .map(|_| start(None, contender, &["push", &endpoint, &size.to_string(), seconds]))
+        .collect();
+    let mut sent = 0.0;
+    for mut push in pushes {
+        sent += push.numbers::<2>()[0];
+    }
+    // The first message of each is not counted there; here only the first of all is not.
+    let [arrived, elapsed, _] = pull.numbers();
+    assert_eq!(
+        arrived,
+        sent + senders as f64 - 1.0,
+        "{contender} at {size} bytes: what was sent arrives"
+    );
+    arrived / (elapsed / 1e9)
 }
 
 fn throughput(plan: &Plan, names: &[String]) {
@@ -151,7 +220,7 @@ fn throughput(plan: &Plan, names: &[String]) {
 
 /// Messages a second, processor nanoseconds a message of the sender and of the receiver.
 fn push_pull(contender: &str, size: usize, seconds: &str) -> [f64; 3] {
-    let mut pull = start(None, contender, &["pull"]);
+    let mut pull = start(None, contender, &["pull", "1"]);
     let endpoint = pull.line();
     let mut push = start(None, contender, &["push", &endpoint, &size.to_string(), seconds]);
     // The sender's first: if it fails, the receiver waits for ever.

@@ -1,7 +1,8 @@
 //! peermq as a contender.
 
-use crate::contender::{Contender, Pull, Push, Rep, Req};
-use peermq::Context;
+use crate::contender::{Contender, Pub, Pull, Push, Rep, Req};
+use peermq::{AtMark, Context, Options};
+use std::time::Duration;
 
 pub struct Peermq;
 
@@ -29,6 +30,8 @@ impl Contender for Peermq {
     type Pull = Socket<peermq::Pull>;
     type Req = Socket<peermq::Req>;
     type Rep = Socket<peermq::Rep>;
+    type Pub = Socket<peermq::Pub>;
+    type Sub = Socket<peermq::Sub>;
 
     fn name() -> String {
         String::from("peermq")
@@ -60,6 +63,49 @@ impl Contender for Peermq {
         let rep = peermq::Rep::new(&context);
         let endpoint = rep.bind("tcp://127.0.0.1:0").expect("bind");
         (Socket::new(rep, context), endpoint.to_string())
+    }
+
+    fn publisher() -> (Self::Pub, String) {
+        let context = context();
+        let options = Options::default().at_mark(AtMark::Block);
+        let publisher = peermq::Pub::with_options(&context, options).expect("options");
+        let endpoint = publisher.bind("tcp://127.0.0.1:0").expect("bind");
+        (Socket::new(publisher, context), endpoint.to_string())
+    }
+
+    fn sub(to: &str) -> Self::Sub {
+        let context = context();
+        let sub = peermq::Sub::new(&context);
+        sub.subscribe("").expect("subscribe");
+        sub.connect(to).expect("connect");
+        Socket::new(sub, context)
+    }
+}
+
+impl Push for Socket<peermq::Pub> {
+    fn send(&mut self, message: &[u8]) {
+        self.socket.send(message).expect("send");
+    }
+
+    fn close(self) {
+        self.socket.close().expect("close");
+    }
+}
+
+impl Pub for Socket<peermq::Pub> {
+    fn wait_for_subscribers(&mut self, subscribers: usize) {
+        let limit = Duration::from_secs(60);
+        self.socket
+            .wait_for_subscribers("", subscribers, limit)
+            .expect("subscribers");
+    }
+}
+
+impl Pull for Socket<peermq::Sub> {
+    fn recv(&mut self) -> (usize, u8) {
+        let message = self.socket.recv().expect("a message");
+        let body = message.first();
+        (body.len(), body[0])
     }
 }
 

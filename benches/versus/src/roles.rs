@@ -1,6 +1,6 @@
 //! What the processes do. Each prints its figures in one line of numbers.
 
-use crate::contender::{Contender, Pull, Push, Rep, Req};
+use crate::contender::{Contender, Pub, Pull, Push, Rep, Req};
 use crate::support::cpu_ns;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,10 @@ const WARM_UP: usize = 500;
 pub fn run<C: Contender>(words: &[&str]) {
     match words {
         ["name"] => println!("{}", C::name()),
-        ["pull"] => pull::<C>(),
-        ["push", to, size, seconds] => push::<C>(to, number(size), seconds_of(seconds)),
+        ["pull", senders] => pull::<C>(number(senders)),
+        ["push", to, size, seconds] => push(C::push(to), number(size), seconds_of(seconds)),
+        ["pub", subscribers, size, seconds] => publish::<C>(number(subscribers), number(size), seconds_of(seconds)),
+        ["sub", to] => receive(&mut C::sub(to), 1),
         ["rep"] => rep::<C>(),
         ["req", to, size, seconds] => req::<C>(to, number(size), seconds_of(seconds)),
         _ => panic!("no such role: {words:?}"),
@@ -29,10 +31,15 @@ fn seconds_of(word: &str) -> Duration {
     Duration::from_secs_f64(word.parse().unwrap_or_else(|_| panic!("{word}: not a number")))
 }
 
-/// The clock runs from the first message to the last one. Prints messages, nanoseconds, processor nanoseconds.
-fn pull<C: Contender>() {
+fn pull<C: Contender>(senders: usize) {
     let (mut pull, endpoint) = C::pull();
     println!("{endpoint}");
+    receive(&mut pull, senders);
+}
+
+/// The clock runs from the first message to the last one of each sender. Prints messages, nanoseconds, processor
+/// nanoseconds.
+fn receive(pull: &mut impl Pull, mut senders: usize) {
     let (size, _) = pull.recv();
     let (begin, cpu) = (Instant::now(), cpu_ns());
     let mut count = 0_u64;
@@ -40,16 +47,26 @@ fn pull<C: Contender>() {
         let (len, first) = pull.recv();
         assert_eq!(len, size);
         if first == END {
-            break;
+            senders -= 1;
+            if senders == 0 {
+                break;
+            }
+        } else {
+            count += 1;
         }
-        count += 1;
     }
     println!("{count} {} {}", begin.elapsed().as_nanos(), cpu_ns() - cpu);
 }
 
+fn publish<C: Contender>(subscribers: usize, size: usize, duration: Duration) {
+    let (mut publisher, endpoint) = C::publisher();
+    println!("{endpoint}");
+    publisher.wait_for_subscribers(subscribers);
+    push(publisher, size, duration);
+}
+
 /// Sends slices of memory that was written before. Prints messages and processor nanoseconds.
-fn push<C: Contender>(to: &str, size: usize, duration: Duration) {
-    let mut push = C::push(to);
+fn push(mut push: impl Push, size: usize, duration: Duration) {
     let mut payload = vec![DATA; size];
     let between_looks = (65_536 / size).clamp(1, 256);
     push.send(&payload);

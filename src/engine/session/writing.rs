@@ -218,7 +218,11 @@ impl<N: Net> Session<N> {
         }
         match self.write_some(&mut write, effects) {
             Ok(0) => true,
-            Ok(_) => write.is_written_out() && !self.collect(&mut write, effects),
+            Ok(_) => {
+                // What is sent a moment after it is not quiet: with several peers it takes longer than that.
+                self.station.written_out();
+                write.is_written_out() && !self.collect(&mut write, effects)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             Err(error) => {
                 write.failure = Some(Failure::io(&error));
