@@ -270,3 +270,112 @@ impl Words {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Mark;
+    use crate::routing::PeerKind;
+    use crate::sim::chance::{Chance, with_seeds};
+    use std::collections::BTreeSet;
+
+    const MARK: Mark = Mark {
+        messages: 8,
+        bytes: 1 << 20,
+    };
+
+    fn connected(interests: &mut Interests, peers: &mut Peers, id: PeerId) {
+        drop(peers.connected(id, None));
+        interests.connected(peers, id);
+    }
+
+    /// Does to what a peer knows what it is told; tells whether it was asked.
+    fn tell(known: &mut BTreeSet<Vec<u8>>, notices: Vec<Notice>) -> Option<u32> {
+        let mut asked = None;
+        for notice in notices {
+            assert_eq!(asked, None, "a question comes last");
+            match notice {
+                Notice::Subscribe(topic) => drop(known.insert(topic.to_vec())),
+                Notice::Cancel(topic) => assert!(known.remove(&topic[..]), "it knew that"),
+                Notice::Ask(question) => asked = Some(question),
+                other => panic!("{other:?}"),
+            }
+        }
+        asked
+    }
+
+    fn topic(chance: &mut Chance) -> Vec<u8> {
+        (0..chance.within(0..4)).map(|_| chance.within(0..3) as u8).collect()
+    }
+
+    #[test]
+    fn whatever_changes_in_whatever_parts_it_is_told_a_peer_knows_what_is_wanted() {
+        with_seeds(300, |seed| {
+            let mut chance = Chance::new(seed);
+            let mut peers = Peers::new(MARK, MARK);
+            let mut interests = Interests::new(Words::Subscribe);
+            let id = peers.attach(PeerKind::Dialed, "there".into());
+            let mut known = BTreeSet::new();
+            let mut naive: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+            let mut is_up = false;
+            for _ in 0..200 {
+                let topic = topic(&mut chance);
+                match chance.within(0..10) {
+                    0..=2 => {
+                        *naive.entry(topic.clone()).or_default() += 1;
+                        interests.add(&mut peers, &topic);
+                    }
+                    3..=5 => {
+                        let count = naive.get(&topic).copied().unwrap_or(0);
+                        assert_eq!(interests.remove(&mut peers, &topic), count > 0);
+                        match count {
+                            0 => {}
+                            1 => drop(naive.remove(&topic)),
+                            _ => drop(naive.insert(topic, count - 1)),
+                        }
+                    }
+                    6 if is_up => {
+                        is_up = false;
+                        known.clear();
+                        peers.disconnected(id, None, String::new());
+                        interests.disconnected(&mut peers, id);
+                    }
+                    6 => {
+                        is_up = true;
+                        connected(&mut interests, &mut peers, id);
+                    }
+                    _ if is_up && peers.take_owed(id) => {
+                        tell(&mut known, interests.notices(&mut peers, id, 50));
+                    }
+                    _ => {}
+                }
+                let probe = [&topic_of(&naive, &mut chance)[..], b"x"].concat();
+                let has = naive.keys().any(|topic| probe.starts_with(topic));
+                assert_eq!(interests.has_prefix_of(&probe), has, "{probe:?} of {naive:?}");
+            }
+            if !is_up {
+                connected(&mut interests, &mut peers, id);
+            }
+            let question = interests.ask(&mut peers);
+            let mut asked = None;
+            while asked.is_none() {
+                assert!(peers.take_owed(id), "there is something to tell");
+                asked = tell(&mut known, interests.notices(&mut peers, id, 50));
+            }
+            assert_eq!(asked, Some(question));
+            assert!(known.iter().eq(naive.keys()), "{known:?} of {naive:?}");
+            assert_eq!(interests.answered(&peers, question), None);
+            interests.notice(&mut peers, id, &Notice::Answer(question));
+            assert_eq!(interests.answered(&peers, question), Some(1));
+            assert!(!peers.take_owed(id), "nothing is left to tell");
+        });
+    }
+
+    fn topic_of(naive: &BTreeMap<Vec<u8>, u32>, chance: &mut Chance) -> Vec<u8> {
+        let known = naive.keys().nth(chance.within(0..naive.len().max(1))).cloned();
+        match chance.once_in(2) {
+            true => known.unwrap_or_default(),
+            false => topic(chance),
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod marks;
 mod net;
 mod pair;
 mod pipeline;
+mod publish;
 mod request;
 
 use crate::endpoint::Endpoint;

@@ -59,7 +59,7 @@ impl PubPattern {
         }
     }
 
-    pub(super) fn fan(&mut self) -> &mut FanOut {
+    pub(crate) fn fan(&mut self) -> &mut FanOut {
         &mut self.fan
     }
 }

@@ -71,7 +71,7 @@ impl SubPattern {
         }
     }
 
-    pub(super) fn interests(&mut self) -> &mut Interests {
+    pub(crate) fn interests(&mut self) -> &mut Interests {
         &mut self.interests
     }
 }

@@ -205,7 +205,7 @@ impl XPubPattern {
         }
     }
 
-    pub(super) fn fan(&mut self) -> &mut FanOut {
+    pub(crate) fn fan(&mut self) -> &mut FanOut {
         &mut self.fan
     }
 

@@ -72,7 +72,7 @@ impl XSubPattern {
         }
     }
 
-    pub(super) fn interests(&mut self) -> &mut Interests {
+    pub(crate) fn interests(&mut self) -> &mut Interests {
         &mut self.interests
     }
 }
