@@ -13,7 +13,8 @@ use crate::options::Options;
 use crate::routing::Pattern;
 use crate::stats::CloseReport;
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::transport::real::{RealNet, bind};
+use crate::transport::OpenListener;
+use crate::transport::real::{RealListener, RealNet, adopt, bind};
 use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -237,19 +238,42 @@ impl Core {
             };
         }
         match bind(&endpoint, &hub.options().transport) {
-            Ok((listener, bound)) => {
-                let note = Note::Listen {
-                    station,
-                    listener,
-                    endpoint: bound.clone(),
-                };
-                if self.seat.note(note) {
-                    Ok(bound)
-                } else {
-                    Err(BindError::Closed)
-                }
-            }
+            Ok((listener, bound)) => self.listen(station, listener, bound),
             Err(error) => Err(BindError::Io { endpoint, error }),
+        }
+    }
+
+    /// Binds a listener that somebody else has opened.
+    pub(crate) fn bind_listener<P: Pattern>(
+        &self,
+        hub: &Arc<Hub<P>>,
+        listener: OpenListener,
+    ) -> Result<Endpoint, BindError> {
+        if self.is_forked() {
+            return Err(BindError::Forked);
+        }
+        if !hub.is_open() {
+            return Err(BindError::Closed);
+        }
+        let (listener, endpoint) = adopt(listener).map_err(BindError::Listener)?;
+        self.listen(hub.clone(), listener, endpoint)
+    }
+
+    fn listen(
+        &self,
+        station: Arc<dyn Station>,
+        listener: RealListener,
+        endpoint: Endpoint,
+    ) -> Result<Endpoint, BindError> {
+        let note = Note::Listen {
+            station,
+            listener,
+            endpoint: endpoint.clone(),
+        };
+        if self.seat.note(note) {
+            Ok(endpoint)
+        } else {
+            Err(BindError::Closed)
         }
     }
 

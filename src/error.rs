@@ -148,6 +148,9 @@ pub enum BindError {
     /// The endpoint is not one that can be bound.
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),
+    /// The listener that was handed over cannot be used.
+    #[error("bind a listener: {0}")]
+    Listener(io::Error),
     /// The system refused, or the name is taken (inproc: `AddrInUse`).
     #[error("bind {endpoint}: {error}")]
     Io {

@@ -134,3 +134,4 @@ pub use socket_type::SocketType;
 pub use stats::{
     CloseReport, DropReason, Drops, Flow, Histogram, PeerReport, PeerStats, Rate, SocketStats, Throughput,
 };
+pub use transport::OpenListener;

@@ -4,10 +4,14 @@ mod common;
 
 use common::{LONG, unused, wait_connected, wait_for};
 use peermq::{
-    BindError, ConnectError, Context, DropReason, Endpoint, EndpointError, Event, NotSent, Options, Pull, Push,
+    BindError, ConnectError, Context, DropReason, Endpoint, EndpointError, Event, NotSent, OpenListener, Options, Pull,
+    Push,
 };
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::time::Duration;
 
 /// A sender and a receiver that are connected over this endpoint, and where they met.
@@ -283,4 +287,61 @@ fn t23_what_can_be_looked_up_is_taken_and_the_rest_refused() {
         let refused = push.connect(wrong).unwrap_err();
         assert!(matches!(refused, ConnectError::Endpoint(_)), "{wrong}: {refused}");
     }
+}
+
+/// test_use_fd, over each kind of listener: who connected before the socket was there is served too.
+#[test]
+fn a_listener_that_was_open_before_is_taken_over() {
+    let context = Context::new().unwrap();
+    let path = common::endpoint("ipc");
+    let file = path.strip_prefix("ipc://").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("tcp://{}", tcp.local_addr().unwrap());
+    let ipc = UnixListener::bind(file).unwrap();
+    for (listener, at) in [(OpenListener::from(tcp), at), (OpenListener::from(ipc), path.clone())] {
+        let (push, pull) = (Push::new(&context), Pull::new(&context));
+        push.connect(&at).unwrap();
+        push.send("waits").unwrap();
+
+        let bound = pull.bind_listener(listener).unwrap();
+
+        assert_eq!(bound.to_string(), at);
+        assert_eq!(pull.recv_timeout(LONG).unwrap(), "waits");
+        passes(&push, &pull);
+        pull.unbind(&bound).unwrap();
+        assert!(matches!(pull.unbind(&bound), Err(EndpointError::Unknown(_))));
+        pull.close().unwrap();
+        let late = pull.bind_listener(TcpListener::bind("127.0.0.1:0").unwrap());
+        assert!(matches!(late, Err(BindError::Closed)));
+    }
+    assert!(std::path::Path::new(file).exists(), "it was not ours");
+    std::fs::remove_file(file).unwrap();
+}
+
+/// As systemd does it: a descriptor of another process, here a child that finds it as its standard input.
+#[test]
+fn a_listener_is_inherited_by_another_process() {
+    const INHERITED: &str = "PEERMQ_TEST_INHERITED";
+    let context = Context::new().unwrap();
+    if std::env::var_os(INHERITED).is_some() {
+        let inherited = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+        let pull = Pull::new(&context);
+        pull.bind_listener(OpenListener::try_from(inherited).unwrap()).unwrap();
+        assert_eq!(pull.recv_timeout(LONG).unwrap(), "to the child");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let push = Push::new(&context);
+    push.connect(format!("tcp://{}", listener.local_addr().unwrap()))
+        .unwrap();
+    push.send("to the child").unwrap();
+
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_listener_is_inherited_by_another_process"])
+        .env(INHERITED, "1")
+        .stdin(OwnedFd::from(listener))
+        .spawn()
+        .unwrap();
+
+    assert!(child.wait().unwrap().success());
 }

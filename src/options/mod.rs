@@ -61,6 +61,7 @@ use std::time::Duration;
 /// | `ZMQ_SOCKS_PROXY`, `ZMQ_SOCKS_USERNAME`, `ZMQ_SOCKS_PASSWORD` | [`socks5`](Options::socks5) |
 /// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
 /// | `ZMQ_IPV6` | no option: IPv6 is always on; see [`ipv6_only`](Options::ipv6_only) |
+/// | `ZMQ_USE_FD` | no option: `bind_listener`, for what [`OpenListener`](crate::OpenListener) can be made of |
 /// | `ZMQ_LAST_ENDPOINT` | what `bind` returns |
 /// | `ZMQ_CONFLATE` | [`conflate`](Options::conflate), and [`conflate_by_topic`](Options::conflate_by_topic) |
 /// | `ZMQ_SUBSCRIBE`, `ZMQ_UNSUBSCRIBE` | the verbs `subscribe` and `unsubscribe` |

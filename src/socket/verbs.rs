@@ -21,6 +21,21 @@ macro_rules! socket_verbs {
                 self.socket.core.bind(&self.socket.hub, endpoint)
             }
 
+            /// Takes connections at a listener that somebody else has opened, and returns its endpoint, by which it can
+            /// be unbound.
+            ///
+            /// It is closed with the socket or by `unbind`, as far as nobody else has it open: those who connect then wait
+            /// for whoever has. An ipc file stays. Of the options, those about a listener (`backlog`, `bind_to_device`)
+            /// do nothing. It never waits from now on, for all who share it.
+            ///
+            /// Does not wait. Fails with `Listener` if it cannot be used, and with `Closed`.
+            pub fn bind_listener(
+                &self,
+                listener: impl Into<crate::OpenListener>,
+            ) -> Result<crate::Endpoint, crate::BindError> {
+                self.socket.core.bind_listener(&self.socket.hub, listener.into())
+            }
+
             /// Connects to this endpoint in the background, and again whenever the connection is lost.
             ///
             /// Returns at once, whether somebody is there or not; what happens is told to a

@@ -77,6 +77,17 @@ pub(crate) fn listen(path: &IpcPath, options: &TransportOptions) -> io::Result<L
     })
 }
 
+/// A listener that somebody else has opened; its file is not ours.
+pub(crate) fn adopt(socket: std::os::unix::net::UnixListener, at: IpcPath) -> Listener {
+    Listener {
+        _file: None,
+        _directory: None,
+        socket: UnixListener::from_std(socket),
+        text: Endpoint::ipc(at.clone()).to_string(),
+        at,
+    }
+}
+
 /// Takes one waiting connection. `ConnectionAborted` if it was gone already: the next may be well.
 pub(crate) fn accept(listener: &Listener, options: &TransportOptions) -> io::Result<UnixStream> {
     let (stream, _) = listener.socket.accept()?;

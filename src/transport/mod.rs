@@ -5,12 +5,15 @@
 
 pub(crate) mod ipc;
 mod names;
+mod open;
 pub(crate) mod real;
 mod settings;
 pub(crate) mod socks5;
 pub(crate) mod tcp;
 #[cfg(test)]
 mod tests;
+
+pub use open::OpenListener;
 
 use crate::endpoint::IpcPath;
 use crate::options::TransportOptions;

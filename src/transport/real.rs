@@ -3,6 +3,7 @@
 //! mio is edge-triggered: an event comes once, and again only after the socket has answered `WouldBlock`.
 
 use super::names::{Answer, Resolver, look_up};
+use super::open::{OpenListener, Opened};
 use super::{Address, Net, Reached, Stream, ipc, tcp};
 use crate::endpoint::{Endpoint, Kind};
 use crate::options::TransportOptions;
@@ -33,6 +34,17 @@ pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Resul
         }
         Kind::Inproc(_) => Err(invalid("inproc needs no transport")),
     }
+}
+
+/// Takes a listener that somebody else has opened, and says where it listens.
+pub(crate) fn adopt(listener: OpenListener) -> io::Result<(RealListener, Endpoint)> {
+    let endpoint = listener.prepare()?;
+    let listener = match (listener.0, endpoint.kind()) {
+        (Opened::Unix(socket), Kind::Ipc(at)) => RealListener::Unix(ipc::adopt(socket, at.clone())),
+        (Opened::Tcp(socket), Kind::Tcp(_)) => RealListener::Tcp(TcpListener::from_std(socket)),
+        _ => return Err(invalid("its address is of another kind")),
+    };
+    Ok((listener, endpoint))
 }
 
 /// A number that the real world chooses: another one each time.

@@ -1,5 +1,6 @@
 //! The rules of [`Net`] and [`Stream`], asked of real sockets on this machine; the same for each transport.
 
+mod adopted;
 mod settings;
 
 use super::real::{RealListener, RealNet, RealStream, bind};
