@@ -8,9 +8,9 @@ use crate::engine::reactor;
 use crate::engine::seat::{Seat, is_driving};
 use crate::error::{BindError, ConnectError, ContextError, EndpointError};
 use crate::failure::Failure;
-use crate::hub::{CannotWait, Drive, Effects, Hub, Station, block_on};
+use crate::hub::{CannotWait, Closed, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;
-use crate::routing::Pattern;
+use crate::routing::{Pattern, PeerId, PeerKind, Peers};
 use crate::stats::CloseReport;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::transport::OpenListener;
@@ -278,13 +278,24 @@ impl Core {
     }
 
     pub(crate) fn connect<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<(), ConnectError> {
+        self.connect_with(hub, endpoint, |_, peers, endpoint| {
+            Ok(peers.attach(PeerKind::Dialed, endpoint))
+        })?;
+        Ok(())
+    }
+
+    /// Dials an endpoint for the peer that this step attaches.
+    pub(crate) fn connect_with<P: Pattern>(
+        &self,
+        hub: &Arc<Hub<P>>,
+        endpoint: Endpoint,
+        attach: impl FnOnce(&mut P, &mut Peers, String) -> Result<PeerId, ConnectError>,
+    ) -> Result<PeerId, ConnectError> {
         endpoint.check_connect()?;
         if self.is_forked() {
             return Err(ConnectError::Forked);
         }
-        let peer = hub
-            .attach(endpoint.to_string())
-            .map_err(|_closed| ConnectError::Closed)?;
+        let peer = hub.attach_with(|pattern, peers| attach(pattern, peers, endpoint.to_string()))?;
         let station: Arc<dyn Station> = hub.clone();
         match endpoint.kind() {
             Kind::Inproc(name) => self.names.connect(name, &station, peer, &endpoint),
@@ -302,7 +313,7 @@ impl Core {
                 }
             }
         }
-        Ok(())
+        Ok(peer)
     }
 
     pub(crate) fn unbind<P: Pattern>(
@@ -381,6 +392,12 @@ impl Core {
             Ok(Some(Some(was_known))) => known(was_known, endpoint),
             _ => Err(EndpointError::Closed),
         }
+    }
+}
+
+impl From<Closed> for ConnectError {
+    fn from(_: Closed) -> Self {
+        ConnectError::Closed
     }
 }
 

@@ -3,6 +3,7 @@
 //! What a peer does wrong is never one of these; it ends that peer's connection and is told to the monitor.
 
 use crate::endpoint::{Endpoint, InvalidEndpoint};
+use crate::identity::Identity;
 use crate::message::Message;
 use std::io;
 
@@ -49,6 +50,9 @@ pub enum NotSent {
     /// The peer that it was for is gone.
     #[error("the peer is gone")]
     PeerGone,
+    /// No peer is known by what it was addressed to: there never was one, or it is gone.
+    #[error("no such peer")]
+    UnknownPeer,
     /// The peer that it was for is at its mark.
     #[error("the peer is at its mark")]
     PeerFull,
@@ -175,6 +179,9 @@ pub enum ConnectError {
     /// The endpoint is not one that can be connected to.
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),
+    /// A peer is known by this identity already.
+    #[error("a peer is known as {0} already")]
+    IdentityInUse(Identity),
     /// The socket or its context is closed.
     #[error("the socket is closed")]
     Closed,

@@ -121,6 +121,10 @@ pub enum Failure {
         /// Why.
         why: &'static str,
     },
+    /// Another connection of the same identity took its place
+    /// ([`Options::handover`](crate::Options::handover)).
+    #[error("another connection of the same identity took its place")]
+    Replaced,
     /// The connection reached its own socket.
     #[error("the connection reached its own socket")]
     ConnectedToItself,
@@ -175,7 +179,7 @@ impl Failure {
             | Failure::Io { .. }
             | Failure::Unresolved { .. }
             | Failure::Proxy { .. } => Fault::Network,
-            Failure::ClosedByPeer | Failure::ClosedHere => Fault::Nobody,
+            Failure::ClosedByPeer | Failure::ClosedHere | Failure::Replaced => Fault::Nobody,
             Failure::Refused { .. } | Failure::ConnectedToItself => Fault::Ours,
         }
     }

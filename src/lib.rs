@@ -66,6 +66,7 @@
 )]
 
 // Floor 0: words.
+mod chance;
 mod endpoint;
 mod error;
 mod failure;
@@ -127,6 +128,7 @@ pub use socket::push::Push;
 pub use socket::radio::Radio;
 pub use socket::reply::{Rep, Request};
 pub use socket::request::Req;
+pub use socket::router::{PeerState, Router};
 pub use socket::subscribe::Sub;
 pub use socket::xpublish::{Subscriber, Upstream, XPub};
 pub use socket::xsubscribe::XSub;

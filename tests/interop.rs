@@ -6,7 +6,7 @@
 mod common;
 
 use common::{until, wait_for};
-use peermq::{Context, Dealer, Message, Options, Pair, Pull, Push, Rep, Req};
+use peermq::{Context, Dealer, Identity, Message, Options, Pair, Pull, Push, Rep, Req, Router};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
@@ -141,6 +141,53 @@ fn dealer_to_dealer_router_and_rep() {
             }
         });
     }
+}
+
+#[test]
+fn router_from_req_and_dealer() {
+    for kind in ["REQ", "DEALER"] {
+        for_each_way(kind, |peer, way| {
+            let router = Router::new(&way.context);
+            way.link(peer, |at| router.bind(at).unwrap(), |to| router.connect(to).unwrap());
+            for shape in shapes() {
+                peer.tell(format_args!("ask {} {shape}", way.name));
+                let (sender, message) = router.recv_timeout(LIMIT).unwrap();
+                assert!(sender.is_made_up());
+                assert_eq!(message.first(), b"");
+                shape.check(&Message::from_frames(message.clone().into_frames().split_off(1)).unwrap());
+                router.send_to(&sender, message).unwrap();
+                peer.all_ok(1);
+            }
+        });
+    }
+}
+
+#[test]
+fn router_to_router() {
+    for_each_way("ROUTER", |peer, way| {
+        let options = Options::default().identity(Identity::new("ours").unwrap());
+        let router = Router::with_options(&way.context, options).unwrap();
+        let theirs = Identity::new("theirs").unwrap();
+        way.link(
+            peer,
+            |at| router.bind(at).unwrap(),
+            |to| router.connect_as(to, &theirs).unwrap(),
+        );
+        until("who is there", || !router.identities().is_empty());
+        let theirs = router.identities().remove(0);
+        for shape in shapes() {
+            peer.tell(format_args!("echo {} {shape}", way.name));
+            let sent = shape.lend(|frames| {
+                let frames = [&[&b""[..]], frames].concat();
+                router.send_to(&theirs, &frames[..])
+            });
+            sent.unwrap();
+            let (sender, message) = router.recv_timeout(LIMIT).unwrap();
+            assert_eq!(sender, theirs);
+            shape.check(&Message::from_frames(message.into_frames().split_off(1)).unwrap());
+            peer.all_ok(1);
+        }
+    });
 }
 
 /// The reader starts a second late, and sends PINGs that arrive after our end of stream. Its heartbeat timeout is

@@ -21,7 +21,7 @@ pub(crate) use watchers::{Readiness, Watched};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, Pattern, PeerId, PeerKind, Peers, Want};
+use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, DropReason, SocketStats};
 use crate::sync::{Mutex, Parker};
@@ -243,14 +243,17 @@ impl<P: Pattern> Hub<P> {
 
     // -- the socket's life
 
-    /// A peer that is dialed has its queue from now on.
-    pub(crate) fn attach(&self, endpoint: String) -> Result<PeerId, Closed> {
+    /// A peer that is dialed has its queue from now on, if this step attaches one.
+    pub(crate) fn attach_with<E: From<Closed>>(
+        &self,
+        attach: impl FnOnce(&mut P, &mut Peers) -> Result<PeerId, E>,
+    ) -> Result<PeerId, E> {
         let mut effects = Effects::default();
         let result = self.step(&mut effects, |state, _| {
             if !matches!(state.phase, Phase::Open) {
-                return Err(Closed);
+                return Err(Closed.into());
             }
-            let id = state.peers.attach(PeerKind::Dialed, endpoint);
+            let id = attach(&mut state.pattern, &mut state.peers)?;
             state.pattern.attached(&mut state.peers, id);
             state.peers.wants.push(Want::Ready(Awaited::Writable));
             Ok(id)
@@ -342,7 +345,7 @@ impl<P: Pattern> State<P> {
             return Poll::Ready(Err(Closed));
         }
         let Some(value) = step(&mut self.pattern, &mut self.peers) else {
-            self.was_awaited |= awaited != Awaited::Writable;
+            self.was_awaited |= !matches!(awaited, Awaited::Writable | Awaited::WritablePeer(_));
             return Poll::Pending;
         };
         if let Some(ticket) = ticket.take() {

@@ -140,12 +140,12 @@ impl<P: Pattern> Station for Hub<P> {
         self.step(effects, |state, effects| {
             let id = match origin {
                 Origin::Dialed(id) => {
-                    state.pattern.admit(&state.peers, Some(id))?;
+                    state.admit(Some(id), facts)?;
                     id
                 }
                 Origin::Accepted(_) if !matches!(state.phase, Phase::Open) => return Err("the socket is closed"),
                 Origin::Accepted(from) => {
-                    state.pattern.admit(&state.peers, None)?;
+                    state.admit(None, facts)?;
                     let id = state.peers.attach(PeerKind::Accepted, from);
                     state.pattern.attached(&mut state.peers, id);
                     id
@@ -221,6 +221,7 @@ impl<P: Pattern> Station for Hub<P> {
     fn lost(&self, id: PeerId, batch: Option<(Batch, usize)>, failure: &Failure, effects: &mut Effects) {
         let why = match failure {
             Failure::ClosedHere => DropReason::Linger,
+            Failure::Replaced => DropReason::Replaced,
             _ => DropReason::PeerLost,
         };
         self.step(effects, |state, effects| {
@@ -346,6 +347,17 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn tell(&self, event: Event) {
         self.feeds.tell(&event);
+    }
+}
+
+impl<P: Pattern> State<P> {
+    /// Asks the pattern for a place. Whoever is in the way has to prove that it is alive.
+    fn admit(&mut self, dialed: Option<PeerId>, facts: &Facts) -> Result<(), &'static str> {
+        let answer = self.pattern.admit(&self.peers, dialed, facts.identity.as_ref());
+        answer.map_err(|no_place| {
+            self.peers.wants.extend(no_place.holder.map(Want::Challenge));
+            no_place.why
+        })
     }
 }
 

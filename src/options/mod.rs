@@ -52,6 +52,11 @@ use std::time::Duration;
 /// | `ZMQ_CONNECT_TIMEOUT`, `ZMQ_HANDSHAKE_IVL` | [`connect_timeout`](Options::connect_timeout), [`handshake_timeout`](Options::handshake_timeout) |
 /// | `ZMQ_IMMEDIATE` | [`connected_first`](Options::connected_first), nearly: it queues for a peer that is down if no other has room |
 /// | `ZMQ_ROUTING_ID` | [`identity`](Options::identity) |
+/// | `ZMQ_ROUTER_MANDATORY` | always on, unless [`drop_unroutable`](Options::drop_unroutable) |
+/// | `ZMQ_ROUTER_HANDOVER` | [`handover`](Options::handover) |
+/// | `ZMQ_ROUTER_NOTIFY` | [`router_notify`](Options::router_notify) |
+/// | `ZMQ_CONNECT_ROUTING_ID` | no option: [`Router::connect_as`](crate::Router::connect_as) |
+/// | `ZMQ_PROBE_ROUTER` | [`probe`](Options::probe) |
 /// | `ZMQ_REQ_CORRELATE` | [`correlate`](Options::correlate) |
 /// | `ZMQ_REQ_RELAXED` | no option: a request that timed out does not stop the next |
 /// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
@@ -88,6 +93,10 @@ pub struct Options {
     pub(crate) connected_first: bool,
     pub(crate) requeue_unwritten: bool,
     pub(crate) correlate: bool,
+    pub(crate) drop_unroutable: bool,
+    pub(crate) handover: bool,
+    pub(crate) probe: bool,
+    pub(crate) router_notify: Notify,
     pub(crate) transport: TransportOptions,
     pub(crate) monitor_events: usize,
     pub(crate) publishing: Publishing,
@@ -175,6 +184,13 @@ pub(crate) struct Limits {
     pub(crate) handshake_bytes: usize,
 }
 
+/// Which changes of its peers a ROUTER tells in band.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Notify {
+    pub(crate) connects: bool,
+    pub(crate) disconnects: bool,
+}
+
 /// How long a dialer waits between two attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reconnect {
@@ -210,6 +226,10 @@ impl Default for Options {
             connected_first: false,
             requeue_unwritten: false,
             correlate: true,
+            drop_unroutable: false,
+            handover: false,
+            probe: false,
+            router_notify: Notify::default(),
             transport: TransportOptions::default(),
             monitor_events: 1_024,
             publishing: Publishing::default(),
@@ -253,6 +273,9 @@ impl Options {
             }
         }
         self.heartbeat.check()?;
+        if self.identity.as_ref().is_some_and(Identity::is_made_up) {
+            return Err(InvalidOptions::Reserved { option: "identity" });
+        }
         if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
             return Err(InvalidOptions::TooSmall {
                 option: "max_handshake_bytes",
@@ -306,6 +329,12 @@ pub enum InvalidOptions {
         /// The most that can be said.
         most: Duration,
     },
+    /// An option names what only others may give: an identity that a ROUTER made up.
+    #[error("{option} must not be one that a ROUTER made up")]
+    Reserved {
+        /// Which.
+        option: &'static str,
+    },
     /// An option was set that sockets of this type cannot use.
     #[error("{option} means nothing to a {socket_type} socket")]
     NotForType {
@@ -334,6 +363,10 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("welcome_message", &[XPub]),
     ("conflate", &[Push, Pull, Dealer, Pub, Sub]),
     ("conflate_by_topic", &[Pub, XPub, Sub, XSub]),
+    ("drop_unroutable", &[Router]),
+    ("handover", &[Router]),
+    ("probe", &[Req, Dealer, Router]),
+    ("router_notify", &[Router]),
 ];
 
 /// Types with a queue of messages to each peer.

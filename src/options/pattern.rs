@@ -1,6 +1,6 @@
 //! What only some socket types have. Each setter notes its name: a type that cannot use it refuses it when it is made.
 
-use super::Options;
+use super::{Notify, Options};
 use crate::identity::Identity;
 
 impl Options {
@@ -47,5 +47,62 @@ impl Options {
     pub fn correlate(mut self, yes: bool) -> Self {
         self.correlate = yes;
         self.note("correlate")
+    }
+
+    /// Sets whether a ROUTER drops what it cannot send, and says nothing. Default no: `send_to` gives it back with the
+    /// reason, `UnknownPeer` or `PeerFull`.
+    ///
+    /// Calls that wait for a peer's room go on to do so, and give back what had none in time.
+    ///
+    /// Yes: `send_to` succeeds, and the message is counted as
+    /// [`DropReason::Unroutable`](crate::DropReason::Unroutable) or [`DropReason::PeerFull`](crate::DropReason::PeerFull)
+    /// ([RFC 28](https://rfc.zeromq.org/spec/28/), and libzmq without `ZMQ_ROUTER_MANDATORY`): who does not look at the
+    /// statistics does not know. No: each sender has to decide what becomes of what cannot be sent.
+    pub fn drop_unroutable(mut self, yes: bool) -> Self {
+        self.drop_unroutable = yes;
+        self.note("drop_unroutable")
+    }
+
+    /// Sets whether a peer that comes under the identity of another takes its place. Default no: it is turned away and
+    /// tries again, and the other one has a second to prove that it is alive.
+    ///
+    /// Yes: a client that lost its network is back at once. What its old connection had brought is received first, under
+    /// the same identity; what was queued for it is dropped as [`DropReason::Replaced`](crate::DropReason::Replaced), and
+    /// the connection ends with [`Failure::Replaced`](crate::Failure::Replaced). Whoever can connect can take any place,
+    /// and two clients that share one take it from each other for as long as both are there. A peer that this socket
+    /// itself is connected to keeps its place. No: a client whose old connection is not known to be dead yet has to come
+    /// back a second time.
+    pub fn handover(mut self, yes: bool) -> Self {
+        self.handover = yes;
+        self.note("handover")
+    }
+
+    /// Sets whether an empty message is sent on each connection that becomes ready, dialed or accepted. Default no. REQ,
+    /// DEALER and ROUTER only.
+    ///
+    /// A ROUTER receives it, and so knows of the peer before the peer has anything to say. It counts as a message in the
+    /// statistics and against the mark; where the queue is full already there is none: what waits there tells as much.
+    ///
+    /// Yes: an application at the other end that takes every message for a real one is surprised; REQ and REP drop it as
+    /// [`DropReason::Malformed`](crate::DropReason::Malformed). No: a ROUTER can speak first only to peers that it is
+    /// told of in another way ([`router_notify`](Options::router_notify), [`connect_as`](crate::Router::connect_as)).
+    pub fn probe(mut self, yes: bool) -> Self {
+        self.probe = yes;
+        self.note("probe")
+    }
+
+    /// Sets whether a ROUTER receives, as an empty message, that a peer's connection became ready, and that it ended.
+    /// Default neither. A handshake that fails is not told.
+    ///
+    /// The first comes before all messages of the connection, the second behind them (behind those that are unread when
+    /// a peer that this socket connected to is back already, it comes too early). As many as
+    /// [`recv_mark`](Options::recv_mark) wait to be received; the next ones are dropped and counted as
+    /// [`DropReason::Unnoticed`](crate::DropReason::Unnoticed). Empty messages of the peers themselves look the same.
+    ///
+    /// Yes: `recv` gives more than what peers send. No: only a [`Monitor`](crate::Monitor) tells, apart from the
+    /// messages and without the identity.
+    pub fn router_notify(mut self, connects: bool, disconnects: bool) -> Self {
+        self.router_notify = Notify { connects, disconnects };
+        self.note("router_notify")
     }
 }

@@ -281,6 +281,22 @@ impl Default for IncomingQueue {
     }
 }
 
+/// Counts messages that came and are not for anybody, of a peer that is gone.
+pub(super) fn discard(incoming: &mut Flow, messages: usize, payload: usize, why: DropReason) {
+    incoming.taken += messages as u64;
+    incoming.taken_bytes += payload as u64;
+    incoming.dropped.add(why, messages as u64);
+}
+
+/// Counts a message of one frame that was handed to the application for a peer that is gone.
+pub(super) fn hand_over(incoming: &mut Flow, payload: usize) {
+    incoming.taken += 1;
+    incoming.taken_bytes += payload as u64;
+    incoming.passed += 1;
+    incoming.passed_bytes += payload as u64;
+    incoming.frames += 1;
+}
+
 /// Counts a message that was received as dropped instead.
 pub(super) fn drop_received(incoming: &mut Flow, payload: usize, why: DropReason) {
     incoming.passed -= 1;

@@ -10,11 +10,13 @@
 //! | SUB, XSUB | XSUB: all | all peers, in turn | reading pauses |
 //! | PAIR | its one peer | its one peer | `send` waits |
 //! | DEALER | the peers with room, in turn | all peers, in turn | `send` waits |
+//! | ROUTER | the peer that is named | all peers, in turn | `send_to` is an error |
 
 mod conflation;
 mod dropped;
 mod fair_queue;
 mod fan_out;
+mod identities;
 mod incoming;
 mod interests;
 mod last_values;
@@ -25,6 +27,7 @@ mod outgoing;
 mod peer;
 mod peers;
 mod subscriptions;
+mod succession;
 mod timing;
 mod turn;
 mod wants;
@@ -32,6 +35,7 @@ mod wants;
 pub(crate) use dropped::Dropped;
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use fan_out::{FanOut, Matching};
+pub(crate) use identities::{Identities, NameKind, NoRoute};
 pub(crate) use incoming::Room;
 pub(crate) use interests::{Interests, Words};
 pub(crate) use load_balance::LoadBalance;
@@ -39,9 +43,11 @@ pub(crate) use outgoing::{Placed, Unwritten};
 pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;
 pub(crate) use subscriptions::Change;
+pub(crate) use succession::Succession;
 pub(crate) use wants::{Awaited, Want};
 
 use crate::batch::Run;
+use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
 use crate::socket_type::SocketType;
@@ -53,8 +59,9 @@ use crate::stats::DropReason;
 pub(crate) trait Pattern: Send + 'static {
     const TYPE: SocketType;
 
-    /// Whether a peer has a place here now: a dialed one, or a new one. What is refused may be let in later.
-    fn admit(&self, _peers: &Peers, _dialed: Option<PeerId>) -> Result<(), &'static str> {
+    /// Whether a peer that calls itself so has a place here now: a dialed one, or a new one. What is refused may be let in
+    /// later.
+    fn admit(&self, _peers: &Peers, _dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
         Ok(())
     }
 
@@ -113,10 +120,35 @@ pub(crate) trait Pattern: Send + 'static {
     }
 }
 
+/// Why a peer has no place now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoPlace {
+    pub(crate) why: &'static str,
+    /// Who has the place, and is to prove that it is alive.
+    pub(crate) holder: Option<PeerId>,
+}
+
 /// A pattern that takes messages for whichever peer is next.
 pub(crate) trait Sends: Pattern {
     /// Packs the message for a peer. `false`: none has room, and nothing has happened.
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool;
+}
+
+/// A pattern that takes messages for the peer that they are addressed to.
+pub(crate) trait Addressed: Pattern {
+    /// What peers are addressed by.
+    type Name;
+
+    /// Packs the message for this peer. If it goes nowhere, nothing has happened.
+    fn send_to(&mut self, peers: &mut Peers, to: &Self::Name, message: &mut Outgoing<'_>) -> Result<(), NoRoute>;
+
+    /// Whether a message to this peer would be taken now.
+    fn has_room_at(&self, peers: &mut Peers, to: &Self::Name) -> bool;
+
+    /// What goes nowhere is not the sender's to know of: counts it as dropped. `false`: it is, and nothing has happened.
+    fn drop_instead(&mut self, _peers: &mut Peers, _why: NoRoute, _payload: usize) -> bool {
+        false
+    }
 }
 
 /// A pattern that gives messages of whichever peer is next.

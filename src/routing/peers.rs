@@ -4,7 +4,7 @@
 //! half of it. Every message is in one place and in one count: what was taken on is passed on, dropped, or here.
 
 use super::dropped::Dropped;
-use super::incoming::{Popped, Room, drop_received};
+use super::incoming::{Popped, Room, discard, drop_received, hand_over};
 use super::outgoing::{Placed, Spares, Unwritten, refuse};
 use super::peer::{Peer, PeerId, PeerKind};
 use super::wants::{Want, Wants};
@@ -268,6 +268,16 @@ impl Peers {
         self.get(id).map(|peer| peer.is_up)
     }
 
+    /// Under what name it was ready last, if it has one.
+    pub(crate) fn identity(&self, id: PeerId) -> Option<&Identity> {
+        self.get(id)?.identity.as_ref()
+    }
+
+    /// Whether it takes no more messages, and goes once what is queued has gone.
+    pub(crate) fn is_leaving(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| peer.is_leaving)
+    }
+
     /// Whether it had a connection, and has none now.
     pub(crate) fn was_lost(&self, id: PeerId) -> bool {
         self.get(id).is_some_and(|peer| !peer.is_up && peer.connections > 0)
@@ -447,6 +457,11 @@ impl Peers {
             .is_some_and(|peer| std::mem::take(&mut peer.owes_notices))
     }
 
+    /// Packs an empty message, so that a ROUTER hears of us. Where the queue is full, what waits there does as much.
+    pub(crate) fn probe(&mut self, id: PeerId) {
+        let _full = self.enqueue(id, &[], &mut Outgoing::from(Message::empty()));
+    }
+
     /// Takes off what was wholly written, then gives the oldest batch: at most half a mark of messages, at least one.
     /// `None`: nothing is queued, and whoever makes it not so flushes.
     pub(crate) fn collect(&mut self, id: PeerId, written: Tally, spent: Vec<u8>) -> Option<Batch> {
@@ -529,19 +544,22 @@ impl Peers {
         }
     }
 
-    /// Counts messages that came and are not for anybody.
+    /// Counts messages that came and are not for anybody, of a peer that may be gone.
     pub(crate) fn discard(&mut self, id: PeerId, messages: usize, payload: usize, why: DropReason) {
         let now = self.measure_incoming(messages, payload);
-        if let Some(peer) = self.get_mut(id) {
-            peer.incoming.discard(messages, payload, why, now);
+        match self.get_mut(id) {
+            Some(peer) => peer.incoming.discard(messages, payload, why, now),
+            None => discard(&mut self.gone.incoming, messages, payload, why),
         }
     }
 
-    /// Counts a message that came and was handed to the application without waiting in a queue.
+    /// Counts a message that came and was handed to the application without waiting in a queue, of a peer that may be
+    /// gone.
     pub(crate) fn hand_over(&mut self, id: PeerId, payload: usize) {
         let now = self.measure_incoming(1, payload);
-        if let Some(peer) = self.get_mut(id) {
-            peer.incoming.hand_over(payload, now);
+        match self.get_mut(id) {
+            Some(peer) => peer.incoming.hand_over(payload, now),
+            None => hand_over(&mut self.gone.incoming, payload),
         }
     }
 
@@ -584,6 +602,11 @@ impl Peers {
             Some(peer) => peer.out.refuse(payload, why),
             None => refuse(&mut self.gone.out, payload, why),
         }
+    }
+
+    /// Counts a message that was taken on and dropped at once, since there is no peer that it is for.
+    pub(crate) fn refuse_for_nobody(&mut self, payload: usize, why: DropReason) {
+        refuse(&mut self.gone.out, payload, why);
     }
 
     // -- counting

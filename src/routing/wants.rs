@@ -12,6 +12,8 @@ pub(crate) enum Awaited {
     Readable,
     /// Room with some peer.
     Writable,
+    /// Room with this peer, or its end.
+    WritablePeer(PeerId),
     /// The reply to this request.
     Reply(u32),
     /// A change of who subscribes to what.

@@ -18,14 +18,15 @@ mod pair;
 mod pipeline;
 mod publish;
 mod request;
+mod router;
 
 use crate::endpoint::Endpoint;
 use crate::engine::notes::Note;
 use crate::engine::seat::{Before, Seat, Work};
 use crate::engine::{Engine, Readiness};
-use crate::hub::{Effects, Hub, Station, Watched};
+use crate::hub::{Closed, Effects, Hub, Station, Watched};
 use crate::options::Options;
-use crate::routing::{Pattern, PeerId};
+use crate::routing::{Pattern, PeerId, PeerKind, Peers};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use chance::Chance;
 use fabric::Fabric;
@@ -49,6 +50,8 @@ struct Node {
     rung: Arc<AtomicBool>,
     /// It is inside its poll.
     is_asleep: bool,
+    /// It has no turn any more: a process that is stopped, on a machine that lives.
+    is_frozen: bool,
 }
 
 impl World {
@@ -68,6 +71,7 @@ impl World {
                 seat,
                 rung,
                 is_asleep: false,
+                is_frozen: false,
             }
         };
         World {
@@ -113,7 +117,18 @@ impl World {
     }
 
     fn dial_to<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> PeerId {
-        let peer = hub.attach(endpoint.to_string()).expect("the hub is open");
+        let name = endpoint.to_string();
+        self.dial_with(node, hub, endpoint, |_, peers| Ok(peers.attach(PeerKind::Dialed, name)))
+    }
+
+    fn dial_with<P: Pattern>(
+        &self,
+        node: usize,
+        hub: &Arc<Hub<P>>,
+        endpoint: Endpoint,
+        attach: impl FnOnce(&mut P, &mut Peers) -> Result<PeerId, Closed>,
+    ) -> PeerId {
+        let peer = hub.attach_with(attach).expect("the hub is open");
         self.nodes[node].seat.note(Note::Dial {
             station: hub.clone(),
             peer,
@@ -186,7 +201,8 @@ impl World {
 
     /// Lets the clock jump to what is due next, `until` at the latest. `false`: it is that late already.
     fn sleep(&mut self, until: Instant) -> bool {
-        let engines = self.nodes.iter().filter_map(|node| node.engine.deadline());
+        let running = self.nodes.iter().filter(|node| !node.is_frozen);
+        let engines = running.filter_map(|node| node.engine.deadline());
         let next = engines.chain(self.fabric().deadline()).min().unwrap_or(until);
         let mut fabric = self.fabric.lock();
         if fabric.now >= until {
@@ -230,6 +246,9 @@ impl World {
     fn is_busy(&self, node: usize) -> bool {
         let it = &self.nodes[node];
         let fabric = self.fabric();
+        if it.is_frozen {
+            return false;
+        }
         !it.is_asleep
             || it.rung.load(Ordering::SeqCst)
             || !fabric.events[node].is_empty()

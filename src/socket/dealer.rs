@@ -60,6 +60,7 @@ impl Dealer {
 pub(crate) struct DealerPattern {
     out: LoadBalance,
     pub(crate) queue: FairQueue,
+    probe: bool,
 }
 
 impl DealerPattern {
@@ -67,6 +68,7 @@ impl DealerPattern {
         DealerPattern {
             out: LoadBalance::new(options.connected_first),
             queue: FairQueue::default(),
+            probe: options.probe,
         }
     }
 }
@@ -79,6 +81,9 @@ impl Pattern for DealerPattern {
     }
 
     fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.probe {
+            peers.probe(id);
+        }
         self.out.enter(peers, id);
     }
 

@@ -1,5 +1,6 @@
 //! What all socket types share. One file a type: its docs, verbs and policy.
 
+mod addressed;
 pub(crate) mod dealer;
 pub(crate) mod dish;
 pub(crate) mod pair;
@@ -9,6 +10,7 @@ pub(crate) mod push;
 pub(crate) mod radio;
 pub(crate) mod reply;
 pub(crate) mod request;
+pub(crate) mod router;
 pub(crate) mod subscribe;
 mod verbs;
 pub(crate) mod xpublish;

@@ -4,9 +4,10 @@ use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
+use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends, Want};
+use crate::routing::{Awaited, FairQueue, LoadBalance, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want};
 use crate::socket_type::SocketType;
 
 /// Exchanges messages with exactly one other `Pair` ([RFC 31](https://rfc.zeromq.org/spec/31/)).
@@ -73,11 +74,14 @@ impl PairPattern {
 impl Pattern for PairPattern {
     const TYPE: SocketType = SocketType::Pair;
 
-    fn admit(&self, _peers: &Peers, dialed: Option<PeerId>) -> Result<(), &'static str> {
+    fn admit(&self, _peers: &Peers, dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
         if self.only.is_none() || self.only == dialed {
             Ok(())
         } else {
-            Err("this PAIR has a peer already")
+            Err(NoPlace {
+                why: "this PAIR has a peer already",
+                holder: None,
+            })
         }
     }
 

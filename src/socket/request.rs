@@ -155,6 +155,7 @@ impl From<Outcome> for Result<Message, RequestError> {
 pub(crate) struct ReqPattern {
     out: LoadBalance,
     correlate: bool,
+    probe: bool,
     next_id: u32,
     /// Requests whose callers wait, by id: one a caller.
     asked: BTreeMap<u32, Asked>,
@@ -175,6 +176,7 @@ impl ReqPattern {
         ReqPattern {
             out: LoadBalance::new(options.connected_first),
             correlate: options.correlate,
+            probe: options.probe,
             next_id: first_id,
             asked: BTreeMap::new(),
         }
@@ -245,7 +247,11 @@ impl ReqPattern {
     /// Takes all that this peer was not given: those requests have no peer until they are settled.
     fn take_back(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) {
         self.out.remove(id);
-        self.out.adopt(peers.take_back(id, unwritten));
+        let (requests, probes) = peers.take_back(id, unwritten).into_iter().partition(is_request);
+        self.out.adopt(requests);
+        for probe in probes as Vec<Message> {
+            peers.drop_adrift(&probe, DropReason::PeerLost);
+        }
         for asked in self.asked.values_mut() {
             if asked.peer == Some(id) && asked.outcome.is_none() {
                 asked.peer = None;
@@ -280,6 +286,9 @@ impl Pattern for ReqPattern {
         let lost: Vec<_> = peers.ids().into_iter().filter(|&other| peers.was_lost(other)).collect();
         for &other in &lost {
             self.take_back(peers, other, Unwritten::new());
+        }
+        if self.probe {
+            peers.probe(id);
         }
         self.has_room(peers, id);
         for other in lost {
@@ -352,6 +361,11 @@ impl Pattern for ReqPattern {
     }
 }
 
+/// A request has an envelope and a body; a probe is for one connection, and nobody waits for its reply.
+fn is_request(message: &Message) -> bool {
+    message.frame_count() > 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,6 +378,30 @@ mod tests {
         drop(peers.connected(id, None));
         pattern.connected(peers, id);
         id
+    }
+
+    #[test]
+    fn a_probe_goes_with_its_peer_and_is_taken_for_no_request() {
+        let mark = Mark {
+            messages: 8,
+            bytes: 1 << 20,
+        };
+        let mut peers = Peers::new(mark, mark);
+        let mut pattern = ReqPattern::new(&Options::default().correlate(false).probe(true), 7);
+        let first = accepted(&mut pattern, &mut peers);
+        let asked = pattern.ask(&mut peers, &mut "question".into()).unwrap();
+        assert_eq!(peers.outgoing(first), 2, "the probe is before the request");
+
+        let (unwritten, _) = peers.disconnected(first, None, "lost".into());
+        drop(pattern.disconnected(&mut peers, first, unwritten, DropReason::PeerLost));
+        pattern.detached(&mut peers, first);
+        peers.detach(first);
+        assert!(peers.stats().out.is_conserved());
+        assert_eq!(peers.stats().out.dropped.of(DropReason::PeerLost), 1);
+
+        let second = accepted(&mut pattern, &mut peers);
+        assert_eq!(peers.outgoing(second), 2, "its own probe, and the request");
+        assert!(pattern.take(asked).is_none(), "it is neither answered nor lost");
     }
 
     #[test]

@@ -382,6 +382,57 @@ macro_rules! subscriber_verbs {
     };
 }
 
+/// The three of `send_to`.
+macro_rules! send_to_verbs {
+    ($Type:ident, $Name:ty) => {
+        impl $Type {
+            /// Sends a message to the peer of this name. Never waits: who is not there, `UnknownPeer`, and who is at its
+            /// mark, `PeerFull`, is an error that gives back what was given away, and nothing is counted
+            /// ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+            ///
+            /// `Ok` means that it is queued for that peer, not that it arrived. Fails with `Closed` once the socket is
+            /// closed.
+            pub fn send_to<'m>(
+                &self,
+                peer: &$Name,
+                message: impl Into<crate::Outgoing<'m>>,
+            ) -> Result<(), crate::SendError> {
+                self.socket
+                    .send_to(peer, message.into(), crate::socket::Patience::None)
+            }
+
+            /// Sends a message to the peer of this name; waits at most this long while it is at its mark, then gives it
+            /// back as `TimedOut`. Times under a millisecond are kept; [`Duration::MAX`](std::time::Duration::MAX) is for
+            /// ever.
+            ///
+            /// Who is not there is `UnknownPeer` at once, also one that goes while this waits. Who waits drives the loop if
+            /// nobody else does; on the loop's own thread (from a `Waker`) it is `WouldDeadlock`.
+            pub fn send_to_timeout<'m>(
+                &self,
+                peer: &$Name,
+                message: impl Into<crate::Outgoing<'m>>,
+                timeout: std::time::Duration,
+            ) -> Result<(), crate::SendError> {
+                self.socket.send_to(
+                    peer,
+                    message.into(),
+                    crate::socket::Patience::Limit(Some(timeout)),
+                )
+            }
+
+            /// Sends a message to the peer of this name, as a future of no runtime's own: it waits while that peer is at
+            /// its mark. Dropped before it is ready, it has sent nothing.
+            pub fn send_to_async<'m>(
+                &'m self,
+                peer: &'m $Name,
+                message: impl Into<crate::Outgoing<'m>>,
+            ) -> impl Future<Output = Result<(), crate::SendError>> + Send + 'm {
+                self.socket.send_to_async(peer, message.into())
+            }
+        }
+    };
+}
+
 /// What a type needs to be made.
 macro_rules! constructors {
     ($Type:ident, $pattern:expr) => {
@@ -407,4 +458,6 @@ macro_rules! constructors {
     };
 }
 
-pub(crate) use {constructors, publish_verbs, publisher_verbs, recv_verbs, send_verbs, socket_verbs, subscriber_verbs};
+pub(crate) use {
+    constructors, publish_verbs, publisher_verbs, recv_verbs, send_to_verbs, send_verbs, socket_verbs, subscriber_verbs,
+};

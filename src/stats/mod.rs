@@ -17,8 +17,8 @@ use std::time::Duration;
 
 /// Why a message was dropped. Nothing is dropped without one of these.
 ///
-/// Outgoing messages are dropped as `PeerLost`, `Linger`, `PeerGone`, `PeerFull` or `IdentityChanged`, incoming ones
-/// for the other reasons. More reasons may come with more socket types.
+/// Outgoing messages are dropped as `PeerLost`, `Linger`, `PeerGone`, `PeerFull`, `Unroutable`, `IdentityChanged` or
+/// `Replaced`, incoming ones for the other reasons, and as `Replaced` too. More reasons may come with more socket types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -38,7 +38,8 @@ pub enum DropReason {
     Unanswered,
     /// It is a reply whose client is gone; `reply` said so.
     PeerGone,
-    /// It is a reply whose client was at its mark; `reply` said so.
+    /// It is a reply whose client was at its mark; `reply` said so. Or its peer was at its mark, and the socket drops
+    /// such messages ([`Options::drop_unroutable`](crate::Options::drop_unroutable)).
     PeerFull,
     /// It came to a socket that only sends.
     WrongDirection,
@@ -52,6 +53,15 @@ pub enum DropReason {
     Conflated,
     /// It came, and no subscription of this socket matches it (any more).
     NotSubscribed,
+    /// It belonged to a connection whose place another one of the same identity took
+    /// ([`Options::handover`](crate::Options::handover)): it was queued for it, or came after that.
+    Replaced,
+    /// It was for an identity that no peer has, and the socket drops such messages
+    /// ([`Options::drop_unroutable`](crate::Options::drop_unroutable)).
+    Unroutable,
+    /// It would have told that a peer came or went ([`Options::router_notify`](crate::Options::router_notify)), and too
+    /// many such were unread.
+    Unnoticed,
 }
 
 impl DropReason {
@@ -71,6 +81,9 @@ impl DropReason {
         DropReason::SubscriberFull,
         DropReason::Conflated,
         DropReason::NotSubscribed,
+        DropReason::Replaced,
+        DropReason::Unroutable,
+        DropReason::Unnoticed,
     ];
 }
 
@@ -80,7 +93,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-const REASONS: usize = 14;
+const REASONS: usize = 17;
 
 /// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use super::After;
 use super::pairing::{End, Pairing, Side};
 use crate::endpoint::Endpoint;
-use crate::failure::Failure;
+use crate::failure::{Failure, Stage};
 use crate::hub::{Link, Pace, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
@@ -209,7 +209,7 @@ impl Names {
         drop(names);
         after.run();
         if let Some((link, side)) = link {
-            self.end(&link, side, false);
+            self.end(&link, side, false, Failure::ClosedHere);
         }
     }
 
@@ -217,12 +217,18 @@ impl Names {
     /// found all the time.
     ///
     /// Whoever takes the place that is free now may be done at once too, and free it again: a loop, for as many as wait.
-    pub(super) fn end(self: &Arc<Self>, link: &Arc<Pairing>, by: Side, is_confirmed: bool) {
-        let mut ending = vec![(Arc::clone(link), by, is_confirmed)];
-        while let Some((link, by, is_confirmed)) = ending.pop() {
+    ///
+    /// A peer whose place another took waits for the next end: tried again now, it would take that place again.
+    pub(super) fn end(self: &Arc<Self>, link: &Arc<Pairing>, by: Side, is_confirmed: bool, failure: Failure) {
+        let mut ending = vec![(Arc::clone(link), by, is_confirmed, failure)];
+        while let Some((link, by, is_confirmed, failure)) = ending.pop() {
             let mut after = After::default();
             let mut names = self.names.lock();
-            let stays = link.take_apart(by, is_confirmed, &mut after);
+            let stays = link.take_apart(by, is_confirmed, &failure, &mut after);
+            let not_yet = stays
+                .as_ref()
+                .filter(|_| failure == Failure::Replaced)
+                .map(|end| (end.station.key(), end.peer));
             if let Some(entry) = names.get_mut(&link.name) {
                 entry.links.retain(|other| !Arc::ptr_eq(other, &link));
                 entry.waiting.extend(stays);
@@ -230,14 +236,15 @@ impl Names {
             forget_if_empty(&mut names, &link.name);
             drop(names);
             after.run();
-            for joined in self.retry(&link.name) {
-                ending.extend(joined.begin().map(|side| (Arc::clone(&joined), side, true)));
+            for joined in self.retry(&link.name, not_yet) {
+                let ended = joined.begin();
+                ending.extend(ended.map(|side| (Arc::clone(&joined), side, true, Failure::ClosedHere)));
             }
         }
     }
 
-    /// Tries those again that were turned away: a place may be free now. Gives the links that came of it.
-    fn retry(self: &Arc<Self>, name: &str) -> Vec<Arc<Pairing>> {
+    /// Tries those again that were turned away, but for this one: a place may be free now. Gives the links that came of it.
+    fn retry(self: &Arc<Self>, name: &str, but: Option<(u64, PeerId)>) -> Vec<Arc<Pairing>> {
         let mut after = After::default();
         let mut joined = Vec::new();
         let mut names = self.names.lock();
@@ -246,7 +253,8 @@ impl Names {
         {
             let theirs = binder.station.local().socket_type;
             for end in std::mem::take(&mut entry.waiting) {
-                if end.station.local().socket_type.speaks_with(theirs) {
+                let is_for_later = but.is_some_and(|(key, peer)| end.is(key, peer));
+                if end.station.local().socket_type.speaks_with(theirs) && !is_for_later {
                     joined.extend(self.meet(name, entry, &binder, end, &mut after));
                 } else {
                     entry.waiting.push(end);
@@ -262,7 +270,7 @@ impl Names {
     fn begin(self: &Arc<Self>, joined: impl IntoIterator<Item = Arc<Pairing>>) {
         for link in joined {
             if let Some(side) = link.begin() {
-                self.end(&link, side, true);
+                self.end(&link, side, true, Failure::ClosedHere);
             }
         }
     }
@@ -290,6 +298,13 @@ impl Names {
             }
             Err(failure) => {
                 end.station.failed(end.peer, &failure);
+                let event = Event::HandshakeFailed {
+                    endpoint: end.endpoint.clone(),
+                    peer: end.endpoint.to_string(),
+                    stage: Stage::Ready,
+                    failure: failure.clone(),
+                };
+                after.tell(&binder.station, event);
                 if failure.is_final() {
                     let endpoint = end.endpoint.clone();
                     after.tell(&end.station, Event::GaveUp { endpoint, failure });

@@ -215,7 +215,7 @@ impl Pairing {
     /// Moves as much, with what is known of the time.
     fn move_with(self: &Arc<Self>, from: Side, effects: Effects) {
         if self.pass_on(from, effects) {
-            self.end(from, true);
+            self.end(from, true, Failure::ClosedHere);
         }
     }
 
@@ -295,20 +295,20 @@ impl Pairing {
         true
     }
 
-    fn end(self: &Arc<Self>, by: Side, is_confirmed: bool) {
+    fn end(self: &Arc<Self>, by: Side, is_confirmed: bool, failure: Failure) {
         if let Some(names) = self.names.upgrade() {
-            names.end(self, by, is_confirmed);
+            names.end(self, by, is_confirmed, failure);
             return;
         }
         let mut after = After::default();
-        if let Some(end) = self.take_apart(by, is_confirmed, &mut after) {
+        if let Some(end) = self.take_apart(by, is_confirmed, &failure, &mut after) {
             after.detach(&end.station, end.peer, false);
         }
         after.run();
     }
 
     /// Ends the link, once: what did not move is the dialed peer's again, or is dropped. Gives a dialed peer that stays.
-    pub(super) fn take_apart(&self, by: Side, is_confirmed: bool, after: &mut After) -> Option<End> {
+    pub(super) fn take_apart(&self, by: Side, is_confirmed: bool, failure: &Failure, after: &mut After) -> Option<End> {
         let over = Moving {
             is_over: true,
             ..Moving::default()
@@ -330,7 +330,7 @@ impl Pairing {
             let Some(peer) = peer else { continue };
             let station = self.station(side);
             let failure = if side == by {
-                Failure::ClosedHere
+                failure.clone()
             } else {
                 Failure::ClosedByPeer
             };
@@ -371,8 +371,8 @@ impl Link for Half {
         self.pairing.move_from(self.side.other());
     }
 
-    fn sever(&self, _failure: Failure) {
-        self.pairing.end(self.side, false);
+    fn sever(&self, failure: Failure) {
+        self.pairing.end(self.side, false, failure);
     }
 
     fn challenge(&self) {}

@@ -1,0 +1,135 @@
+//! ROUTER: each message to the peer that it is addressed to, and those of all peers, in turn, each with whose it is
+//! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+
+mod notify;
+mod pattern;
+
+pub(crate) use pattern::RouterPattern;
+
+use super::verbs::{constructors, recv_verbs, send_to_verbs, socket_verbs};
+use super::{Patience, Socket};
+use crate::error::{ConnectError, RecvError};
+use crate::hub::Closed;
+use crate::identity::Identity;
+use crate::message::Message;
+use crate::options::Options;
+use crate::routing::{Awaited, Peers};
+use crate::transport::real::chance;
+
+/// Exchanges messages with any number of [`Req`](crate::Req), [`Dealer`](crate::Dealer) and `Router` sockets, each
+/// addressed by its [`Identity`] ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+///
+/// A peer is known by what it calls itself ([`Options::identity`](crate::Options::identity)), by what this socket calls
+/// it ([`connect_as`](Router::connect_as)), or by an identity that is made up for it. A received message comes apart from
+/// the identity of its sender, with all other frames as they were sent: those of a `Req` begin with its envelope, which
+/// its reply must carry too.
+///
+/// `send_to` never waits: who is not there is `UnknownPeer`, and who is at its mark is `PeerFull`. An identity leads to
+/// one peer at most. One who comes under an identity that is in use is turned away, and the other is asked for a sign of
+/// life, so that a client whose network failed gets in at a later try; with
+/// [`handover`](crate::Options::handover) it takes the other's place at once.
+///
+/// What comes under one identity is received in the order of its connections: what an earlier one left unread before
+/// what a later one brought.
+///
+/// What waits for a peer that was connected to is kept until it is back under the same identity; under another one it is
+/// another peer, and what waits is dropped as `IdentityChanged`. What waits for a peer that came to us is dropped as
+/// `PeerLost` when it goes.
+///
+/// ```
+/// use peermq::{Context, Dealer, Identity, NotSent, Options, Router};
+///
+/// let context = Context::new()?;
+/// let router = Router::new(&context);
+/// let named = Options::default().identity(Identity::new("worker-7")?);
+/// let dealer = Dealer::with_options(&context, named)?;
+/// dealer.connect(router.bind("inproc://work")?)?;
+///
+/// dealer.send("ready")?;
+/// let (worker, message) = router.recv()?;
+/// assert_eq!(worker.as_bytes(), b"worker-7");
+/// assert_eq!(message, "ready");
+/// router.send_to(&worker, "do this")?;
+/// assert_eq!(dealer.recv()?, "do this");
+///
+/// let nobody = Identity::new("worker-8")?;
+/// assert_eq!(router.send_to(&nobody, "and that").unwrap_err().reason, NotSent::UnknownPeer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Router {
+    socket: Socket<RouterPattern>,
+}
+
+constructors!(Router, |options: &Options| RouterPattern::new(options, chance()));
+socket_verbs!(Router);
+recv_verbs!(Router, (Identity, Message));
+send_to_verbs!(Router, Identity);
+
+impl Router {
+    fn recv_with(&self, patience: Patience) -> Result<(Identity, Message), RecvError> {
+        let mut message = Message::empty();
+        let sender = self
+            .socket
+            .take(patience, |pattern, peers| pattern.recv(peers, &mut message))?;
+        Ok((sender, message))
+    }
+
+    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+    pub async fn recv_async(&self) -> Result<(Identity, Message), RecvError> {
+        let mut message = Message::empty();
+        let step = |pattern: &mut RouterPattern, peers: &mut Peers| pattern.recv(peers, &mut message);
+        match self.socket.hub.pending(Awaited::Readable, step).await {
+            Ok(sender) => Ok((sender, message)),
+            Err(Closed) => Err(RecvError::Closed),
+        }
+    }
+
+    /// Connects to this endpoint like [`connect`](Router::connect), and calls whoever is there by this identity, whatever
+    /// the peer calls itself.
+    ///
+    /// It can be sent to at once: what is sent before it is there waits for it. The identity is taken from now on, and free
+    /// again after `disconnect`; one who comes under it is turned away. Fails with `IdentityInUse` if a peer is known by
+    /// it, and like `connect`.
+    pub fn connect_as<E>(&self, endpoint: E, identity: &Identity) -> Result<(), ConnectError>
+    where
+        E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
+    {
+        let endpoint = crate::context::parse(endpoint)?;
+        let hub = &self.socket.hub;
+        self.socket
+            .core
+            .connect_with(hub, endpoint, |pattern, peers, endpoint| {
+                pattern
+                    .attach_as(peers, endpoint, identity)
+                    .ok_or_else(|| ConnectError::IdentityInUse(identity.clone()))
+            })?;
+        Ok(())
+    }
+
+    /// Returns the identities that can be sent to now: of peers whose connection is ready, and of those that this socket
+    /// connected to and that have been ready once, or were given one by [`connect_as`](Router::connect_as). A peer without
+    /// an identity of its own is among them under the one that was made up for it.
+    ///
+    /// Never waits, and takes time for each peer. True at one moment. None once the socket is closed.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.socket.hub.act(|pattern, _| pattern.identities())
+    }
+
+    /// Returns whether something of this peer is here to be received, and whether it has room for a message; `None` if no
+    /// peer is known by this identity.
+    ///
+    /// Never waits. True at one moment: another thread may receive, or send to it, in the next.
+    pub fn peer_state(&self, identity: &Identity) -> Option<PeerState> {
+        self.socket.hub.act(|pattern, peers| pattern.state(peers, identity))
+    }
+}
+
+/// What can be done with one peer of a [`Router`] now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerState {
+    /// Something of it is here to be received.
+    pub is_readable: bool,
+    /// It has room for a message.
+    pub is_writable: bool,
+}
