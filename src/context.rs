@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::hub::{CannotWait, Closed, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;
 use crate::routing::{Pattern, PeerId, PeerKind, Peers};
-use crate::stats::CloseReport;
+use crate::stats::{CloseReport, ContextStats, SocketEntry};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::transport::OpenListener;
 use crate::transport::real::{RealListener, RealNet, adopt, bind};
@@ -60,6 +60,7 @@ pub(crate) struct Core {
 trait Closing: Send + Sync {
     fn station(self: Arc<Self>) -> Arc<dyn Station>;
     fn wait_closed(&self, deadline: Option<Instant>) -> Option<CloseReport>;
+    fn entry(&self) -> SocketEntry;
 }
 
 impl<P: Pattern> Closing for Hub<P> {
@@ -69,6 +70,14 @@ impl<P: Pattern> Closing for Hub<P> {
 
     fn wait_closed(&self, deadline: Option<Instant>) -> Option<CloseReport> {
         Hub::wait_closed(self, deadline)
+    }
+
+    fn entry(&self) -> SocketEntry {
+        SocketEntry {
+            number: self.key(),
+            socket_type: P::TYPE,
+            stats: self.stats(),
+        }
     }
 }
 
@@ -108,6 +117,39 @@ impl Context {
     /// an empty report. Called on the thread of the loop (from a `Waker`) it does not wait.
     pub fn shutdown(&self) -> ShutdownReport {
         self.0.shutdown()
+    }
+
+    /// Returns what the context's sockets and its event loop have done until now.
+    ///
+    /// Waits for one turn of the loop, except on the loop's own thread (from a `Waker`); takes time for each peer of each
+    /// socket. After `shutdown` there are no sockets and there is no loop.
+    pub fn stats(&self) -> ContextStats {
+        let core = self.core();
+        let live: Vec<_> = core.live.lock().iter().filter_map(|(hub, _)| hub.upgrade()).collect();
+        let (giving, taking) = answer();
+        ContextStats {
+            sockets: live.iter().map(|hub| hub.entry()).collect(),
+            event_loop: core.inquire(Note::Count { answer: giving }, taking).ok(),
+        }
+    }
+
+    /// Returns [`Context::stats`] as text for Prometheus (exposition format 0.0.4, `text/plain; version=0.0.4`), to be
+    /// served by whatever HTTP server the program has.
+    ///
+    /// ```
+    /// use peermq::{Context, Rep};
+    ///
+    /// let context = Context::new()?;
+    /// let rep = Rep::new(&context);
+    /// rep.bind("tcp://127.0.0.1:0")?;
+    ///
+    /// let text = context.prometheus();
+    /// assert!(text.contains("\npeermq_peers{socket=\"0\",type=\"REP\",connected=\"yes\"} 0\n"));
+    /// assert!(text.contains("\npeermq_listeners 1\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prometheus(&self) -> String {
+        self.stats().to_prometheus()
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -378,8 +420,13 @@ impl Core {
         true
     }
 
-    /// Asks the loop, and waits for its answer, which comes with its next turn.
+    /// Asks the loop about an endpoint, and waits for its answer.
     fn ask(&self, note: Note<RealNet>, taking: Answered<bool>, endpoint: Endpoint) -> Result<(), EndpointError> {
+        known(self.inquire(note, taking)?, endpoint)
+    }
+
+    /// Asks the loop, and waits for its answer, which comes with its next turn.
+    fn inquire<T>(&self, note: Note<RealNet>, taking: Answered<T>) -> Result<T, EndpointError> {
         match self.seat.may_wait() {
             Err(CannotWait::OnDriver) => return Err(EndpointError::WouldDeadlock),
             Err(CannotWait::Forked) => return Err(EndpointError::Forked),
@@ -389,7 +436,7 @@ impl Core {
             return Err(EndpointError::Closed);
         }
         match block_on(&*self.seat, taking, None) {
-            Ok(Some(Some(was_known))) => known(was_known, endpoint),
+            Ok(Some(Some(answer))) => Ok(answer),
             _ => Err(EndpointError::Closed),
         }
     }

@@ -134,6 +134,7 @@ pub use socket::xpublish::{Subscriber, Upstream, XPub};
 pub use socket::xsubscribe::XSub;
 pub use socket_type::SocketType;
 pub use stats::{
-    CloseReport, DropReason, Drops, Flow, Histogram, PeerReport, PeerStats, Rate, SocketStats, Throughput,
+    CloseReport, Connections, ContextStats, DropReason, Drops, Flow, Histogram, LoopStats, PeerReport, PeerStats, Rate,
+    SocketEntry, SocketStats, Throughput,
 };
 pub use transport::OpenListener;

@@ -9,6 +9,7 @@ mod closing;
 mod dialer;
 mod dialing;
 pub(crate) mod inproc;
+mod inspecting;
 mod life;
 pub(crate) mod notes;
 pub(crate) mod reactor;
@@ -23,6 +24,7 @@ use crate::batch::Buffers;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hub::{Ask, Effects, Link, Station};
+use crate::stats::LoopStats;
 use crate::transport::Net;
 use accepting::Listener;
 use dialer::Dialer;
@@ -47,6 +49,8 @@ pub(crate) struct Engine<N: Net> {
     /// What belongs to which socket.
     members: BTreeMap<u64, Member>,
     buffers: Buffers,
+    /// What was done; the rest is counted when somebody asks.
+    counts: LoopStats,
 }
 
 enum Slot<N: Net> {
@@ -134,6 +138,7 @@ impl<N: Net> Engine<N> {
             ready: VecDeque::new(),
             members: BTreeMap::new(),
             buffers: Buffers::default(),
+            counts: LoopStats::default(),
         }
     }
 
@@ -181,6 +186,7 @@ impl<N: Net> Engine<N> {
     }
 
     pub(crate) fn on_note(&mut self, note: Note<N>, now: Instant, effects: &mut Effects) {
+        self.counts.notes += 1;
         match note {
             Note::Serve(session) => self.on_flush(&session, now, effects),
             Note::Resume(session) => {
@@ -219,6 +225,7 @@ impl<N: Net> Engine<N> {
             Note::Linger { links, deadline } => {
                 self.linger(links, Some(deadline));
             }
+            Note::Count { answer } => answer.give(self.count()),
             Note::Resolved { token, result } => self.resolved(token, result, now, effects),
         }
     }

@@ -5,6 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hub::{Link, Station};
 use crate::routing::PeerId;
+use crate::stats::LoopStats;
 use crate::sync::Mutex;
 use crate::transport::{Net, Resolved};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub(crate) enum Note<N: Net> {
         links: Vec<Arc<dyn Link>>,
         deadline: Instant,
     },
+    /// Answers what the engine has done, and has.
+    Count { answer: Answer<LoopStats> },
     /// A name was looked up.
     Resolved { token: usize, result: Resolved },
 }

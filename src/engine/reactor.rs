@@ -50,6 +50,7 @@ struct Reactor {
 
 impl Turns for Reactor {
     fn turn(&mut self, nap: Nap) -> Turned {
+        self.engine.count_turn();
         let now = self.engine.now();
         let wants_sleep = nap != Nap::None && !self.engine.has_ready();
         match (self.seat.before_poll(wants_sleep, &mut self.work), nap) {

@@ -35,6 +35,11 @@ impl<T> Slots<T> {
             .map(|(_, value)| value)
     }
 
+    /// All of them, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slab.iter().map(|(_, (_, value))| value)
+    }
+
     pub(crate) fn remove(&mut self, token: usize) -> Option<T> {
         self.get_mut(token)?;
         self.slab.try_remove(index(token)).map(|(_, value)| value)

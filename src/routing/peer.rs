@@ -83,6 +83,7 @@ impl Peer {
         let (out, incoming) = (self.out.timing(), self.incoming.timing());
         let rate = |timing: &Timing| now.map(|now| timing.meter.at(now)).unwrap_or_default();
         PeerStats {
+            number: self.generation,
             endpoint: self.endpoint.clone(),
             is_connected: self.is_up,
             is_dialed: self.kind == PeerKind::Dialed,

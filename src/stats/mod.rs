@@ -3,9 +3,12 @@
 //! One law holds at every moment, in messages: out, accepted = written + dropped + queued; in, arrived = received +
 //! dropped + queued.
 
+mod context;
 mod histogram;
 mod meter;
+mod prometheus;
 
+pub use context::{Connections, ContextStats, LoopStats, SocketEntry};
 pub use histogram::Histogram;
 pub(crate) use meter::Meter;
 pub use meter::{Rate, Throughput};
@@ -198,6 +201,8 @@ impl Flow {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PeerStats {
+    /// Which it is: no other peer of this socket ever has this number.
+    pub number: u64,
     /// Where it is: the endpoint that was connected to, or the address that it came from.
     pub endpoint: String,
     /// Whether a connection to it is ready for messages now.
