@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | what is there |
 //! |--:|---|---|
-//! | 7 | `poller` | what is made of several sockets |
+//! | 7 | `poller`, `proxy` | what is made of several sockets |
 //! | 5, 6 | `context`, `socket` | what users hold: one file for each socket type |
 //! | 4 | `engine` | sessions, dialers, listeners, timers, and the seat: joins what is below |
 //! | 3 | `hub`, `transport` | where application and engine meet; bytes to and from the world |
@@ -100,6 +100,7 @@ mod socket;
 
 // Floor 7: what is made of several sockets.
 mod poller;
+mod proxy;
 
 #[cfg(test)]
 mod sim;
@@ -117,6 +118,9 @@ pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, InvalidOptions, Options, Verbosity};
 pub use poller::{Interest, Key, PollError, Poller, Ready};
+pub use proxy::{
+    Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, streamer,
+};
 pub use routing_id::RoutingId;
 pub use socket::AnySocket;
 pub use socket::dealer::Dealer;
@@ -126,6 +130,7 @@ pub use socket::publish::Pub;
 pub use socket::pull::Pull;
 pub use socket::push::Push;
 pub use socket::radio::Radio;
+pub use socket::raw::Relay;
 pub use socket::reply::{Rep, Request};
 pub use socket::request::Req;
 pub use socket::router::{PeerState, Router};

@@ -213,14 +213,14 @@ impl<'fd> Poller<'fd> {
             return Err(PollError::Nothing);
         }
         let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
-        let has_descriptors = self.entries.values().any(|entry| !entry.is_socket());
+        let has_descriptors = self.entries.values().any(|entry| entry.watch().is_none());
         if !has_descriptors {
             let ready = self.look(&[]);
             if !ready.is_empty() || timeout.is_some_and(|timeout| timeout.is_zero()) {
                 return Ok(ready);
             }
         }
-        let drives = self.drives();
+        let drives = drives(self.entries.values().filter_map(Entry::watch));
         for drive in &drives {
             match drive.may_wait() {
                 Err(CannotWait::OnDriver) | Ok(()) => {}
@@ -272,20 +272,6 @@ impl<'fd> Poller<'fd> {
             }
         }
         all
-    }
-
-    /// The contexts of the sockets, each once, in the order in which they came.
-    fn drives(&self) -> Vec<Arc<dyn Drive>> {
-        let mut drives: Vec<Arc<dyn Drive>> = Vec::new();
-        for entry in self.entries.values() {
-            if let Target::Socket(watch) = &entry.target {
-                let drive = watch.socket.drive();
-                if !drives.iter().any(|known| Arc::ptr_eq(known, drive)) {
-                    drives.push(Arc::clone(drive));
-                }
-            }
-        }
-        drives
     }
 
     /// Waits for sockets alone.
@@ -353,9 +339,24 @@ impl std::fmt::Debug for Poller<'_> {
 }
 
 impl Entry<'_> {
-    fn is_socket(&self) -> bool {
-        matches!(self.target, Target::Socket(_))
+    fn watch(&self) -> Option<&Watch> {
+        match &self.target {
+            Target::Socket(watch) => Some(watch),
+            Target::Descriptor(_) => None,
+        }
     }
+}
+
+/// The contexts of these sockets, each once, in the order in which they come.
+pub(crate) fn drives<'w>(watches: impl Iterator<Item = &'w Watch>) -> Vec<Arc<dyn Drive>> {
+    let mut drives: Vec<Arc<dyn Drive>> = Vec::new();
+    for watch in watches {
+        let drive = watch.socket.drive();
+        if !drives.iter().any(|known| Arc::ptr_eq(known, drive)) {
+            drives.push(Arc::clone(drive));
+        }
+    }
+    drives
 }
 
 /// Waits until there is something among the sockets that give this signal: drives the first context's loop if nobody

@@ -27,7 +27,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("engine", 4, &[]),
     ("context", 5, &[]),
     ("socket", 6, &[]),
-    ("proxy", 7, &[]),
+    ("proxy", 7, &["poller"]),
     ("poller", 7, &[]),
     ("confirmed", 7, &[]),
     ("sim", 8, &[]),

@@ -176,6 +176,10 @@ mod tests {
     }
 
     impl Watched for Fickle {
+        fn socket_type(&self) -> SocketType {
+            SocketType::Pull
+        }
+
         fn readiness(&self) -> Readiness {
             let is_first = self.looks.fetch_add(1, Ordering::SeqCst) == 0;
             if is_first {

@@ -8,6 +8,7 @@ use super::effects::Effects;
 use super::waiters::{Drive, Ticket};
 use super::{Hub, Phase, State};
 use crate::routing::{Awaited, Pattern};
+use crate::socket_type::SocketType;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -22,6 +23,8 @@ pub(crate) struct Readiness {
 
 /// A socket of any type, as who watches it sees it.
 pub(crate) trait Watched: Send + Sync {
+    fn socket_type(&self) -> SocketType;
+
     /// What it is ready for. Who asks in vain for a message is taken for one who waits for it.
     fn readiness(&self) -> Readiness;
 
@@ -90,6 +93,10 @@ impl<P: Pattern> Hub<P> {
 }
 
 impl<P: Pattern> Watched for Hub<P> {
+    fn socket_type(&self) -> SocketType {
+        P::TYPE
+    }
+
     fn readiness(&self) -> Readiness {
         let mut state = self.state.lock();
         let readiness = state.readiness();

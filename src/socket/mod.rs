@@ -8,6 +8,7 @@ pub(crate) mod publish;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod radio;
+pub(crate) mod raw;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod router;
@@ -32,7 +33,7 @@ use std::time::Duration;
 #[expect(private_bounds, reason = "nobody else's types are sockets")]
 pub trait AnySocket: Sealed {}
 
-pub(crate) trait Sealed {
+pub(crate) trait Sealed: Send + Sync {
     fn watched(&self) -> Arc<dyn Watched>;
 }
 
