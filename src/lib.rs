@@ -126,6 +126,7 @@ pub use socket::AnySocket;
 pub use socket::dealer::Dealer;
 pub use socket::dish::Dish;
 pub use socket::pair::Pair;
+pub use socket::peer::Peer;
 pub use socket::publish::Pub;
 pub use socket::pull::Pull;
 pub use socket::push::Push;

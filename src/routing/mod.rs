@@ -11,6 +11,7 @@
 //! | PAIR | its one peer | its one peer | `send` waits |
 //! | DEALER | the peers with room, in turn | all peers, in turn | `send` waits |
 //! | ROUTER | the peer that is named | all peers, in turn | `send_to` is an error |
+//! | PEER | the peer that is named | all peers, in turn | `send_to` is an error |
 
 mod conflation;
 mod dropped;
@@ -58,6 +59,9 @@ use crate::stats::DropReason;
 /// Every step is a plain call with `&mut`; what it wants done outside it leaves in [`Peers::wants`].
 pub(crate) trait Pattern: Send + 'static {
     const TYPE: SocketType;
+    /// Whether its messages have one frame: what has several is refused on the way out, and dropped as `Malformed` on the way
+    /// in.
+    const ONE_FRAME: bool = false;
 
     /// Whether a peer that calls itself so has a place here now: a dialed one, or a new one. What is refused may be let in
     /// later.

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 impl<P: Addressed> Socket<P> {
     pub(crate) fn send_to(&self, to: &P::Name, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
-        let mut message = message;
+        let mut message = one_frame::<P>(message)?;
         let waits = !matches!(patience, Patience::None);
         // Who does not wait may be refused, and has then copied nothing.
         if message.is_large_lent() && (waits || self.has_room_at(to)) {
@@ -33,7 +33,7 @@ impl<P: Addressed> Socket<P> {
     }
 
     pub(crate) async fn send_to_async(&self, to: &P::Name, message: Outgoing<'_>) -> Result<(), SendError> {
-        let mut message = message;
+        let mut message = one_frame::<P>(message)?;
         message.copy_large_lent(|frame| self.core.copies.copy(frame));
         let mut sent = self.try_to(to, &mut message, true);
         while let Err(Refusal::Full(at)) = sent {
@@ -79,6 +79,17 @@ impl<P: Addressed> Socket<P> {
     fn has_room_at(&self, to: &P::Name) -> bool {
         self.hub.act(|pattern, peers| pattern.has_room_at(peers, to))
     }
+}
+
+/// Gives back what has several frames, if this type's messages have one.
+fn one_frame<P: Addressed>(message: Outgoing<'_>) -> Result<Outgoing<'_>, SendError> {
+    if !P::ONE_FRAME || message.frame_count() == 1 {
+        return Ok(message);
+    }
+    Err(SendError {
+        reason: NotSent::SeveralFrames,
+        message: message.give_back(),
+    })
 }
 
 /// One step of who waits for this peer's room: `None` is to wait on.

@@ -3,7 +3,9 @@
 mod addressed;
 pub(crate) mod dealer;
 pub(crate) mod dish;
+mod numbered;
 pub(crate) mod pair;
+pub(crate) mod peer;
 pub(crate) mod publish;
 pub(crate) mod pull;
 pub(crate) mod push;

@@ -3,6 +3,32 @@
 /// `bind`, `connect` and what belongs to a socket's life.
 macro_rules! socket_verbs {
     ($Type:ident) => {
+        crate::socket::verbs::life_verbs!($Type);
+
+        impl $Type {
+            /// Connects to this endpoint in the background, and again whenever the connection is lost.
+            ///
+            /// Returns at once, whether somebody is there or not; what happens is told to a
+            /// [`Monitor`](crate::Monitor). From now on there is a peer with a queue of its own. Twice to one endpoint
+            /// makes two. A name is looked up for each attempt, and all its addresses are tried, in order; over inproc
+            /// the name may be bound later.
+            ///
+            /// Fails with `Endpoint` if the endpoint is none to connect to (host `*`, port 0), and with `Closed`. Ends
+            /// with `disconnect` or `close`.
+            pub fn connect<E>(&self, endpoint: E) -> Result<(), crate::ConnectError>
+            where
+                E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
+            {
+                let endpoint = crate::context::parse(endpoint)?;
+                self.socket.core.connect(&self.socket.hub, endpoint)
+            }
+        }
+    };
+}
+
+/// The same without `connect`, of a type that has one of its own.
+macro_rules! life_verbs {
+    ($Type:ident) => {
         impl $Type {
             /// Takes connections at this endpoint, and returns the endpoint really bound: with the port that an
             /// ephemeral one (`tcp://127.0.0.1:0`) got. As often as needed, to any mix of transports.
@@ -34,23 +60,6 @@ macro_rules! socket_verbs {
                 listener: impl Into<crate::OpenListener>,
             ) -> Result<crate::Endpoint, crate::BindError> {
                 self.socket.core.bind_listener(&self.socket.hub, listener.into())
-            }
-
-            /// Connects to this endpoint in the background, and again whenever the connection is lost.
-            ///
-            /// Returns at once, whether somebody is there or not; what happens is told to a
-            /// [`Monitor`](crate::Monitor). From now on there is a peer with a queue of its own. Twice to one endpoint
-            /// makes two. A name is looked up for each attempt, and all its addresses are tried, in order; over inproc
-            /// the name may be bound later.
-            ///
-            /// Fails with `Endpoint` if the endpoint is none to connect to (host `*`, port 0), and with `Closed`. Ends
-            /// with `disconnect` or `close`.
-            pub fn connect<E>(&self, endpoint: E) -> Result<(), crate::ConnectError>
-            where
-                E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
-            {
-                let endpoint = crate::context::parse(endpoint)?;
-                self.socket.core.connect(&self.socket.hub, endpoint)
             }
 
             /// Takes no more connections at this endpoint, as `bind` returned it, and frees it. Those that came by it
@@ -459,5 +468,6 @@ macro_rules! constructors {
 }
 
 pub(crate) use {
-    constructors, publish_verbs, publisher_verbs, recv_verbs, send_to_verbs, send_verbs, socket_verbs, subscriber_verbs,
+    constructors, life_verbs, publish_verbs, publisher_verbs, recv_verbs, send_to_verbs, send_verbs, socket_verbs,
+    subscriber_verbs,
 };
