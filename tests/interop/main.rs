@@ -1,0 +1,17 @@
+//! Interop with libzmq, through pyzmq: one Python process, told what to do by lines (`peer.py`).
+//!
+//! `PEERMQ_PYTHON` names the Python; else `.venv/bin/python`, else `python3`. Without pyzmq the tests say so and pass,
+//! unless `PEERMQ_INTEROP=required`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod closing;
+mod heartbeats;
+mod matrix;
+mod ours;
+mod peer;
+mod restarts;
+mod routers;
+mod shapes;
+mod ways;

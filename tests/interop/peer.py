@@ -1,0 +1,239 @@
+"""The libzmq side of these tests: does what it is told by lines on stdin, one answer a line on stdout.
+
+`ok ...` or `err why`. Every wait ends after LIMIT milliseconds. Bodies are windows of one pattern that both sides
+compute, told as `seed frames size`. Other frames are told in hex, with commas between them: `-` is an empty frame, `*`
+any frame, `.` no frames at all.
+"""
+
+import errno
+import sys
+import threading
+import time
+
+import zmq
+
+LIMIT = 10_000
+PATTERN = bytes((i * 7 + (i >> 8) * 13 + (i >> 16) * 29) & 255 for i in range((1 << 20) + (1 << 16)))
+
+context = zmq.Context()
+sockets = {}
+proxies = {}
+
+
+# ---- what is told ----
+
+
+def frames_of(seed, count, size):
+    starts = ((seed * 131 + frame * 31) & 0xFFFF for frame in range(count))
+    return [PATTERN[start : start + size] for start in starts]
+
+
+def body(words):
+    seed, count, size = (int(word) for word in words)
+    return frames_of(seed, count, size)
+
+
+def frames(word):
+    """`None` stands for any frame."""
+    if word == ".":
+        return []
+    return [None if part == "*" else b"" if part == "-" else bytes.fromhex(part) for part in word.split(",")]
+
+
+def told(parts):
+    return ",".join(part.hex() or "-" for part in parts)
+
+
+def expect(got, wanted):
+    if len(got) == len(wanted) and all(one in (None, other) for one, other in zip(wanted, got)):
+        return ""
+    shape = [None if frame is None else len(frame) for frame in wanted][:8]
+    raise ValueError(f"got frames of {[len(frame) for frame in got][:8]} bytes, wanted {shape}; first bytes {got[0][:16]!r}")
+
+
+# ---- a socket's life ----
+
+
+def open_socket(name, kind, *options):
+    socket = context.socket(getattr(zmq, kind))
+    socket.linger = LIMIT
+    socket.sndtimeo = LIMIT
+    socket.rcvtimeo = LIMIT
+    sockets[name] = socket
+    return set_options(name, *options)
+
+
+def set_options(name, *options):
+    """`KEY=value`: a number, or text."""
+    for option in options:
+        key, value = option.split("=")
+        number = value.lstrip("-").isdigit()
+        sockets[name].setsockopt(getattr(zmq, key), int(value) if number else value.encode())
+    return ""
+
+
+def bind(name, endpoint):
+    deadline = time.monotonic() + LIMIT / 1000
+    while True:
+        try:
+            sockets[name].bind(endpoint)
+            return sockets[name].getsockopt_string(zmq.LAST_ENDPOINT)
+        except zmq.ZMQError as error:
+            # libzmq frees a port some time after close: the only state here that can only be asked for again.
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def connect(name, endpoint):
+    sockets[name].connect(endpoint)
+    return ""
+
+
+def close(name):
+    sockets.pop(name).close()
+    return ""
+
+
+# ---- bodies, behind the frames that stand in front of them ----
+
+
+def send(name, front, *words):
+    sockets[name].send_multipart(frames(front) + body(words))
+    return ""
+
+
+def recv(name, front, *words):
+    return expect(sockets[name].recv_multipart(), frames(front) + body(words))
+
+
+def echo(name, front, *words):
+    """What came goes back, with all that it came with."""
+    parts = sockets[name].recv_multipart()
+    expect(parts, frames(front) + body(words))
+    sockets[name].send_multipart(parts)
+    return ""
+
+
+def ask(name, front, *words):
+    """Sends, and waits for the same."""
+    parts = frames(front) + body(words)
+    sockets[name].send_multipart(parts)
+    return expect(sockets[name].recv_multipart(), parts)
+
+
+def read_late(name, seconds, count, size):
+    """Starts to read late: the sleep is the situation, not a wait for a state."""
+    time.sleep(float(seconds))
+    for seed in range(int(count)):
+        expect(sockets[name].recv_multipart(), frames_of(seed, 1, int(size)))
+    return ""
+
+
+# ---- whole messages ----
+
+
+def say(name, word):
+    sockets[name].send_multipart(frames(word))
+    return ""
+
+
+def hear(name):
+    return told(sockets[name].recv_multipart())
+
+
+def hear_now(name):
+    """`none` if nothing is here."""
+    try:
+        return told(sockets[name].recv_multipart(zmq.DONTWAIT))
+    except zmq.Again:
+        return "none"
+
+
+def errno_of_say(name, word):
+    """The name of the error that sending without waiting ends with, `none` if it does not."""
+    try:
+        sockets[name].send_multipart(frames(word), zmq.DONTWAIT)
+        return "none"
+    except zmq.ZMQError as error:
+        return errno.errorcode.get(error.errno, str(error.errno))
+
+
+def look(name):
+    """Lets the socket take what its I/O thread has for it."""
+    return sockets[name].getsockopt(zmq.EVENTS)
+
+
+# ---- crowds ----
+
+
+def subscribe_all(name, count):
+    for number in range(int(count)):
+        sockets[name].setsockopt(zmq.SUBSCRIBE, b"%06d" % number)
+    return ""
+
+
+def unsubscribe_all(name, count):
+    for number in range(int(count)):
+        sockets[name].setsockopt(zmq.UNSUBSCRIBE, b"%06d" % number)
+    return ""
+
+
+def hear_all(name, first, count):
+    """Messages of this first byte and each number once, in any order."""
+    got = sorted(sockets[name].recv() for _ in range(int(count)))
+    if got != [bytes([int(first)]) + b"%06d" % number for number in range(int(count))]:
+        raise ValueError(f"got {got[:3]} to {got[-3:]}")
+    return ""
+
+
+# ---- a proxy ----
+
+
+def proxy(name, front, back):
+    """Between two sockets, until `end_proxy`, which closes them."""
+    ends = [sockets.pop(front), sockets.pop(back)]
+    control = context.socket(zmq.PAIR)
+    control.bind(f"inproc://{name}")
+    steer = context.socket(zmq.PAIR)
+    steer.connect(f"inproc://{name}")
+
+    def run():
+        zmq.proxy_steerable(*ends, None, control)
+        for socket in (*ends, control):
+            socket.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    proxies[name] = (thread, steer)
+    return ""
+
+
+def end_proxy(name):
+    thread, steer = proxies.pop(name)
+    steer.send(b"TERMINATE")
+    thread.join(LIMIT / 1000)
+    steer.close()
+    return ""
+
+
+ORDERS = (
+    (bind, connect, close, send, recv, echo, ask, read_late, say, hear, hear_now, errno_of_say, look)
+    + (subscribe_all, unsubscribe_all, hear_all, proxy, end_proxy)
+)
+COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options}
+
+
+def main():
+    print(f"ok libzmq {zmq.zmq_version()} pyzmq {zmq.__version__}", flush=True)
+    for line in sys.stdin:
+        name, *words = line.split()
+        try:
+            answer = f"ok {COMMANDS[name](*words)}"
+        except Exception as error:  # told to the test, which fails
+            answer = f"err {line.strip()}: {type(error).__name__}: {error}"
+        print(answer.replace("\n", " "), flush=True)
+    context.destroy(linger=0)
+
+
+main()
