@@ -7,6 +7,7 @@ use crate::engine::notes::{Answered, Note, answer};
 use crate::engine::reactor;
 use crate::engine::seat::{Seat, is_driving};
 use crate::error::{BindError, ConnectError, ContextError, EndpointError};
+use crate::explain::Explanation;
 use crate::failure::Failure;
 use crate::hub::{CannotWait, Closed, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;
@@ -418,6 +419,18 @@ impl Core {
             }
         }
         true
+    }
+
+    /// What a socket is about: what the loop and the names know of its endpoints, and what the hub knows of its peers.
+    pub(crate) fn explain<P: Pattern>(&self, hub: &Arc<Hub<P>>) -> Explanation {
+        let key = hub.key();
+        let (giving, taking) = answer();
+        let asked = self.inquire(Note::Explain { key, answer: giving }, taking);
+        let endpoints = asked.ok().map(|mut endpoints| {
+            endpoints.append(&mut self.names.explain(key));
+            endpoints
+        });
+        hub.explain(endpoints)
     }
 
     /// Asks the loop about an endpoint, and waits for its answer.

@@ -69,6 +69,7 @@
 mod chance;
 mod endpoint;
 mod error;
+mod explain;
 mod failure;
 mod identity;
 mod message;
@@ -111,6 +112,7 @@ pub use error::{
     BindError, CloseError, ConnectError, ContextError, EndpointError, NotSent, RecvError, RequestError, SendError,
     SubscribeError, WaitError,
 };
+pub use explain::{Cause, ConnectionState, Doing, EndpointState, Explanation, Life, Topics};
 pub use failure::{Failure, Fault, Stage};
 pub use hub::{Monitor, Pollable};
 pub use identity::{Identity, InvalidIdentity};

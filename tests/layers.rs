@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("options", 0, &["endpoint", "identity", "message", "socket_type"]),
     ("chance", 0, &[]),
     ("error", 0, &["endpoint", "identity", "message", "notice"]),
+    ("explain", 0, &["endpoint", "failure", "socket_type", "stats"]),
     ("failure", 0, &["socket_type"]),
     ("monitor", 0, &["endpoint", "failure"]),
     ("stats", 0, &["identity", "socket_type"]),

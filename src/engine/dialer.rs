@@ -29,6 +29,12 @@ pub(crate) struct Dialer {
     addresses: VecDeque<Address>,
     /// Waits since a connection was last ready.
     waits: u32,
+    /// Attempts since then.
+    pub(crate) attempts: u32,
+    /// When the next one begins, while that is waited for.
+    pub(crate) next_attempt: Option<Instant>,
+    /// How far the last connection or attempt that failed had come, and why it failed.
+    pub(crate) last_failure: Option<(Stage, Failure)>,
 }
 
 /// What a dialer waits for.
@@ -72,6 +78,9 @@ impl Dialer {
             ending: None,
             addresses: VecDeque::new(),
             waits: 0,
+            attempts: 0,
+            next_attempt: None,
+            last_failure: None,
         }
     }
 
@@ -101,6 +110,7 @@ impl Dialer {
     /// Begins an attempt. Names are looked up anew each time.
     pub(crate) fn begin(&mut self) -> Begin {
         self.addresses.clear();
+        self.attempts = self.attempts.saturating_add(1);
         let from = self.source();
         match self.first_stop().kind() {
             Kind::Tcp(tcp) => match &tcp.host {
@@ -133,6 +143,7 @@ impl Dialer {
     /// A connection was ready: the next wait is a short one.
     pub(crate) fn was_ready(&mut self) {
         self.waits = 0;
+        self.attempts = 0;
         self.addresses.clear();
     }
 

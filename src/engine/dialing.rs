@@ -160,6 +160,7 @@ impl<N: Net> Engine<N> {
             return;
         };
         dialer.station.failed(dialer.peer, failure);
+        dialer.last_failure = Some((stage, failure.clone()));
         let options = Arc::clone(dialer.station.options());
         if is_last(options.stop_dialing, stage, failure) {
             let (station, endpoint) = (Arc::clone(&dialer.station), dialer.endpoint.clone());
@@ -187,6 +188,7 @@ impl<N: Net> Engine<N> {
             _ => dialer.next_wait(options.reconnect, chance),
         };
         dialer.state = Dialing::Waiting;
+        dialer.next_attempt = now.checked_add(delay);
         dialer.station.tell(Event::RetryingIn {
             endpoint: dialer.endpoint.clone(),
             delay,

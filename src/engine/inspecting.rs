@@ -1,8 +1,14 @@
 //! What the engine has, for those who ask: counts, and what each endpoint of a socket is about.
 
-use super::{Engine, Phase, Slot};
+use super::dialer::{Dialer, Dialing};
+use super::{Engine, Owner, Phase, Slot};
+use crate::endpoint::Endpoint;
+use crate::explain::{ConnectionState, Doing, EndpointState};
+use crate::failure::{Failure, Stage};
 use crate::stats::LoopStats;
 use crate::transport::Net;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 impl<N: Net> Engine<N> {
     /// A turn is taken.
@@ -28,5 +34,76 @@ impl<N: Net> Engine<N> {
             *place += 1;
         }
         counts
+    }
+
+    /// What each endpoint of a socket is about, in the order of their slots.
+    pub(super) fn explain(&mut self, key: u64, now: Instant) -> Vec<EndpointState> {
+        let Some(member) = self.members.get(&key) else {
+            return Vec::new();
+        };
+        let stranger = member.last_stranger.clone();
+        let tokens: Vec<usize> = member.tokens.iter().copied().collect();
+        let mut endpoints = Vec::new();
+        // Where a dialer stands in that list.
+        let mut places = BTreeMap::new();
+        for &token in &tokens {
+            match self.slots.get_mut(token) {
+                Some(Slot::Listener(it)) => {
+                    let is_theirs = |(to, ..): &(Endpoint, Stage, Failure)| *to == it.endpoint;
+                    endpoints.push(EndpointState {
+                        endpoint: it.endpoint.clone(),
+                        doing: Doing::Listening,
+                        attempts: 0,
+                        last_failure: stranger.clone().filter(is_theirs).map(|(_, stage, why)| (stage, why)),
+                        connections: Vec::new(),
+                    });
+                }
+                Some(Slot::Dialer(it)) => {
+                    places.insert(token, endpoints.len());
+                    endpoints.push(dialing(it, now));
+                }
+                _ => {}
+            }
+        }
+        for &token in &tokens {
+            let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+                continue;
+            };
+            let state = match entry.owner {
+                Owner::Dialer(dialer) => places.get(&dialer).and_then(|&place| endpoints.get_mut(place)),
+                Owner::Listener => endpoints
+                    .iter_mut()
+                    .find(|it| it.doing == Doing::Listening && it.endpoint == entry.endpoint),
+            };
+            let Some(state) = state else { continue };
+            let stage = match entry.phase {
+                Phase::Connecting | Phase::Proxy => Stage::Connect,
+                Phase::Handshake | Phase::Traffic | Phase::Ending => entry.session.stage(),
+            };
+            state.connections.push(ConnectionState {
+                peer: entry.remote.clone(),
+                stage,
+            });
+        }
+        endpoints
+    }
+}
+
+fn dialing(it: &Dialer, now: Instant) -> EndpointState {
+    let doing = match it.state {
+        Dialing::Idle | Dialing::Connected { .. } => Doing::Connecting,
+        Dialing::Resolving => Doing::Resolving,
+        Dialing::Waiting => {
+            let left = it.next_attempt.map(|at| at.saturating_duration_since(now));
+            Doing::Waiting(left.unwrap_or_default())
+        }
+        Dialing::Stopped => Doing::GaveUp,
+    };
+    EndpointState {
+        endpoint: it.endpoint.clone(),
+        doing,
+        attempts: it.attempts,
+        last_failure: it.last_failure.clone(),
+        connections: Vec::new(),
     }
 }

@@ -22,7 +22,7 @@ mod timers;
 
 use crate::batch::Buffers;
 use crate::endpoint::Endpoint;
-use crate::failure::Failure;
+use crate::failure::{Failure, Stage};
 use crate::hub::{Ask, Effects, Link, Station};
 use crate::stats::LoopStats;
 use crate::transport::Net;
@@ -106,6 +106,8 @@ struct Member {
     is_closing: bool,
     /// The slot of its links that linger, while it closes.
     lingering: Option<usize>,
+    /// Who came last and was no peer: to which endpoint, how far, and why not.
+    last_stranger: Option<(Endpoint, Stage, Failure)>,
 }
 
 impl Member {
@@ -115,6 +117,7 @@ impl Member {
             tokens: BTreeSet::new(),
             is_closing: false,
             lingering: None,
+            last_stranger: None,
         }
     }
 }
@@ -225,6 +228,7 @@ impl<N: Net> Engine<N> {
             Note::Linger { links, deadline } => {
                 self.linger(links, Some(deadline));
             }
+            Note::Explain { key, answer } => answer.give(self.explain(key, now)),
             Note::Count { answer } => answer.give(self.count()),
             Note::Resolved { token, result } => self.resolved(token, result, now, effects),
         }

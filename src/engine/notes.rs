@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use crate::endpoint::Endpoint;
+use crate::explain::EndpointState;
 use crate::failure::Failure;
 use crate::hub::{Link, Station};
 use crate::routing::PeerId;
@@ -58,6 +59,11 @@ pub(crate) enum Note<N: Net> {
     Linger {
         links: Vec<Arc<dyn Link>>,
         deadline: Instant,
+    },
+    /// Answers what each endpoint of this socket is about.
+    Explain {
+        key: u64,
+        answer: Answer<Vec<EndpointState>>,
     },
     /// Answers what the engine has done, and has.
     Count { answer: Answer<LoopStats> },

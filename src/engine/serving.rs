@@ -257,7 +257,11 @@ impl<N: Net> Engine<N> {
                 self.dialer_lost(dialer, &failure, stage, is_confirmed, now, effects);
             }
             (Owner::Listener, Some(id)) => entry.station.detach(id, is_confirmed, effects),
-            (Owner::Listener, None) => {}
+            (Owner::Listener, None) => {
+                if let Some(member) = self.members.get_mut(&entry.station.key()) {
+                    member.last_stranger = Some((entry.endpoint.clone(), stage, failure));
+                }
+            }
         }
         self.leave(&entry.station, token, effects);
     }

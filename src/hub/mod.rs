@@ -18,6 +18,7 @@ pub(crate) use station::{Collected, Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
 pub(crate) use watchers::{Readiness, Watched};
 
+use crate::explain::{EndpointState, Explanation, Facts, Life};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::Options;
@@ -309,6 +310,25 @@ impl<P: Pattern> Hub<P> {
         let mut state = self.state.lock();
         state.peers.clock(now);
         state.peers.stats()
+    }
+
+    /// What it knows of itself, with what others know of its endpoints.
+    pub(crate) fn explain(&self, endpoints: Option<Vec<EndpointState>>) -> Explanation {
+        let stats = self.stats();
+        let state = self.state.lock();
+        let facts = Facts {
+            socket_type: P::TYPE,
+            life: match state.phase {
+                Phase::Open => Life::Open,
+                Phase::Closing { .. } => Life::Closing,
+                Phase::Closed(_) => Life::Closed,
+            },
+            endpoints,
+            stats,
+            topics: state.pattern.topics(),
+        };
+        drop(state);
+        Explanation::new(facts)
     }
 
     pub(crate) fn monitor(&self) -> Monitor {

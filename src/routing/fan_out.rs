@@ -10,6 +10,7 @@ use super::peer::PeerId;
 use super::peers::Peers;
 use super::subscriptions::{Change, Subscriptions};
 use super::wants::{Awaited, Want};
+use crate::explain::Topics;
 use crate::failure::Failure;
 use crate::message::{Message, Outgoing};
 use crate::monitor::Event;
@@ -31,6 +32,8 @@ pub(crate) struct FanOut {
     publish: u64,
     /// Who was chosen. Kept for its memory.
     chosen: Vec<PeerId>,
+    /// What was published last, if nobody wanted it: its beginning. Kept for its memory.
+    unmatched: Option<Vec<u8>>,
     /// Subscribers at their marks, and how many messages each has missed since then.
     missing: BTreeMap<PeerId, u64>,
     values: Option<LastValues>,
@@ -59,6 +62,7 @@ impl FanOut {
             chosen_in: Vec::new(),
             publish: 0,
             chosen: Vec::new(),
+            unmatched: None,
             missing: BTreeMap::new(),
             values: options.last_values.map(LastValues::new),
             snapshots: BTreeMap::new(),
@@ -148,6 +152,10 @@ impl FanOut {
                 }
             }
             if chosen.is_empty() {
+                let topic = group.unwrap_or_else(|| message.first());
+                let unmatched = self.unmatched.get_or_insert_default();
+                unmatched.clear();
+                unmatched.extend_from_slice(topic.get(..TOLD).unwrap_or(topic));
                 peers.drop_unsent(message.byte_count(), DropReason::NoSubscriber);
             }
             self.keep(peers, message);
@@ -165,6 +173,22 @@ impl FanOut {
     /// How many topics there are subscriptions to.
     pub(crate) fn topics(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// What was subscribed to, and what was published in vain.
+    pub(crate) fn explain(&self) -> Topics {
+        let is_in_vain = |topic: &&Vec<u8>| {
+            let mut count = 0;
+            match self.matching {
+                Matching::Prefix => drop(self.subscriptions.matching(topic, |_| count += 1)),
+                Matching::Exact => self.subscriptions.exactly(topic, |_| count += 1),
+            }
+            count == 0 && !self.is_inverted
+        };
+        Topics {
+            count: self.subscriptions.len(),
+            unmatched: self.unmatched.as_ref().filter(is_in_vain).cloned(),
+        }
     }
 
     /// Whether a message might find all its subscribers with room.
@@ -267,3 +291,6 @@ impl FanOut {
         }
     }
 }
+
+/// Bytes of a topic that are kept for who asks.
+const TOLD: usize = 128;

@@ -245,6 +245,7 @@ impl IncomingQueue {
             queued_bytes: held.payload as u64,
             queued_peak: self.peak.messages as u64,
             queued_peak_bytes: self.peak.payload as u64,
+            full_now: u64::from(self.is_starved),
             full_for: self.timing.full_for(now),
             ..self.flow
         }

@@ -48,6 +48,7 @@ pub(crate) use succession::Succession;
 pub(crate) use wants::{Awaited, Want};
 
 use crate::batch::Run;
+use crate::explain::Topics;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
@@ -107,6 +108,11 @@ pub(crate) trait Pattern: Send + 'static {
                 peers.drop_queue(id, unwritten, why)
             }
         }
+    }
+
+    /// What was subscribed to, if the type has subscriptions.
+    fn topics(&self) -> Option<Topics> {
+        None
     }
 
     /// It takes no more messages: what is queued for it still goes, and nothing is to be enqueued.

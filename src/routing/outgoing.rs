@@ -393,6 +393,7 @@ impl OutgoingQueue {
             queued_bytes: held.payload as u64,
             queued_peak: self.peak.messages.max(held.messages) as u64,
             queued_peak_bytes: self.peak.payload.max(held.payload) as u64,
+            full_now: u64::from(self.awaits_room),
             full_for: self.timing.full_for(now),
             ..self.flow
         }

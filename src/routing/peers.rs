@@ -249,6 +249,8 @@ impl Peers {
             let all = peer.stats(self.now);
             self.gone.out.merge(&all.out);
             self.gone.incoming.merge(&all.incoming);
+            // A queue that is gone is not full any more.
+            (self.gone.out.full_now, self.gone.incoming.full_now) = (0, 0);
             self.gone.out_residence.merge(&all.out_residence);
             self.gone.incoming_residence.merge(&all.incoming_residence);
             self.gone.ignored_commands += all.ignored_commands;

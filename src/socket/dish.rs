@@ -5,6 +5,7 @@ use super::verbs::{constructors, recv_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::{RecvError, SubscribeError};
+use crate::explain::Topics;
 use crate::hub::Closed;
 use crate::message::Message;
 use crate::notice::Notice;
@@ -134,6 +135,13 @@ impl Pattern for DishPattern {
         if !peers.has_incoming(id) {
             self.queue.remove(id);
         }
+    }
+
+    fn topics(&self) -> Option<Topics> {
+        Some(Topics {
+            count: self.interests.len(),
+            unmatched: None,
+        })
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

@@ -3,6 +3,7 @@
 use super::Socket;
 use super::verbs::{constructors, publish_verbs, publisher_verbs, socket_verbs};
 use crate::batch::Run;
+use crate::explain::Topics;
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
 use crate::options::Options;
@@ -111,6 +112,10 @@ impl Pattern for PubPattern {
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
         self.fan.remove(peers, id, |_, _| {});
+    }
+
+    fn topics(&self) -> Option<Topics> {
+        Some(self.fan.explain())
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

@@ -4,6 +4,7 @@ use super::verbs::{constructors, socket_verbs};
 use super::{Patience, Socket, not_sent, topic};
 use crate::batch::Run;
 use crate::error::{NotSent, SendError, WaitError};
+use crate::explain::Topics;
 use crate::hub::{Closed, deadline};
 use crate::message::Outgoing;
 use crate::notice::Notice;
@@ -204,6 +205,10 @@ impl Pattern for RadioPattern {
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
         self.fan.remove(peers, id, |_, _| {});
+    }
+
+    fn topics(&self) -> Option<Topics> {
+        Some(self.fan.explain())
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

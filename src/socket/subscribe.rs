@@ -4,6 +4,7 @@ use super::verbs::{constructors, recv_verbs, socket_verbs, subscriber_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
+use crate::explain::Topics;
 use crate::message::Message;
 use crate::notice::Notice;
 use crate::options::Options;
@@ -109,6 +110,13 @@ impl Pattern for SubPattern {
         if !peers.has_incoming(id) {
             self.queue.remove(id);
         }
+    }
+
+    fn topics(&self) -> Option<Topics> {
+        Some(Topics {
+            count: self.interests.len(),
+            unmatched: None,
+        })
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

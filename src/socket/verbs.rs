@@ -144,6 +144,18 @@ macro_rules! life_verbs {
             }
         }
 
+        impl $Type {
+            /// Explains what this socket is about: what each endpoint does and why it failed, its peers and their queues,
+            /// and what is likely to keep messages from arriving. `println!("{}", socket.explain())` is for people, the
+            /// fields are for programs. Works after `close` too, and then says so.
+            ///
+            /// Waits for one turn of the loop, except on the loop's own thread (from a `Waker`): there the endpoints are
+            /// not known. Takes time for each peer and each name that is bound in the context: not for every message.
+            pub fn explain(&self) -> crate::Explanation {
+                self.socket.core.explain(&self.socket.hub)
+            }
+        }
+
         impl std::fmt::Debug for $Type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($Type)).finish_non_exhaustive()

@@ -5,6 +5,7 @@ use super::verbs::{constructors, publish_verbs, publisher_verbs, recv_verbs, soc
 use super::{Patience, Socket};
 use crate::batch::{Batch, Run};
 use crate::error::{NotSent, RecvError, SendError};
+use crate::explain::Topics;
 use crate::hub::{Closed, Hub};
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
@@ -322,6 +323,10 @@ impl Pattern for XPubPattern {
         if !peers.has_incoming(id) {
             self.queue.remove(id);
         }
+    }
+
+    fn topics(&self) -> Option<Topics> {
+        Some(self.fan.explain())
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

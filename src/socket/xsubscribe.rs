@@ -5,6 +5,7 @@ use super::verbs::{constructors, publish_verbs, recv_verbs, socket_verbs, subscr
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
+use crate::explain::Topics;
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
 use crate::options::Options;
@@ -117,6 +118,13 @@ impl Pattern for XSubPattern {
         if !peers.has_incoming(id) {
             self.queue.remove(id);
         }
+    }
+
+    fn topics(&self) -> Option<Topics> {
+        Some(Topics {
+            count: self.interests.len(),
+            unmatched: None,
+        })
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

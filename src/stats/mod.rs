@@ -168,6 +168,8 @@ pub struct Flow {
     pub queued_peak: u64,
     /// The most bytes that one peer's queue has held at once.
     pub queued_peak_bytes: u64,
+    /// Queues that are full now: of a peer, 0 or 1.
+    pub full_now: u64,
     /// How long queues have been full, of all peers together: from the mark until half of it. Out: nothing was taken on
     /// for that peer. In: nothing was read from it.
     pub full_for: Duration,
@@ -191,6 +193,7 @@ impl Flow {
         self.queued_bytes += other.queued_bytes;
         self.queued_peak = self.queued_peak.max(other.queued_peak);
         self.queued_peak_bytes = self.queued_peak_bytes.max(other.queued_peak_bytes);
+        self.full_now += other.full_now;
         self.full_for = self.full_for.saturating_add(other.full_for);
     }
 }

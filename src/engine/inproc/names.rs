@@ -3,6 +3,7 @@
 use super::After;
 use super::pairing::{End, Pairing, Side};
 use crate::endpoint::Endpoint;
+use crate::explain::{ConnectionState, Doing, EndpointState};
 use crate::failure::{Failure, Stage};
 use crate::hub::{Link, Pace, Station};
 use crate::monitor::Event;
@@ -99,6 +100,7 @@ impl Names {
             peer,
             endpoint: endpoint.clone(),
             is_leaving: false,
+            failure: None,
         };
         let mut joined = None;
         let mut names = self.names.lock();
@@ -306,13 +308,60 @@ impl Names {
                 };
                 after.tell(&binder.station, event);
                 if failure.is_final() {
-                    let endpoint = end.endpoint.clone();
+                    let (endpoint, failure) = (end.endpoint.clone(), failure.clone());
                     after.tell(&end.station, Event::GaveUp { endpoint, failure });
                 }
-                entry.waiting.push(end);
+                entry.waiting.push(End {
+                    failure: Some(failure),
+                    ..end
+                });
                 None
             }
         }
+    }
+
+    /// What each of a socket's endpoints is about.
+    pub(crate) fn explain(&self, key: u64) -> Vec<EndpointState> {
+        let state = |endpoint: &Endpoint, doing, failure: Option<&Failure>| EndpointState {
+            endpoint: endpoint.clone(),
+            doing,
+            attempts: 0,
+            last_failure: failure.map(|failure| (Stage::Ready, failure.clone())),
+            connections: Vec::new(),
+        };
+        let connection = |link: &Arc<Pairing>| ConnectionState {
+            peer: format!("inproc://{}", link.name),
+            stage: Stage::Traffic,
+        };
+        let mut endpoints = Vec::new();
+        let names = self.names.lock();
+        for entry in names.values() {
+            if let Some(binder) = entry.binder.as_ref().filter(|it| it.station.key() == key) {
+                let mut bound = state(&binder.endpoint, Doing::Listening, None);
+                let links = entry.links.iter();
+                bound.connections = links.map(connection).collect();
+                endpoints.push(bound);
+            }
+            for end in entry.waiting.iter().filter(|end| end.station.key() == key) {
+                let has_given_up = end.failure.as_ref().is_some_and(Failure::is_final) && entry.binder.is_some();
+                let doing = match has_given_up {
+                    true => Doing::GaveUp,
+                    false => Doing::AwaitingBinder,
+                };
+                let failure = end.failure.as_ref().filter(|_| entry.binder.is_some());
+                endpoints.push(state(&end.endpoint, doing, failure));
+            }
+            for link in entry
+                .links
+                .iter()
+                .filter(|link| link.station(Side::Dialer).key() == key)
+            {
+                let mut linked = state(link.endpoint(), Doing::Connecting, None);
+                linked.connections.push(connection(link));
+                endpoints.push(linked);
+            }
+        }
+        endpoints
     }
 
     /// A socket closes: its names are free, its links and its waits for a name end once nothing is queued on its side.

@@ -26,6 +26,8 @@ pub(super) struct End {
     pub(super) endpoint: Endpoint,
     /// It is to go, and stays for what is queued.
     pub(super) is_leaving: bool,
+    /// Why it was not linked, if somebody has bound the name.
+    pub(super) failure: Option<Failure>,
 }
 
 impl End {
@@ -183,6 +185,11 @@ impl Pairing {
             Side::Dialer => &self.dialer.station,
             Side::Binder => &self.binder,
         }
+    }
+
+    /// As the dialing side calls it.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.dialer.endpoint
     }
 
     fn peer(&self, side: Side, state: &Moving) -> Option<PeerId> {
