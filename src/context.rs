@@ -367,9 +367,11 @@ impl Core {
     ) -> Result<(), EndpointError> {
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
+            // Also libzmq keeps those over inproc.
             let parted = self.names.unbind(name, key, with_connections);
             return known(self.linger(hub, parted), endpoint);
         }
+        let with_connections = with_connections || hub.options().unbind_ends_connections;
         let (giving, taking) = answer();
         self.ask(
             Note::Unbind {

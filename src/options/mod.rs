@@ -3,6 +3,7 @@
 //! Every setter says its unit, its default, and what becomes worse in each direction. The setters stand in files of
 //! their own, by what they are about; which socket types an option is for is said in [`SPECIAL`].
 
+mod compat;
 mod connection;
 mod heartbeat;
 mod kernel;
@@ -23,7 +24,8 @@ use std::time::Duration;
 /// The settings of a socket; fixed once the socket exists.
 ///
 /// They are checked when the socket is made ([`InvalidOptions`]). Times may be [`Duration::MAX`], which is for ever.
-/// Marks may be [`usize::MAX`], which is no limit; libzmq's 0 for that is refused.
+/// Marks may be [`usize::MAX`], which is no limit; libzmq's 0 for that is refused, but for
+/// [`Options::libzmq_compat`], which has libzmq's defaults.
 ///
 /// ```
 /// use peermq::{Context, InvalidOptions, Options, Push};
@@ -101,6 +103,9 @@ pub struct Options {
     pub(crate) monitor_events: usize,
     pub(crate) publishing: Publishing,
     pub(crate) conflate: Option<Conflate>,
+    /// Only with libzmq's defaults: `unbind` ends what came by the endpoint, a mark of 0 is none.
+    pub(crate) unbind_ends_connections: bool,
+    zero_is_no_limit: bool,
     /// Which of the options in [`SPECIAL`] were set.
     set: Vec<&'static str>,
 }
@@ -234,6 +239,8 @@ impl Default for Options {
             monitor_events: 1_024,
             publishing: Publishing::default(),
             conflate: None,
+            unbind_ends_connections: false,
+            zero_is_no_limit: false,
             set: Vec::new(),
         }
     }

@@ -12,15 +12,15 @@ impl Options {
     /// Larger: a slow peer is noticed later, and its messages are older and take more memory. Smaller: a short pause of
     /// the peer stops the sender sooner, and fewer messages share a system call.
     pub fn send_mark(mut self, messages: usize) -> Self {
-        self.send_mark.messages = messages;
+        self.send_mark.messages = self.mark_of(messages);
         self.note("send_mark")
     }
 
     /// Sets both [`send_mark`](Options::send_mark) and [`recv_mark`](Options::recv_mark), of which a socket uses those
     /// that its type has: the options of both ends of a pipeline can be the same. At least 1.
     pub fn mark(mut self, messages: usize) -> Self {
-        self.send_mark.messages = messages;
-        self.recv_mark.messages = messages;
+        self.send_mark.messages = self.mark_of(messages);
+        self.recv_mark.messages = self.mark_of(messages);
         self
     }
 
@@ -45,7 +45,7 @@ impl Options {
     /// Larger: more memory for each peer that is faster than the receiver, and older messages. Smaller: peers are
     /// paused and resumed more often.
     pub fn recv_mark(mut self, messages: usize) -> Self {
-        self.recv_mark.messages = messages;
+        self.recv_mark.messages = self.mark_of(messages);
         self.note("recv_mark")
     }
 
