@@ -1,14 +1,16 @@
 //! DEALER: each message to one of the peers with room, in turn, and those of all peers, in turn
 //! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 
+use super::kind::{DealerKind, Kind};
 use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends, Want};
+use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends, Want, take_whole};
 use crate::socket_type::SocketType;
+use std::marker::PhantomData;
 
 /// Exchanges messages with any number of [`Rep`](crate::Rep), `Dealer` and ROUTER sockets, with no order between
 /// sending and receiving ([RFC 28](https://rfc.zeromq.org/spec/28/)).
@@ -57,15 +59,19 @@ impl Dealer {
     }
 }
 
-pub(crate) struct DealerPattern {
+pub(crate) type DealerPattern = BothWays<DealerKind>;
+
+pub(crate) struct BothWays<K> {
+    kind: PhantomData<K>,
     out: LoadBalance,
     pub(crate) queue: FairQueue,
     probe: bool,
 }
 
-impl DealerPattern {
+impl<K: Kind> BothWays<K> {
     pub(crate) fn new(options: &Options) -> Self {
-        DealerPattern {
+        BothWays {
+            kind: PhantomData,
             out: LoadBalance::new(options.connected_first),
             queue: FairQueue::default(),
             probe: options.probe,
@@ -73,8 +79,9 @@ impl DealerPattern {
     }
 }
 
-impl Pattern for DealerPattern {
-    const TYPE: SocketType = SocketType::Dealer;
+impl<K: Kind> Pattern for BothWays<K> {
+    const TYPE: SocketType = K::TYPE;
+    const ONE_FRAME: bool = K::ONE_FRAME;
 
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
         self.out.enter(peers, id);
@@ -117,15 +124,15 @@ impl Pattern for DealerPattern {
     }
 }
 
-impl Sends for DealerPattern {
+impl<K: Kind> Sends for BothWays<K> {
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
         self.out.send(peers, &[], message).is_some()
     }
 }
 
-impl Receives for DealerPattern {
+impl<K: Kind> Receives for BothWays<K> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        self.queue.recv(peers, into).is_some()
+        take_whole::<Self>(&mut self.queue, peers, into)
     }
 }

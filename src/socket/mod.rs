@@ -1,8 +1,12 @@
 //! What all socket types share. One file a type: its docs, verbs and policy.
 
 mod addressed;
+pub(crate) mod channel;
+pub(crate) mod client;
 pub(crate) mod dealer;
 pub(crate) mod dish;
+pub(crate) mod gather;
+mod kind;
 mod numbered;
 pub(crate) mod pair;
 pub(crate) mod peer;
@@ -14,6 +18,7 @@ pub(crate) mod raw;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod router;
+pub(crate) mod scatter;
 pub(crate) mod subscribe;
 mod verbs;
 pub(crate) mod xpublish;
@@ -97,6 +102,12 @@ pub(crate) enum Patience {
 impl<P: Sends> Socket<P> {
     #[inline(always)]
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
+        if P::ONE_FRAME && message.frame_count() > 1 {
+            return Err(SendError {
+                reason: NotSent::SeveralFrames,
+                message: message.give_back(),
+            });
+        }
         let mut message = message;
         // Who does not wait may be refused, and has then copied nothing.
         if !matches!(patience, Patience::None) || message.is_large_lent() && self.has_room() {
@@ -129,6 +140,12 @@ impl<P: Sends> Socket<P> {
     }
 
     pub(crate) async fn send_async(&self, message: Outgoing<'_>) -> Result<(), SendError> {
+        if P::ONE_FRAME && message.frame_count() > 1 {
+            return Err(SendError {
+                reason: NotSent::SeveralFrames,
+                message: message.give_back(),
+            });
+        }
         let mut message = message;
         message.copy_large_lent(|frame| self.core.copies.copy(frame));
         let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());

@@ -1,5 +1,6 @@
 //! PAIR: one peer, both ways ([RFC 31](https://rfc.zeromq.org/spec/31/)).
 
+use super::kind::{Kind, PairKind};
 use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
@@ -7,8 +8,11 @@ use crate::error::RecvError;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, LoadBalance, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want};
+use crate::routing::{
+    Awaited, FairQueue, LoadBalance, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want, take_whole,
+};
 use crate::socket_type::SocketType;
+use std::marker::PhantomData;
 
 /// Exchanges messages with exactly one other `Pair` ([RFC 31](https://rfc.zeromq.org/spec/31/)).
 ///
@@ -49,7 +53,10 @@ impl Pair {
     }
 }
 
-pub(crate) struct PairPattern {
+pub(crate) type PairPattern = Exclusive<PairKind>;
+
+pub(crate) struct Exclusive<K> {
+    kind: PhantomData<K>,
     /// The peer; a dialed one from `connect` on.
     only: Option<PeerId>,
     /// Dialed peers beyond the first, oldest first, as many as `connect` was called for: the next one takes over when the
@@ -60,9 +67,10 @@ pub(crate) struct PairPattern {
     pub(crate) queue: FairQueue,
 }
 
-impl PairPattern {
+impl<K: Kind> Exclusive<K> {
     pub(crate) fn new(options: &Options) -> Self {
-        PairPattern {
+        Exclusive {
+            kind: PhantomData,
             only: None,
             others: Vec::new(),
             out: LoadBalance::new(options.connected_first),
@@ -71,8 +79,9 @@ impl PairPattern {
     }
 }
 
-impl Pattern for PairPattern {
-    const TYPE: SocketType = SocketType::Pair;
+impl<K: Kind> Pattern for Exclusive<K> {
+    const TYPE: SocketType = K::TYPE;
+    const ONE_FRAME: bool = K::ONE_FRAME;
 
     fn admit(&self, _peers: &Peers, dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
         if self.only.is_none() || self.only == dialed {
@@ -138,15 +147,15 @@ impl Pattern for PairPattern {
     }
 }
 
-impl Sends for PairPattern {
+impl<K: Kind> Sends for Exclusive<K> {
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
         self.out.send(peers, &[], message).is_some()
     }
 }
 
-impl Receives for PairPattern {
+impl<K: Kind> Receives for Exclusive<K> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        self.queue.recv(peers, into).is_some()
+        take_whole::<Self>(&mut self.queue, peers, into)
     }
 }

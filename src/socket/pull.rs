@@ -1,13 +1,15 @@
 //! PULL: the messages of all peers, in turn ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
+use super::kind::{Kind, PullKind};
 use super::verbs::{constructors, recv_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives, Want};
+use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives, Want, take_whole};
 use crate::socket_type::SocketType;
+use std::marker::PhantomData;
 
 /// Receives the messages of [`Push`](crate::Push) sockets, one of each in turn
 /// ([RFC 30](https://rfc.zeromq.org/spec/30/)).
@@ -46,19 +48,25 @@ impl Pull {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct PullPattern {
+pub(crate) type PullPattern = Fair<PullKind>;
+
+pub(crate) struct Fair<K> {
+    kind: PhantomData<K>,
     pub(crate) queue: FairQueue,
 }
 
-impl PullPattern {
+impl<K: Kind> Fair<K> {
     pub(crate) fn new(_options: &Options) -> Self {
-        PullPattern::default()
+        Fair {
+            kind: PhantomData,
+            queue: FairQueue::default(),
+        }
     }
 }
 
-impl Pattern for PullPattern {
-    const TYPE: SocketType = SocketType::Pull;
+impl<K: Kind> Pattern for Fair<K> {
+    const TYPE: SocketType = K::TYPE;
+    const ONE_FRAME: bool = K::ONE_FRAME;
 
     fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
@@ -79,9 +87,9 @@ impl Pattern for PullPattern {
     }
 }
 
-impl Receives for PullPattern {
+impl<K: Kind> Receives for Fair<K> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        self.queue.recv(peers, into).is_some()
+        take_whole::<Self>(&mut self.queue, peers, into)
     }
 }

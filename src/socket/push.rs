@@ -1,6 +1,7 @@
 //! PUSH: each message to one of the peers with room, in turn ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
 use super::Socket;
+use super::kind::{Kind, PushKind};
 use super::verbs::{constructors, send_verbs, socket_verbs};
 use crate::batch::Run;
 use crate::message::Outgoing;
@@ -8,6 +9,7 @@ use crate::options::Options;
 use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Sends, Unwritten, discard_all};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
+use std::marker::PhantomData;
 
 /// Sends messages to [`Pull`](crate::Pull) sockets, each to one of them, in turn
 /// ([RFC 30](https://rfc.zeromq.org/spec/30/)).
@@ -39,22 +41,27 @@ constructors!(Push, PushPattern::new);
 socket_verbs!(Push);
 send_verbs!(Push);
 
-pub(crate) struct PushPattern {
+pub(crate) type PushPattern = Balanced<PushKind>;
+
+pub(crate) struct Balanced<K> {
+    kind: PhantomData<K>,
     out: LoadBalance,
     requeue: bool,
 }
 
-impl PushPattern {
+impl<K: Kind> Balanced<K> {
     pub(crate) fn new(options: &Options) -> Self {
-        PushPattern {
+        Balanced {
+            kind: PhantomData,
             out: LoadBalance::new(options.connected_first),
             requeue: options.requeue_unwritten,
         }
     }
 }
 
-impl Pattern for PushPattern {
-    const TYPE: SocketType = SocketType::Push;
+impl<K: Kind> Pattern for Balanced<K> {
+    const TYPE: SocketType = K::TYPE;
+    const ONE_FRAME: bool = K::ONE_FRAME;
 
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
         self.has_room(peers, id);
@@ -111,7 +118,7 @@ impl Pattern for PushPattern {
     }
 }
 
-impl Sends for PushPattern {
+impl<K: Kind> Sends for Balanced<K> {
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
         self.out.send(peers, &[], message).is_some()
     }

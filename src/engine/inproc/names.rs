@@ -300,13 +300,15 @@ impl Names {
             }
             Err(failure) => {
                 end.station.failed(end.peer, &failure);
-                let event = Event::HandshakeFailed {
-                    endpoint: end.endpoint.clone(),
-                    peer: end.endpoint.to_string(),
-                    stage: Stage::Ready,
-                    failure: failure.clone(),
-                };
-                after.tell(&binder.station, event);
+                for station in [&end.station, &binder.station] {
+                    let event = Event::HandshakeFailed {
+                        endpoint: end.endpoint.clone(),
+                        peer: end.endpoint.to_string(),
+                        stage: Stage::Ready,
+                        failure: failure.clone(),
+                    };
+                    after.tell(station, event);
+                }
                 if failure.is_final() {
                     let (endpoint, failure) = (end.endpoint.clone(), failure.clone());
                     after.tell(&end.station, Event::GaveUp { endpoint, failure });
