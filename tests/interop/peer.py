@@ -11,12 +11,14 @@ import threading
 import time
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 LIMIT = 10_000
 PATTERN = bytes((i * 7 + (i >> 8) * 13 + (i >> 16) * 29) & 255 for i in range((1 << 20) + (1 << 16)))
 
 context = zmq.Context()
 sockets = {}
+monitors = {}
 proxies = {}
 
 
@@ -91,7 +93,21 @@ def connect(name, endpoint):
 
 
 def close(name):
+    monitors.pop(name, None)
     sockets.pop(name).close()
+    return ""
+
+
+def watch(name):
+    """From now on, what happens to it can be waited for."""
+    monitors[name] = sockets[name].get_monitor_socket(addr=f"inproc://watch-{name}")
+    monitors[name].rcvtimeo = LIMIT
+    return ""
+
+
+def wait(name, event):
+    while recv_monitor_message(monitors[name])["event"] != getattr(zmq, f"EVENT_{event}"):
+        pass
     return ""
 
 
@@ -218,10 +234,10 @@ def end_proxy(name):
 
 
 ORDERS = (
-    (bind, connect, close, send, recv, echo, ask, read_late, say, hear, hear_now, errno_of_say, look)
+    (bind, connect, close, watch, send, recv, echo, ask, read_late, say, hear, hear_now, errno_of_say, look)
     + (subscribe_all, unsubscribe_all, hear_all, proxy, end_proxy)
 )
-COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options}
+COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options, "await": wait}
 
 
 def main():

@@ -15,7 +15,7 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 pub(crate) struct Shape {
-    seed: usize,
+    pub(crate) seed: usize,
     frames: usize,
     size: usize,
 }
