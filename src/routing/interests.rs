@@ -42,7 +42,9 @@ struct Telling {
     changes: BTreeMap<Box<[u8]>, Change>,
     /// It is to say when it knows all that.
     question: Option<u32>,
-    /// The last question that it has answered.
+    /// It has said so, and is to say it once more.
+    again: Option<u32>,
+    /// The last question that it has answered twice.
     answered: Option<u32>,
 }
 
@@ -141,6 +143,7 @@ impl Interests {
                 replayed: Some(Bound::Unbounded),
                 changes: BTreeMap::new(),
                 question: self.question,
+                again: None,
                 answered: None,
             },
         );
@@ -157,8 +160,11 @@ impl Interests {
     }
 
     /// Asks all peers to say when they know all that is wanted now.
+    ///
+    /// Each is asked twice, the second time under the next number: libzmq answers before it hands on what it has read
+    /// together with the question, but not before what it has read earlier.
     pub(crate) fn ask(&mut self, peers: &mut Peers) -> u32 {
-        let question = self.question.map_or(1, |last| last.wrapping_add(1));
+        let question = self.question.map_or(0, |last| last.wrapping_add(2));
         self.question = Some(question);
         for (&id, telling) in &mut self.told {
             telling.question = Some(question);
@@ -170,8 +176,12 @@ impl Interests {
     /// A peer tells us something: what matters here is an answer.
     pub(crate) fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: &Notice) {
         match (notice, self.told.get_mut(&id)) {
-            (Notice::Answer(question), Some(telling)) => {
-                telling.answered = telling.answered.max(Some(*question));
+            (Notice::Answer(first), Some(telling)) if first % 2 == 0 => {
+                telling.again = telling.again.max(Some(first + 1));
+                peers.owe_notices(id);
+            }
+            (Notice::Answer(second), Some(telling)) => {
+                telling.answered = telling.answered.max(Some(second - 1));
                 peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
             }
             _ => peers.ignored(id, 1),
@@ -216,11 +226,9 @@ impl Interests {
                 break;
             }
         }
-        if telling.replayed.is_none()
-            && telling.changes.is_empty()
-            && let Some(question) = telling.question.take()
-        {
-            notices.push(Notice::Ask(question));
+        if telling.replayed.is_none() && telling.changes.is_empty() {
+            let questions = [telling.again.take(), telling.question.take()];
+            notices.extend(questions.into_iter().flatten().map(Notice::Ask));
         }
         if telling.has_more() {
             peers.owe_notices(id);
@@ -249,7 +257,8 @@ impl Interests {
 
 impl Telling {
     fn has_more(&self) -> bool {
-        self.replayed.is_some() || !self.changes.is_empty() || self.question.is_some()
+        let is_asked = self.question.is_some() || self.again.is_some();
+        self.replayed.is_some() || !self.changes.is_empty() || is_asked
     }
 }
 
@@ -364,8 +373,12 @@ mod tests {
             }
             assert_eq!(asked, Some(question));
             assert!(known.iter().eq(naive.keys()), "{known:?} of {naive:?}");
-            assert_eq!(interests.answered(&peers, question), None);
             interests.notice(&mut peers, id, &Notice::Answer(question));
+            assert_eq!(interests.answered(&peers, question), None, "it is asked twice");
+            assert!(peers.take_owed(id), "there is something to tell");
+            let again = tell(&mut known, interests.notices(&mut peers, id, 50));
+            assert_eq!(again, Some(question + 1));
+            interests.notice(&mut peers, id, &Notice::Answer(question + 1));
             assert_eq!(interests.answered(&peers, question), Some(1));
             assert!(!peers.take_owed(id), "nothing is left to tell");
         });

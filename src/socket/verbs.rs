@@ -361,11 +361,15 @@ macro_rules! subscriber_verbs {
 
             /// Subscribes, and waits until every publisher has taken it; at most this long. Returns how many they are.
             ///
-            /// It knows by a PING behind the subscription and its PONG. What is published after it returns matches. All
-            /// endpoints that this socket has connected to count, those too that are not there yet, and at least one peer.
-            /// A peermq publisher answers once it has taken the subscription: then it is exact. libzmq's PUB answers from
-            /// its I/O thread, and takes the subscription when its application's thread next looks, with a `zmq_send` up
-            /// to some milliseconds later. A peer that answers no PING (ZMTP 3.0 does not have it) is waited for in vain.
+            /// It knows by a PING behind the subscription and its PONG, and then another. All endpoints that this socket has
+            /// connected to count, those too that are not there yet, and at least one peer. A peer that answers no PING
+            /// (ZMTP 3.0 does not have it) is waited for in vain.
+            ///
+            /// A peermq publisher answers once it has taken the subscription: what is published after this returns
+            /// matches. libzmq's PUB and XPUB answer from their I/O thread, and the subscription then waits for their
+            /// application's thread to look. It does so in `zmq_poll`, in `zmq_getsockopt` of `ZMQ_EVENTS` and where a
+            /// `zmq_recv` waits, but in `zmq_send` only if three million clock ticks (a millisecond or so on x86-64) have
+            /// passed since it last did: what is sent within that time may be missed, and nothing later.
             ///
             /// Fails like `subscribe`, and with `Unconfirmed` if it could not wait to the end: subscribed it is then all
             /// the same.

@@ -156,6 +156,24 @@ fn ten_thousand_subscriptions_of_ours() {
 
 const MANY: usize = 10_000;
 
+/// It has arrived where their application looks. To one question they answer before it has, a few times in a hundred.
+#[test]
+fn a_confirmed_subscription_is_seen_when_their_publisher_looks() {
+    for kind in ["PUB SNDHWM=0", "XPUB SNDHWM=0"] {
+        for_each_way(kind, |peer, way| {
+            let sub = Sub::new(&way.context);
+            way.link(peer, &sub);
+            for n in 0..200 {
+                let topic = format!("{n}.");
+                assert_eq!(sub.subscribe_confirmed(&topic, LIMIT), Ok(1));
+                peer.ask(format_args!("look {}", way.name));
+                peer.say(&way.name, &[&topic]);
+                assert_eq!(sub.recv_timeout(LIMIT).unwrap(), &*topic);
+            }
+        });
+    }
+}
+
 #[test]
 fn who_waits_for_their_subs_loses_nothing() {
     with_peer(|peer| {
