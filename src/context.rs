@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::hub::{CannotWait, Closed, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;
 use crate::routing::{Pattern, PeerId, PeerKind, Peers};
+use crate::socket_type::SocketType;
 use crate::stats::{CloseReport, ContextStats, SocketEntry};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::transport::OpenListener;
@@ -263,6 +264,9 @@ impl Core {
 
     pub(crate) fn bind<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<Endpoint, BindError> {
         endpoint.check_bind()?;
+        if P::TYPE == SocketType::Stream {
+            endpoint.check_raw()?;
+        }
         if self.is_forked() {
             return Err(BindError::Forked);
         }
@@ -335,6 +339,9 @@ impl Core {
         attach: impl FnOnce(&mut P, &mut Peers, String) -> Result<PeerId, ConnectError>,
     ) -> Result<PeerId, ConnectError> {
         endpoint.check_connect()?;
+        if P::TYPE == SocketType::Stream {
+            endpoint.check_raw()?;
+        }
         if self.is_forked() {
             return Err(ConnectError::Forked);
         }

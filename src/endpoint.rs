@@ -155,6 +155,14 @@ impl Endpoint {
         Err(wrong.of(&self.to_string()))
     }
 
+    /// Whether there is a stream of bytes to it.
+    pub(crate) fn check_raw(&self) -> Result<(), InvalidEndpoint> {
+        match &self.0 {
+            Kind::Inproc(_) => Err(Wrong::because("a STREAM socket speaks tcp and ipc").of(&self.to_string())),
+            Kind::Tcp(_) | Kind::Ipc(_) => Ok(()),
+        }
+    }
+
     /// Whether this is something to connect to.
     pub(crate) fn check_connect(&self) -> Result<(), InvalidEndpoint> {
         let tcp = match &self.0 {

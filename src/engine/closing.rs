@@ -60,6 +60,19 @@ impl<N: Net> Engine<N> {
         }
     }
 
+    /// The application has ended a raw stream, and all that was before that is written: the rest goes in good order, and a
+    /// dialer does not connect again.
+    pub(super) fn end_as_asked(&mut self, token: usize, now: Instant, effects: &mut Effects) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let deadline = now.checked_add(entry.station.options().linger);
+        match entry.owner {
+            Owner::Dialer(dialer) => self.end_dialer(dialer, deadline, now, effects),
+            Owner::Listener => self.end_orderly(token, deadline, now, effects),
+        }
+    }
+
     /// Ends a session in good order.
     pub(super) fn end_orderly(&mut self, token: usize, deadline: Option<Instant>, now: Instant, effects: &mut Effects) {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {

@@ -144,7 +144,8 @@ impl<N: Net> Engine<N> {
             return;
         }
         dialer.state = Dialing::Idle;
-        if dialer.ending.is_some() && (is_confirmed || dialer.station.outgoing(dialer.peer) == 0) {
+        let is_leaving = dialer.ending.is_some() || dialer.station.is_leaving(dialer.peer);
+        if is_leaving && (is_confirmed || dialer.station.outgoing(dialer.peer) == 0) {
             self.drop_dialer(token, is_confirmed, now, effects);
         } else if stage == Stage::Connect {
             self.next_address(token, Some(failure), now, effects);

@@ -109,11 +109,15 @@ impl<N: Net> Engine<N> {
         };
         if std::mem::take(&mut entry.wants_write) {
             match session.flush(effects) {
-                Ok(Flushed::Done) => {
-                    if session.is_shut() && entry.phase == Phase::Ending {
-                        session.discard_input();
+                Ok(Flushed::Done) if session.is_shut() => match entry.phase {
+                    Phase::Ending => session.discard_input(),
+                    Phase::Traffic => {
+                        self.end_as_asked(token, now, effects);
+                        return;
                     }
-                }
+                    _ => {}
+                },
+                Ok(Flushed::Done) => {}
                 Ok(Flushed::More | Flushed::Little) => entry.wants_write = true,
                 Err(failure) => {
                     // What the peer sent before is still read: the read side meets the end too.

@@ -75,6 +75,9 @@ pub(crate) trait Station: Send + Sync {
     /// The peer is gone for good, after [`Station::lost`] if it was ready. What is still queued is dropped.
     fn detach(&self, id: PeerId, is_confirmed: bool, effects: &mut Effects);
 
+    /// Whether the peer is on its way out.
+    fn is_leaving(&self, id: PeerId) -> bool;
+
     /// Messages that wait to go to the peer, or are being written.
     fn outgoing(&self, id: PeerId) -> usize;
 
@@ -231,6 +234,10 @@ impl<P: Pattern> Station for Hub<P> {
             let (unwritten, written) = state.peers.disconnected(id, batch, failure.to_string());
             effects.drop_later(written);
             effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten, why));
+            if !matches!(state.phase, Phase::Open) {
+                // The pattern may have told of it, and nobody will receive that.
+                effects.drop_later(state.peers.drop_incoming(id, DropReason::Closed));
+            }
             // What was written of its batch has left room in the queue.
             state.pass_on(Awaited::Writable, effects);
             state.peers.time(id, now);
@@ -287,6 +294,10 @@ impl<P: Pattern> Station for Hub<P> {
             state.finish(effects)
         });
         self.end_feeds_if(is_finished);
+    }
+
+    fn is_leaving(&self, id: PeerId) -> bool {
+        self.state.lock().peers.is_leaving(id)
     }
 
     fn outgoing(&self, id: PeerId) -> usize {

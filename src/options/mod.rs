@@ -59,6 +59,7 @@ use std::time::Duration;
 /// | `ZMQ_ROUTER_NOTIFY` | [`router_notify`](Options::router_notify) |
 /// | `ZMQ_CONNECT_ROUTING_ID` | no option: [`Router::connect_as`](crate::Router::connect_as) |
 /// | `ZMQ_PROBE_ROUTER` | [`probe`](Options::probe) |
+/// | `ZMQ_STREAM_NOTIFY` | [`stream_notify`](Options::stream_notify) |
 /// | `ZMQ_REQ_CORRELATE` | [`correlate`](Options::correlate) |
 /// | `ZMQ_REQ_RELAXED` | no option: a request that timed out does not stop the next |
 /// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
@@ -95,6 +96,7 @@ pub struct Options {
     pub(crate) connected_first: bool,
     pub(crate) requeue_unwritten: bool,
     pub(crate) correlate: bool,
+    pub(crate) stream_notify: bool,
     pub(crate) drop_unroutable: bool,
     pub(crate) handover: bool,
     pub(crate) probe: bool,
@@ -231,6 +233,7 @@ impl Default for Options {
             connected_first: false,
             requeue_unwritten: false,
             correlate: true,
+            stream_notify: true,
             drop_unroutable: false,
             handover: false,
             probe: false,
@@ -362,6 +365,7 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("connected_first", &[Push, Req, Dealer, Pair, Client, Scatter, Channel]),
     ("requeue_unwritten", &[Push, Scatter]),
     ("correlate", &[Req]),
+    ("stream_notify", &[Stream]),
     ("at_mark", &[Pub, XPub, Radio]),
     ("invert_matching", &[Pub, XPub, Sub]),
     ("last_values", &[Pub, XPub]),

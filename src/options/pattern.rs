@@ -105,4 +105,17 @@ impl Options {
         self.router_notify = Notify { connects, disconnects };
         self.note("router_notify")
     }
+
+    /// Sets whether a STREAM socket receives a message without bytes when a connection begins, and another when it ends.
+    /// Default yes; STREAM only.
+    ///
+    /// They are received in order with what comes from the peer, and stand beside its mark. An end that this side asked for
+    /// is not told.
+    ///
+    /// Yes: an application that only wants bytes has to pass them over. No: who comes is known only once it says
+    /// something, and who goes not at all but from a [`Monitor`](crate::Monitor).
+    pub fn stream_notify(mut self, yes: bool) -> Self {
+        self.stream_notify = yes;
+        self.note("stream_notify")
+    }
 }

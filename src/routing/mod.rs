@@ -9,6 +9,7 @@
 //! | PUB, XPUB | all whose subscriptions match | XPUB: subscriptions, in turn | drops for that peer, or as `AtMark` says |
 //! | SUB, XSUB | XSUB: all | all peers, in turn | reading pauses |
 //! | PAIR | its one peer | its one peer | `send` waits |
+//! | STREAM | the peer that it is addressed to | all peers, in turn | `send_to` is an error |
 //! | DEALER | the peers with room, in turn | all peers, in turn | `send` waits |
 //! | ROUTER | the peer that is named | all peers, in turn | `send_to` is an error |
 //! | PEER | the peer that is named | all peers, in turn | `send_to` is an error |

@@ -19,6 +19,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod router;
 pub(crate) mod scatter;
+pub(crate) mod stream;
 pub(crate) mod subscribe;
 mod verbs;
 pub(crate) mod xpublish;

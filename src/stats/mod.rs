@@ -31,7 +31,7 @@ pub enum DropReason {
     /// It was not written before the linger time of `close`, `disconnect`, `unbind_and_close` or of the context's end
     /// was over, or its peer had been given up before.
     Linger,
-    /// It was unread when its socket was closed, or came after that.
+    /// It was unread when its socket was closed, or came after that; or it came after its raw stream was to end.
     Closed,
     /// Its envelope was not formed as its socket type wants it ([RFC 28](https://rfc.zeromq.org/spec/28/)).
     Malformed,

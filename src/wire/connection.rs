@@ -10,10 +10,11 @@ use super::heartbeat::{Heard, Pong, answered, time_to_live};
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
 use super::notices::{answer, notice};
-use super::{Credit, Local, Said, Side, Step};
+use super::{Credit, Facts, Local, Said, Side, Step, raw};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::notice::Notice;
+use crate::socket_type::SocketType;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -39,9 +40,12 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 enum State {
     ExpectPeer(Handshake),
+    /// A raw stream, of which our socket does not know yet.
+    Unknown,
     /// The peer's READY is in; our socket has not said whether it takes the peer.
     ExpectVerdict,
     Traffic(Inbox),
+    Raw,
     Ended {
         stage: Stage,
         failure: Failure,
@@ -49,13 +53,18 @@ enum State {
 }
 
 impl Connection {
-    /// A connection that nothing came over yet. Our greeting is ready to go.
+    /// A connection that nothing came over yet. Our greeting is ready to go; on a raw stream there is none, and the peer
+    /// is ready before it says anything.
     pub(crate) fn new(local: Arc<Local>, side: Side) -> Self {
+        let (state, handshake) = match local.socket_type {
+            SocketType::Stream => (State::Unknown, Vec::new()),
+            _ => (State::ExpectPeer(Handshake::new()), greeting(MECHANISM)),
+        };
         Connection {
             local,
             side,
-            state: State::ExpectPeer(Handshake::new()),
-            handshake: greeting(MECHANISM),
+            state,
+            handshake,
             pong: None,
             answer: None,
             heard: Heard::default(),
@@ -76,6 +85,11 @@ impl Connection {
     ) -> Result<Step, Failure> {
         match &self.state {
             State::ExpectPeer(_) => self.handle_handshake(input),
+            State::Unknown => {
+                self.state = State::ExpectVerdict;
+                Ok(Step::Ready(Facts::raw()))
+            }
+            State::Raw => Ok(raw::take(input, credit, &self.local.limits, run)),
             State::ExpectVerdict => Ok(Step::Paused),
             State::Traffic(_) => self.handle_traffic(input, credit, buffers, run),
             State::Ended { failure, .. } => Err(failure.clone()),
@@ -96,7 +110,7 @@ impl Connection {
         match &mut self.state {
             State::Traffic(inbox) => Ok(inbox.handle_body(n, buffers, run)),
             State::Ended { failure, .. } => Err(failure.clone()),
-            State::ExpectPeer(_) | State::ExpectVerdict => {
+            State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict | State::Raw => {
                 debug_assert!(false, "no body was wanted");
                 Ok(BytesMut::new())
             }
@@ -106,6 +120,7 @@ impl Connection {
     /// The peer's stream ended here: why this connection is over.
     pub(crate) fn handle_end(&self) -> Failure {
         match &self.state {
+            State::Unknown | State::Raw => Failure::ClosedByPeer,
             State::ExpectPeer(_) | State::ExpectVerdict => Failure::CutShort { what: "the handshake" },
             State::Traffic(inbox) => match inbox.in_the_middle_of() {
                 None => Failure::ClosedByPeer,
@@ -119,7 +134,9 @@ impl Connection {
     /// follows.
     pub(crate) fn accept(&mut self) {
         debug_assert!(matches!(self.state, State::ExpectVerdict), "nobody asked");
-        if let State::ExpectVerdict = self.state {
+        if self.local.socket_type == SocketType::Stream {
+            self.state = State::Raw;
+        } else if let State::ExpectVerdict = self.state {
             if self.side == Side::Accepted {
                 null::put_ready(&mut self.handshake, &self.local);
             }
@@ -155,12 +172,18 @@ impl Connection {
         std::mem::take(&mut self.heard)
     }
 
+    /// Whether the peer is ready without a word, and our socket has still to be told: there is a step to take that needs no
+    /// input.
+    pub(crate) fn is_ready_unasked(&self) -> bool {
+        matches!(self.state, State::Unknown)
+    }
+
     /// How far it has come, or had when it ended.
     pub(crate) fn stage(&self) -> Stage {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.stage(),
-            State::ExpectVerdict => Stage::Ready,
-            State::Traffic(_) => Stage::Traffic,
+            State::Unknown | State::ExpectVerdict => Stage::Ready,
+            State::Traffic(_) | State::Raw => Stage::Traffic,
             State::Ended { stage, .. } => *stage,
         }
     }
@@ -170,7 +193,7 @@ impl Connection {
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.is_idle(),
-            State::ExpectVerdict | State::Ended { .. } => true,
+            State::Unknown | State::ExpectVerdict | State::Raw | State::Ended { .. } => true,
             State::Traffic(inbox) => inbox.in_the_middle_of().is_none(),
         }
     }
@@ -191,7 +214,7 @@ impl Connection {
         match &self.state {
             State::Traffic(inbox) => inbox.held(),
             State::ExpectPeer(handshake) => handshake.held(),
-            State::ExpectVerdict | State::Ended { .. } => 0,
+            State::Unknown | State::ExpectVerdict | State::Raw | State::Ended { .. } => 0,
         }
     }
 

@@ -14,6 +14,7 @@ mod mechanism;
 mod metadata;
 mod notices;
 mod partial;
+mod raw;
 #[cfg(test)]
 mod tests;
 mod walk;

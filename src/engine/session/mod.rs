@@ -5,6 +5,7 @@
 //! messages to the station. Lock order: read side, write side, hub.
 
 mod reading;
+mod unframed;
 mod writing;
 
 pub(super) use reading::{Filled, Found};
@@ -14,6 +15,7 @@ use super::notes::Note;
 use super::seat::Seat;
 use crate::failure::Failure;
 use crate::hub::{Effects, Link, Origin, Pace, Station};
+use crate::socket_type::SocketType;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::transport::Net;
 use crate::wire::{Connection, Side};
@@ -48,13 +50,14 @@ impl<N: Net> Session<N> {
             Origin::Dialed(_) => Side::Dialed,
             Origin::Accepted(_) => Side::Accepted,
         };
+        let is_raw = station.local().socket_type == SocketType::Stream;
         let connection = Connection::new(Arc::clone(station.local()), side);
         Arc::new(Session {
             token,
             stream,
             station,
             seat,
-            write: Mutex::new(Writing::new(matches!(side, Side::Accepted))),
+            write: Mutex::new(Writing::new(matches!(side, Side::Accepted), is_raw)),
             read: Mutex::new(Reading::new(connection, origin)),
             blocked: AtomicBool::new(false),
             is_hung_up: AtomicBool::new(false),

@@ -136,6 +136,12 @@ impl<N: Net> Session<N> {
         found: &mut Found,
     ) -> Filled {
         let mut budget = READ_BUDGET;
+        if read.proxy.is_none() && read.connection.is_ready_unasked() {
+            let begun = self.take_in(read, &mut BytesMut::new(), buffers, effects, found);
+            if let Err(failure) = begun {
+                return Filled::End(failure);
+            }
+        }
         loop {
             if !read.held.is_empty() {
                 let mut held = std::mem::take(&mut read.held);

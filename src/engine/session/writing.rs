@@ -3,6 +3,7 @@
 //! Control frames go before the next batch. What was wholly written is told with the next collect.
 
 use super::Session;
+use super::unframed::{Unframed, asks_to_end};
 use crate::batch::{Batch, Tally};
 use crate::failure::Failure;
 use crate::hub::{Collected, Effects};
@@ -28,6 +29,9 @@ pub(super) struct Writing {
     version: (u8, u8),
     /// Notices that are to go before the next batch, as bytes: at most one part of them.
     notices: Bytes,
+    /// The stream is raw: batches go without their framing, and are taken apart for it.
+    is_raw: bool,
+    unframed: Unframed,
     batch: Option<Batch>,
     /// Bytes of `batch` that are written.
     written: usize,
@@ -48,7 +52,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn new(is_open: bool) -> Self {
+    pub(super) fn new(is_open: bool, is_raw: bool) -> Self {
         Writing {
             is_open,
             control: VecDeque::new(),
@@ -56,6 +60,8 @@ impl Writing {
             peer: None,
             version: (3, 1),
             notices: Bytes::new(),
+            is_raw,
+            unframed: Unframed::default(),
             batch: None,
             written: 0,
             done: Tally::default(),
@@ -73,7 +79,11 @@ impl Writing {
 impl Writing {
     /// Whether nothing is left of what was taken to be written.
     fn is_written_out(&self) -> bool {
-        self.batch.is_none() && self.control.is_empty() && self.notices.is_empty()
+        !self.has_batch() && self.control.is_empty() && self.notices.is_empty()
+    }
+
+    fn has_batch(&self) -> bool {
+        self.batch.is_some() || !self.unframed.is_empty()
     }
 }
 
@@ -169,6 +179,9 @@ impl<N: Net> Session<N> {
         write.is_open = false;
         write.control.clear();
         write.notices.clear();
+        if write.is_raw {
+            return write.unframed.take().map(|batch| (batch, 0));
+        }
         let written = write.written;
         write.batch.take().map(|batch| (batch, written))
     }
@@ -217,11 +230,11 @@ impl<N: Net> Session<N> {
             return false;
         }
         match self.write_some(&mut write, effects) {
-            Ok(0) => true,
+            Ok(0) => !write.is_ending,
             Ok(_) => {
                 // What is sent a moment after it is not quiet: with several peers it takes longer than that.
                 self.station.written_out();
-                write.is_written_out() && !self.collect(&mut write, effects)
+                write.is_written_out() && !self.collect(&mut write, effects) && !write.is_ending
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             Err(error) => {
@@ -272,6 +285,9 @@ impl<N: Net> Session<N> {
 
     /// One write. 0: there is nothing to write.
     fn write_some(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
+        if write.is_raw && write.control.is_empty() {
+            return self.write_unframed(write, effects);
+        }
         if write.batch.is_none() {
             if write.notices.is_empty()
                 && let Some((_, control)) = write.control.front()
@@ -323,6 +339,38 @@ impl<N: Net> Session<N> {
         Ok(n)
     }
 
+    /// One write of a raw stream. 0: there is nothing to write.
+    fn write_unframed(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
+        loop {
+            // Messages without bytes need no write.
+            Self::advance(write, 0, effects);
+            if !write.unframed.is_empty() {
+                break;
+            }
+            if !self.collect(write, effects) {
+                return Ok(0);
+            }
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = write.unframed.slices(&mut slices);
+        let n = self.give(slices.get(..filled).unwrap_or_default())?;
+        Self::advance(write, n, effects);
+        Ok(n)
+    }
+
+    /// So many bytes of a raw stream were written. Behind a message without bytes it ends.
+    fn advance(write: &mut Writing, n: usize, effects: &mut Effects) {
+        let done = write.unframed.advance(n);
+        if done.is_empty() {
+            return;
+        }
+        write.is_ending |= asks_to_end(&done);
+        let tally = Tally::of(&done);
+        write.done.add(tally.messages, tally.payload);
+        write.messages += tally.messages as u64;
+        effects.drop_later(Dropped::messages(done));
+    }
+
     /// A write that takes nothing, and is no error, would be tried for ever.
     fn give(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.stream.write_vectored(slices)? {
@@ -338,6 +386,7 @@ impl<N: Net> Session<N> {
             let spent = std::mem::take(&mut write.spent);
             match self.station.collect(peer, done, spent, effects) {
                 Collected::Nothing => {}
+                Collected::Batch(batch) if write.is_raw => write.unframed = Unframed::new(batch),
                 Collected::Batch(batch) => write.batch = Some(batch),
                 Collected::Notices(notices) => {
                     let mut bytes = Vec::new();
@@ -349,12 +398,12 @@ impl<N: Net> Session<N> {
                 }
             }
         }
-        if write.batch.is_none() && write.is_ending && !write.is_shut {
+        if !write.has_batch() && write.is_ending && !write.is_shut {
             write.is_shut = true;
             // It fails only on a stream that is gone already; the read side will say so.
             let _gone = self.stream.shutdown_write();
         }
-        write.batch.is_some()
+        write.has_batch()
     }
 }
 

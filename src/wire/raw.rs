@@ -1,0 +1,104 @@
+//! A stream without ZMTP: whatever comes is a message.
+//!
+//! There is no handshake, and nothing is said but what is sent. Where one message ends and the next begins is chance: a
+//! message is what one read brought, or a part of it.
+
+use super::{Credit, Facts, Step};
+use crate::batch::Run;
+use crate::batch::frame::put_header;
+use crate::options::Limits;
+use crate::socket_type::SocketType;
+use bytes::{Bytes, BytesMut};
+
+impl Facts {
+    /// What is known of a peer that says nothing of itself. No version of ZMTP: it understands no command.
+    pub(super) fn raw() -> Facts {
+        Facts {
+            socket_type: SocketType::Stream,
+            identity: None,
+            version: (0, 0),
+            metadata: Vec::new(),
+        }
+    }
+}
+
+/// Makes messages of what came, as far as there is credit; none is larger than the limit.
+pub(super) fn take(input: &mut BytesMut, credit: Credit, limits: &Limits, run: &mut Run) -> Step {
+    let limit = usize::try_from(limits.message_bytes).unwrap_or(usize::MAX).max(1);
+    let mut left = credit;
+    while !input.is_empty() {
+        if left.is_spent() {
+            return Step::Paused;
+        }
+        let body = input.split_to(input.len().min(limit)).freeze();
+        push(run, body, &mut left);
+    }
+    Step::More
+}
+
+fn push(run: &mut Run, body: Bytes, left: &mut Credit) {
+    let length = body.len();
+    let mut header = Vec::new();
+    put_header(&mut header, 0, length);
+    run.push_part(header.into());
+    run.push_part(body);
+    run.count(1, length);
+    left.spend(1, length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    fn limits(message_bytes: u64) -> Limits {
+        let options = Options::default().max_message_size(message_bytes);
+        options.limits
+    }
+
+    fn taken(input: &mut BytesMut, credit: Credit, message_bytes: u64) -> (Vec<Vec<u8>>, Step) {
+        let mut run = Run::default();
+        let step = take(input, credit, &limits(message_bytes), &mut run);
+        let messages = std::iter::from_fn(|| run.pop()).map(|message| message.first().to_vec());
+        (messages.collect(), step)
+    }
+
+    const PLENTY: Credit = Credit {
+        messages: 1_000,
+        bytes: 1 << 30,
+    };
+
+    #[test]
+    fn what_one_read_brought_is_one_message_of_any_size() {
+        for size in [1, 64, 65, 255, 256, 8_193, 65_536] {
+            let bytes = vec![0xFF; size];
+            let mut input = BytesMut::from(&bytes[..]);
+            assert_eq!(taken(&mut input, PLENTY, 1 << 30), (vec![bytes], Step::More));
+        }
+        assert_eq!(taken(&mut BytesMut::new(), PLENTY, 1), (vec![], Step::More));
+    }
+
+    #[test]
+    fn no_message_is_over_the_limit_and_none_is_without_bytes() {
+        let mut input = BytesMut::from(&b"abcdefg"[..]);
+        let parts = [&b"abc"[..], b"def", b"g"].map(<[u8]>::to_vec).to_vec();
+        assert_eq!(taken(&mut input, PLENTY, 3), (parts, Step::More));
+        let mut input = BytesMut::from(&b"ab"[..]);
+        let parts = [b"a".to_vec(), b"b".to_vec()].to_vec();
+        assert_eq!(taken(&mut input, PLENTY, 0), (parts, Step::More));
+    }
+
+    #[test]
+    fn without_credit_the_input_stays() {
+        for (messages, bytes, left) in [
+            (0, 1 << 30, &b"abcd"[..]),
+            (1_000, 0, b"abcd"),
+            (1, 1 << 30, b"cd"),
+            (9, 1, b"cd"),
+        ] {
+            let mut input = BytesMut::from(&b"abcd"[..]);
+            let (_, step) = taken(&mut input, Credit { messages, bytes }, 2);
+            assert_eq!((step, &input[..]), (Step::Paused, left));
+        }
+    }
+}
