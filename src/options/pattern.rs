@@ -109,8 +109,9 @@ impl Options {
     /// Sets whether a STREAM socket receives a message without bytes when a connection begins, and another when it ends.
     /// Default yes; STREAM only.
     ///
-    /// They are received in order with what comes from the peer, and stand beside its mark. An end that this side asked for
-    /// is not told.
+    /// They are received in order with what comes from the peer, and count against [`recv_mark`](Options::recv_mark), but
+    /// that the end may be one more. An end that this side asked for is not told. A peer that was connected to, and of
+    /// which as much as the mark is unread, is not connected again until some of it is received.
     ///
     /// Yes: an application that only wants bytes has to pass them over. No: who comes is known only once it says
     /// something, and who goes not at all but from a [`Monitor`](crate::Monitor).

@@ -19,6 +19,7 @@ mod pipeline;
 mod publish;
 mod request;
 mod router;
+mod stream;
 
 use crate::endpoint::Endpoint;
 use crate::engine::notes::Note;

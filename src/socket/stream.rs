@@ -11,8 +11,8 @@ use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
 use crate::routing::{
-    Addressed, Awaited, Dropped, FairQueue, Identities, NameKind, NoRoute, Pattern, PeerId, PeerKind, Peers, Unwritten,
-    Want,
+    Addressed, Awaited, Dropped, FairQueue, Identities, NameKind, NoPlace, NoRoute, Pattern, PeerId, PeerKind, Peers,
+    Unwritten, Want,
 };
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
@@ -123,6 +123,7 @@ pub(crate) struct StreamPattern {
     /// The application has ended their connections, and need not be told.
     ended: BTreeSet<PeerId>,
     notify: bool,
+    recv_mark: usize,
 }
 
 impl StreamPattern {
@@ -133,6 +134,7 @@ impl StreamPattern {
             queue: FairQueue::default(),
             ended: BTreeSet::new(),
             notify: options.stream_notify,
+            recv_mark: options.recv_mark.messages,
         }
     }
 
@@ -155,7 +157,7 @@ impl StreamPattern {
         name
     }
 
-    /// A message without bytes: a connection began, or ended. It is beside the mark, two for each connection.
+    /// A message without bytes: a connection began, or ended. Only the end may be one more than the mark.
     fn tell(&mut self, peers: &mut Peers, id: PeerId) {
         if !self.notify || self.ended.contains(&id) {
             return;
@@ -168,6 +170,17 @@ impl StreamPattern {
 
 impl Pattern for StreamPattern {
     const TYPE: SocketType = SocketType::Stream;
+
+    /// One that comes and goes, and of which nothing is received, must not pile up what is to be told of it.
+    fn admit(&self, peers: &Peers, dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
+        match dialed {
+            Some(id) if peers.unread(id) >= self.recv_mark => Err(NoPlace {
+                why: "what came by the connection before is unread",
+                holder: None,
+            }),
+            _ => Ok(()),
+        }
+    }
 
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
         if self.identities.name_of(id).is_none() {
