@@ -121,7 +121,7 @@ pub use monitor::Event;
 pub use options::{AtMark, InvalidOptions, Options, Verbosity};
 pub use poller::{Interest, Key, PollError, Poller, Ready};
 pub use proxy::{
-    Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, streamer,
+    Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, queue, streamer,
 };
 pub use routing_id::RoutingId;
 pub use socket::AnySocket;

@@ -9,9 +9,11 @@ mod passing;
 use crate::hub::CannotWait;
 use crate::message::Message;
 use crate::poller::{drives, wait_for_any};
+use crate::socket::dealer::Dealer;
 use crate::socket::pull::Pull;
 use crate::socket::push::Push;
 use crate::socket::raw::{Relay, Takes};
+use crate::socket::router::Router;
 use crate::socket::xpublish::XPub;
 use crate::socket::xsubscribe::XSub;
 use crate::socket_type::SocketType;
@@ -26,12 +28,14 @@ use std::sync::Arc;
 /// |---|---|---|
 /// | `Pull` | `Push` | streamer: [`streamer`] |
 /// | `XSub` (or `Sub`) | `XPub` (or `Pub`) | forwarder: [`forwarder`] |
-/// | `Router` | `Dealer` | queue: requests spread over workers, replies on their way back |
-/// | `Pair`, `Dealer` | any that speaks both ways | |
+/// | `Router` | `Dealer` | queue: [`queue`] |
+/// | `Dish` | `Radio` | of the groups that the `Dish` has joined |
+/// | `Pair`, `Dealer`, `Router` | any that speaks both ways | |
 ///
 /// Messages pass as they are, all frames; what a type says beside them goes as a frame in front (the identity of a
 /// ROUTER's peer) or as a message (a subscription). Back-pressure is kept: nothing is taken from one side while the other
-/// has no room, and the way back goes on meanwhile. Both ways get the same turns, in bursts. The same socket on both sides
+/// has no room, and the way back goes on meanwhile. Only a `Router` is sent to without a look: who of its peers has room is
+/// known only with the message, and what is for one that is gone or at its mark is dropped, and counted. Both ways get the same turns, in bursts. The same socket on both sides
 /// is sent back what it received.
 ///
 /// ```
@@ -136,6 +140,23 @@ pub fn streamer(front: &Pull, back: &Push) -> Result<ProxyReport, ProxyError> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn forwarder(front: &XSub, back: &XPub) -> Result<ProxyReport, ProxyError> {
+    proxy(front, back)
+}
+
+/// Passes requests on until one of the sockets is closed: from the clients of `front` to the workers at `back`, each to
+/// one of them, in turn; and the replies on their way back. This is a broker:
+///
+/// ```no_run
+/// let context = peermq::Context::new()?;
+/// let (front, back) = (peermq::Router::new(&context), peermq::Dealer::new(&context));
+/// front.bind("tcp://*:5555")?; // for clients: REQ, DEALER
+/// back.bind("tcp://*:5556")?; // for workers: REP, DEALER
+/// peermq::queue(&front, &back)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A reply whose client is gone, or does not read its replies, is dropped and counted.
+pub fn queue(front: &Router, back: &Dealer) -> Result<ProxyReport, ProxyError> {
     proxy(front, back)
 }
 

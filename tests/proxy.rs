@@ -4,8 +4,9 @@ mod common;
 
 use common::{Chance, LONG, endpoint, transport_suite, until, unused};
 use peermq::{
-    AtMark, Context, Dealer, Options, Pair, Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, Pub, Pull,
-    Push, RecvError, Rep, Sub, Upstream, XPub, XSub, forwarder, proxy, streamer,
+    AtMark, Context, Dealer, Dish, Message, Options, Pair, Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle,
+    ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Sub, Upstream, XPub, XSub, forwarder, proxy,
+    queue, streamer,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -493,6 +494,112 @@ fn a_forwarder_runs_until_it_is_closed() {
         let running = scope.spawn(|| forwarder(&front, &back).unwrap());
         back.close().unwrap();
         assert_eq!(running.join().unwrap().end, ProxyEnd::BackClosed);
+    });
+}
+
+/// libzmq's test_proxy: clients in front, workers behind, each reply to who asked.
+#[test]
+fn a_queue_brings_each_request_to_one_worker_and_each_reply_to_who_asked() {
+    for mark in [1, 2, 1_000] {
+        let contexts: Vec<Context> = (0..3).map(|_| Context::new().unwrap()).collect();
+        let front = Router::with_options(&contexts[1], marked(mark)).unwrap();
+        let back = Dealer::with_options(&contexts[1], marked(mark)).unwrap();
+        let (to_front, to_back) = (
+            front.bind("tcp://127.0.0.1:0").unwrap(),
+            back.bind("tcp://127.0.0.1:0").unwrap(),
+        );
+        let clients: Vec<Req> = (0..4).map(|_| Req::new(&contexts[0])).collect();
+        let workers: Vec<Rep> = (0..3).map(|_| Rep::new(&contexts[2])).collect();
+        clients
+            .iter()
+            .for_each(|client| client.connect(to_front.clone()).unwrap());
+        workers
+            .iter()
+            .for_each(|worker| worker.connect(to_back.clone()).unwrap());
+
+        let report = beside(Proxy::new(&front, &back), |_| {
+            thread::scope(|scope| {
+                for worker in &workers {
+                    scope.spawn(|| {
+                        while let Ok(request) = worker.recv() {
+                            let answer = Message::from([&b"re: "[..], request.message().first()]);
+                            request.reply(answer).unwrap();
+                        }
+                    });
+                }
+                thread::scope(|scope| {
+                    for (n, client) in clients.iter().enumerate() {
+                        scope.spawn(move || {
+                            for i in 0..300 {
+                                let question = format!("{n}: {i}");
+                                let answer = client.request_timeout(&question, LONG).unwrap();
+                                assert_eq!(answer.frame(1), Some(question.as_bytes()));
+                            }
+                        });
+                    }
+                });
+                workers.iter().for_each(|worker| drop(worker.close()));
+            });
+        });
+
+        for way in [report.stats.forward, report.stats.backward] {
+            assert_eq!((way.taken, way.passed, way.dropped), (1_200, 1_200, 0), "mark {mark}");
+        }
+    }
+}
+
+#[test]
+fn a_reply_whose_client_is_gone_is_dropped_and_counted() {
+    let context = Context::new().unwrap();
+    let (front, back) = (Router::new(&context), Dealer::new(&context));
+    let (client, worker) = (Dealer::new(&context), Rep::new(&context));
+    client.connect(front.bind("inproc://clients").unwrap()).unwrap();
+    worker.connect(back.bind("inproc://workers").unwrap()).unwrap();
+    let report = beside(Proxy::new(&front, &back), |handle| {
+        client.send(["", "question"]).unwrap();
+        let request = worker.recv_timeout(LONG).unwrap();
+        client.close().unwrap();
+        request.reply("too late").unwrap();
+        until("it has come so far", || handle.stats().backward.dropped == 1);
+    });
+    check(&report.stats.backward, 0);
+    let error = thread::scope(|scope| {
+        let running = scope.spawn(|| queue(&front, &back).unwrap());
+        front.close().unwrap();
+        running.join().unwrap()
+    });
+    assert_eq!(error.end, ProxyEnd::FrontClosed);
+}
+
+/// libzmq's test_proxy_single_socket.
+#[test]
+fn one_router_on_both_sides_answers_each_peer_with_its_own_words() {
+    let context = Context::new().unwrap();
+    let mirror = Router::new(&context);
+    let at = mirror.bind("tcp://127.0.0.1:0").unwrap();
+    let clients: Vec<Req> = (0..3).map(|_| Req::new(&context)).collect();
+    clients.iter().for_each(|client| client.connect(at.clone()).unwrap());
+    beside(Proxy::new(&mirror, &mirror), |_| {
+        for (n, client) in clients.iter().enumerate().cycle().take(60) {
+            let question = [n as u8];
+            assert_eq!(client.request_timeout(&question, LONG).unwrap(), question);
+        }
+    });
+}
+
+#[test]
+fn what_a_radio_says_to_a_group_goes_on_by_another() {
+    let context = Context::new().unwrap();
+    let (radio, front) = (Radio::new(&context), Dish::new(&context));
+    let (back, dish) = (Radio::new(&context), Dish::new(&context));
+    front.connect(radio.bind("inproc://near").unwrap()).unwrap();
+    dish.connect(back.bind("inproc://far").unwrap()).unwrap();
+    front.join_confirmed("weather", LONG).unwrap();
+    dish.join_confirmed("weather", LONG).unwrap();
+    beside(Proxy::new(&front, &back), |_| {
+        radio.send("sports", "nobody hears it").unwrap();
+        radio.send("weather", "sunny").unwrap();
+        assert_eq!(dish.recv_timeout(LONG).unwrap(), ("weather".into(), "sunny".into()));
     });
 }
 

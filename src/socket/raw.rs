@@ -4,17 +4,22 @@
 //! a subscription is a message of 1 and the topic, as in libzmq.
 
 use super::dealer::Dealer;
+use super::dish::Dish;
 use super::pair::Pair;
 use super::publish::Pub;
 use super::pull::Pull;
 use super::push::Push;
+use super::radio::Radio;
+use super::router::Router;
 use super::subscribe::Sub;
 use super::xpublish::{Upstream, XPub};
 use super::xsubscribe::XSub;
 use super::{AnySocket, Sealed};
 use crate::error::{NotSent, RecvError, SendError};
+use crate::identity::Identity;
 use crate::message::Message;
 use crate::socket_type::SocketType;
+use bytes::Bytes;
 
 /// A socket that a [`Proxy`](crate::Proxy) can pass messages from, to, or both. All are but `Req` and `Rep`, whose
 /// messages belong to one call: `Dealer` and `Router` stand in for them.
@@ -51,7 +56,6 @@ pub(crate) enum Takes {
     /// While it is ready to send.
     WithRoom,
     /// Each is for one peer, and whether that one has room is known only with the message: it is never waited for.
-    #[allow(dead_code, reason = "used by the socket types that come next")]
     Addressed,
 }
 
@@ -100,23 +104,83 @@ raw_as_it_is!(Pub takes);
 raw_as_it_is!(Sub gives);
 raw_as_it_is!(XSub both);
 
-impl Relay for XPub {}
+/// A type whose raw messages have one frame more, in front.
+macro_rules! raw_with_one_more {
+    ($Type:ident, $gives:expr, $takes:expr, $recv:expr, $send:expr) => {
+        impl Relay for $Type {}
 
-impl Raw for XPub {
-    fn ways(&self) -> Ways {
-        Ways {
-            gives: true,
-            takes: Takes::WithRoom,
+        impl Raw for $Type {
+            fn ways(&self) -> Ways {
+                Ways {
+                    gives: $gives,
+                    takes: $takes,
+                }
+            }
+
+            fn try_recv_raw(&self) -> Result<Message, RecvError> {
+                $recv(self)
+            }
+
+            fn try_send_raw(&self, message: Message) -> Result<(), SendError> {
+                $send(self, message)
+            }
         }
-    }
+    };
+}
 
-    fn try_recv_raw(&self) -> Result<Message, RecvError> {
-        self.try_recv().map(Upstream::into_message)
-    }
+raw_with_one_more!(
+    XPub,
+    true,
+    Takes::WithRoom,
+    |socket: &XPub| socket.try_recv().map(Upstream::into_message),
+    |socket: &XPub, message: Message| socket.try_send(message)
+);
+raw_with_one_more!(
+    Router,
+    true,
+    Takes::Addressed,
+    |socket: &Router| socket
+        .try_recv()
+        .map(|(from, message)| in_front(Bytes::copy_from_slice(from.as_bytes()), message)),
+    |socket: &Router, message| with_first(message, |first, message| match Identity::from_received(first) {
+        Ok(to) => socket.send_to(&to, message),
+        Err(_) => Err(given_back(NotSent::UnknownPeer, message)),
+    })
+);
+raw_with_one_more!(
+    Dish,
+    true,
+    Takes::Nothing,
+    |socket: &Dish| socket.try_recv().map(|(group, message)| in_front(group, message)),
+    |_: &Dish, message| Err(given_back(NotSent::WouldBlock, message))
+);
+raw_with_one_more!(
+    Radio,
+    false,
+    Takes::WithRoom,
+    |_: &Radio| Err(RecvError::WouldBlock),
+    |socket: &Radio, message| with_first(message, |first, message| socket.try_send(first, message))
+);
 
-    fn try_send_raw(&self, message: Message) -> Result<(), SendError> {
-        self.try_send(message)
+/// A message with one more frame in front.
+fn in_front(first: Bytes, message: Message) -> Message {
+    let mut frames = vec![first];
+    frames.extend(message.into_frames());
+    Message::many(frames)
+}
+
+/// Sends a message without its first frame, which says where to. Gives it back with it. A message of that frame alone is
+/// for nobody.
+fn with_first(message: Message, send: impl FnOnce(&Bytes, Message) -> Result<(), SendError>) -> Result<(), SendError> {
+    if message.frame_count() < 2 {
+        return Err(given_back(NotSent::UnknownPeer, message));
     }
+    let mut frames = message.into_frames();
+    let first = frames.remove(0);
+    send(&first, Message::many(frames)).map_err(|error| SendError {
+        message: error.message.map(|message| in_front(first, message)),
+        ..error
+    })
 }
 
 fn given_back(reason: NotSent, message: Message) -> SendError {
