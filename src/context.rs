@@ -51,9 +51,9 @@ pub(crate) struct Core {
     seat: Arc<Seat<RealNet>>,
     names: Arc<Names>,
     pub(crate) copies: Copies,
-    /// Sockets that are not closed to the last peer, and their linger times; as many as the application has made. What is
+    /// Sockets that are not closed to the last peer; as many as the application has made. What is
     /// gone is taken out when the next is made.
-    live: Mutex<Vec<(Weak<dyn Closing>, Duration)>>,
+    live: Mutex<Vec<Weak<dyn Closing>>>,
     is_shut_down: crate::sync::AtomicBool,
     next_key: AtomicU64,
 }
@@ -127,7 +127,7 @@ impl Context {
     /// socket. After `shutdown` there are no sockets and there is no loop.
     pub fn stats(&self) -> ContextStats {
         let core = self.core();
-        let live: Vec<_> = core.live.lock().iter().filter_map(|(hub, _)| hub.upgrade()).collect();
+        let live: Vec<_> = core.live.lock().iter().filter_map(Weak::upgrade).collect();
         let (giving, taking) = answer();
         ContextStats {
             sockets: live.iter().map(|hub| hub.entry()).collect(),
@@ -178,9 +178,11 @@ impl Handle {
         let live = std::mem::take(&mut *self.core.live.lock());
         let now = self.core.seat.now();
         let mut waiting = Vec::new();
-        for (hub, linger) in live {
+        for hub in live {
             if let Some(hub) = hub.upgrade() {
-                self.core.close(&Arc::clone(&hub).station(), linger);
+                let station = Arc::clone(&hub).station();
+                let linger = station.linger();
+                self.core.close(&station, linger);
                 waiting.push((hub, now.checked_add(linger)));
             }
         }
@@ -216,13 +218,12 @@ impl Core {
     /// A new socket's hub.
     pub(crate) fn open<P: Pattern>(self: &Arc<Self>, pattern: P, options: Options) -> Arc<Hub<P>> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let linger = options.linger;
         let drive: Arc<dyn Drive> = self.seat.clone();
         let hub = Arc::new(Hub::new(pattern, options, key, drive));
         let mut live = self.live.lock();
-        live.retain(|(hub, _)| hub.strong_count() > 0);
+        live.retain(|hub| hub.strong_count() > 0);
         let closing: Arc<dyn Closing> = hub.clone();
-        live.push((Arc::downgrade(&closing), linger));
+        live.push(Arc::downgrade(&closing));
         drop(live);
         if self.is_shut_down.load(Ordering::SeqCst) {
             let station: Arc<dyn Station> = hub.clone();
@@ -414,7 +415,7 @@ impl Core {
     /// end.
     fn linger<P: Pattern>(&self, hub: &Arc<Hub<P>>, parted: Option<Lingering>) -> bool {
         let Some(links) = parted else { return false };
-        let linger = hub.options().linger;
+        let linger = hub.linger();
         let deadline = self.seat.now().checked_add(linger);
         if let Some(deadline) = deadline
             && !links.is_empty()

@@ -154,7 +154,7 @@ impl<N: Net> Engine<N> {
     }
 
     pub(super) fn linger_of(&self, key: u64) -> Option<Duration> {
-        self.members.get(&key).map(|member| member.station.options().linger)
+        self.members.get(&key).map(|member| member.station.linger())
     }
 }
 

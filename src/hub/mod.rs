@@ -21,7 +21,7 @@ pub(crate) use watchers::{Readiness, Watched};
 use crate::explain::{EndpointState, Explanation, Facts, Life};
 use crate::failure::Failure;
 use crate::monitor::Event;
-use crate::options::Options;
+use crate::options::{Mark, Options};
 use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, DropReason, SocketStats};
@@ -63,6 +63,8 @@ pub(crate) struct Hub<P> {
     key: u64,
     local: Arc<Local>,
     options: Arc<Options>,
+    /// As it was set last.
+    linger: Mutex<Duration>,
     feeds: Arc<Feeds>,
     drive: Arc<dyn Drive>,
     /// Its descriptor, once somebody wanted one.
@@ -133,6 +135,7 @@ impl<P: Pattern> Hub<P> {
             key,
             local: Arc::new(Local::new(P::TYPE, &options)),
             feeds,
+            linger: Mutex::new(options.linger),
             options: Arc::new(options),
             drive,
             pollable: Mutex::default(),
@@ -337,6 +340,17 @@ impl<P: Pattern> Hub<P> {
 
     pub(crate) fn options(&self) -> &Arc<Options> {
         &self.options
+    }
+
+    /// Changes what may be queued for each peer and of each peer, or a part of it. Who has room now is wanted.
+    pub(crate) fn set_marks(&self, change: impl FnOnce(&mut Mark, &mut Mark)) {
+        let mut effects = Effects::default();
+        self.step(&mut effects, |state, _| state.peers.set_marks(change));
+        effects.run();
+    }
+
+    pub(crate) fn set_linger(&self, linger: Duration) {
+        *self.linger.lock() = linger;
     }
 
     /// Goes out of line; if it had been woken in vain, the next one is woken.

@@ -25,6 +25,9 @@ pub(crate) trait Station: Send + Sync {
 
     fn options(&self) -> &Arc<Options>;
 
+    /// How long what is queued is still sent once this side ends it, as it was set last.
+    fn linger(&self) -> Duration;
+
     /// The peer's READY is in. Decides whether it has a place here; from now on it collects and delivers.
     fn ready(
         &self,
@@ -131,6 +134,10 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn options(&self) -> &Arc<Options> {
         &self.options
+    }
+
+    fn linger(&self) -> Duration {
+        *self.linger.lock()
     }
 
     fn ready(

@@ -185,6 +185,12 @@ impl IncomingQueue {
         has
     }
 
+    /// Whether it was starved under another mark and has room under this one; says so once.
+    pub(super) fn is_freed(&mut self, mark: Mark) -> bool {
+        let has_room = self.run.messages() < mark.messages && self.run.weight() < mark.bytes;
+        self.is_starved && has_room && std::mem::take(&mut self.is_starved)
+    }
+
     /// Drops and counts what is unread. What is returned is to be dropped where no lock is held.
     pub(super) fn drop_all(&mut self, why: DropReason) -> Dropped {
         self.timing.forget();

@@ -214,6 +214,12 @@ impl OutgoingQueue {
         has
     }
 
+    /// Whether it was found full under another mark and has room under this one; says so once.
+    pub(super) fn is_freed(&mut self, mark: Mark) -> bool {
+        let was_full = self.awaits_room;
+        self.has_fallen_to_low(mark) || was_full && self.has_room(mark)
+    }
+
     /// Whether it is at its low mark. If not, that is waited for.
     pub(super) fn awaits_low(&mut self, mark: Mark) -> bool {
         self.awaits_low = !self.is_low(mark);

@@ -507,6 +507,23 @@ impl Peers {
         self.now
     }
 
+    /// Changes what may be queued for each peer, and of each peer. Who was found full or starved and is not any more has
+    /// room now; one that holds more than the new mark stays full until it is at half of that.
+    pub(crate) fn set_marks(&mut self, change: impl FnOnce(&mut Mark, &mut Mark)) {
+        change(&mut self.send_mark, &mut self.recv_mark);
+        let (send_mark, recv_mark) = (self.send_mark, self.recv_mark);
+        for id in self.ids() {
+            let Some(peer) = self.get_mut(id) else { continue };
+            let (has_room, may_read) = (peer.out.is_freed(send_mark), peer.incoming.is_freed(recv_mark));
+            if has_room {
+                self.wants.push(Want::Room(id));
+            }
+            if may_read {
+                self.wants.push(Want::Resume(id));
+            }
+        }
+    }
+
     fn note_room(&mut self, id: PeerId) {
         let mark = self.send_mark;
         if self.get_mut(id).is_some_and(|peer| peer.out.has_fallen_to_low(mark)) {

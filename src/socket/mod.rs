@@ -7,6 +7,7 @@ pub(crate) mod dealer;
 pub(crate) mod dish;
 pub(crate) mod gather;
 mod kind;
+mod live;
 mod numbered;
 pub(crate) mod pair;
 pub(crate) mod peer;
@@ -30,7 +31,7 @@ use crate::error::{CloseError, NotSent, RecvError, SendError, SubscribeError, Wa
 use crate::hub::{CannotWait, Closed, Hub, Station, Stop, Watched, deadline};
 use crate::message::{Message, Outgoing};
 use crate::notice::MOST_TOPIC;
-use crate::options::{InvalidOptions, Options};
+use crate::options::{InvalidOptions, Mark, Options};
 use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
 use crate::stats::CloseReport;
 use std::sync::Arc;
@@ -43,6 +44,11 @@ pub trait AnySocket: Sealed {}
 
 pub(crate) trait Sealed: Send + Sync {
     fn watched(&self) -> Arc<dyn Watched>;
+
+    /// Changes the marks of both ways, or one of them.
+    fn set_marks(&self, change: impl FnOnce(&mut Mark, &mut Mark))
+    where
+        Self: Sized;
 }
 
 /// A socket of any type; dropping it closes it without waiting.
@@ -76,14 +82,14 @@ impl<P: Pattern> Socket<P> {
             Err(CannotWait::Forked) => return Err(CloseError::Forked),
             Ok(()) => {}
         }
-        let limit = self.hub.options().linger.checked_add(GRACE);
+        let limit = self.hub.linger().checked_add(GRACE);
         let deadline = deadline(&**self.hub.drive(), limit);
         self.hub.wait_closed(deadline).ok_or(CloseError::Unfinished)
     }
 
     fn begin_close(&self) {
         let station: Arc<dyn Station> = self.hub.clone();
-        self.core.close(&station, self.hub.options().linger);
+        self.core.close(&station, self.hub.linger());
     }
 }
 

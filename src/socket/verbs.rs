@@ -114,6 +114,13 @@ macro_rules! life_verbs {
                 self.socket.close()
             }
 
+            /// Changes how long `close`, `disconnect`, `unbind_and_close` and the end of the context go on sending what was
+            /// accepted: [`Options::linger`](crate::Options::linger). Counts for those that begin from now on; what lingers
+            /// already does so for as long as it was to. Never waits.
+            pub fn set_linger(&self, linger: std::time::Duration) {
+                self.socket.hub.set_linger(linger);
+            }
+
             /// Makes a [`Monitor`](crate::Monitor), which is told what happens to this socket's peers from now on. Each
             /// is told everything.
             pub fn monitor(&self) -> crate::Monitor {
@@ -141,6 +148,10 @@ macro_rules! life_verbs {
         impl crate::socket::Sealed for $Type {
             fn watched(&self) -> std::sync::Arc<dyn crate::hub::Watched> {
                 self.socket.hub.clone()
+            }
+
+            fn set_marks(&self, change: impl FnOnce(&mut crate::options::Mark, &mut crate::options::Mark)) {
+                self.socket.hub.set_marks(change);
             }
         }
 
