@@ -2,7 +2,6 @@
 
 use peermq::{Context, Event, Pull, Push};
 use std::error::Error;
-use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let context = Context::new()?;
@@ -22,15 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         report.is_confirmed()
     );
 
-    loop {
-        match monitor.recv_timeout(Duration::from_secs(30))? {
-            Event::Listening { endpoint } => println!("listening on {endpoint}"),
-            Event::Connected { peer, .. } => println!("connected: {peer}"),
-            Event::Disconnected { peer, failure, .. } => {
-                println!("disconnected: {peer}, {failure} (fault: {:?})", failure.fault());
-                break;
-            }
-            other => println!("{other:?}"),
+    for event in &monitor {
+        println!("{event}");
+        if let Event::Disconnected { failure, .. } = event {
+            println!("by whose fault: {:?}", failure.fault());
+            break;
         }
     }
 

@@ -114,7 +114,7 @@ pub use error::{
 };
 pub use explain::{Cause, ConnectionState, Doing, EndpointState, Explanation, Life, Topics};
 pub use failure::{Failure, Fault, Stage};
-pub use hub::{Monitor, Pollable};
+pub use hub::{Events, Monitor, Pollable};
 pub use identity::{Identity, InvalidIdentity};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;

@@ -4,9 +4,12 @@
 
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Stage};
+use std::fmt;
 use std::time::Duration;
 
 /// What happened to a peer, a dialer or a listener. Told to every [`Monitor`](crate::Monitor) of its socket, in order.
+///
+/// Shown, it is one line for people; what a peer sent is escaped in it.
 ///
 /// ```
 /// use peermq::{Context, Event, Pull, Push};
@@ -114,4 +117,76 @@ pub enum Event {
     },
     /// A `send` begins to wait, and there is no peer at all.
     NoPeer,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Listening { endpoint } => write!(f, "{endpoint}: listening"),
+            Event::Unbound { endpoint } => write!(f, "{endpoint}: not listening any more"),
+            Event::AcceptFailed { endpoint, error, pause } => {
+                write!(f, "{endpoint}: cannot accept, pauses for {pause:?}: {error}")
+            }
+            Event::Connected { endpoint, peer } => write!(f, "{endpoint}: connected with {peer}"),
+            Event::ConnectFailed { endpoint, failure } => write!(f, "{endpoint}: not connected: {failure}"),
+            Event::HandshakeFailed {
+                endpoint,
+                peer,
+                stage,
+                failure,
+            } => write!(f, "{endpoint}: no handshake with {peer} ({stage}): {failure}"),
+            Event::Disconnected {
+                endpoint,
+                peer,
+                failure,
+                unanswered,
+            } => write!(
+                f,
+                "{endpoint}: disconnected from {peer}, {unanswered} unanswered: {failure}"
+            ),
+            Event::RetryingIn { endpoint, delay } => write!(f, "{endpoint}: tries again in {delay:?}"),
+            Event::GaveUp { endpoint, failure } => write!(f, "{endpoint}: gave up: {failure}"),
+            Event::SubscriberFull { peer } => write!(f, "{peer}: misses messages, it is at its mark"),
+            Event::SubscriberRecovered { peer, missed } => {
+                write!(f, "{peer}: misses no more messages, {missed} so far")
+            }
+            Event::NoPeer => write!(f, "a call to send waits, and there is no peer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_for_people() {
+        let endpoint: Endpoint = "tcp://127.0.0.1:5555".parse().unwrap();
+        let lost = Event::Disconnected {
+            endpoint: endpoint.clone(),
+            peer: String::from("127.0.0.1:40000"),
+            failure: Failure::ClosedByPeer,
+            unanswered: 3,
+        };
+        assert_eq!(
+            lost.to_string(),
+            "tcp://127.0.0.1:5555: disconnected from 127.0.0.1:40000, 3 unanswered: the peer closed the connection"
+        );
+        let refused = Event::HandshakeFailed {
+            endpoint: endpoint.clone(),
+            peer: String::from("127.0.0.1:40000"),
+            stage: Stage::Greeting,
+            failure: Failure::OldVersion { major: 2 },
+        };
+        assert_eq!(
+            refused.to_string(),
+            "tcp://127.0.0.1:5555: no handshake with 127.0.0.1:40000 (greeting): \
+             the peer speaks ZMTP 2, which is older than 3.0"
+        );
+        let waits = Event::RetryingIn {
+            endpoint,
+            delay: Duration::from_millis(250),
+        };
+        assert_eq!(waits.to_string(), "tcp://127.0.0.1:5555: tries again in 250ms");
+    }
 }

@@ -134,9 +134,9 @@ fn the_monitor_tells_who_came_and_went() {
 
     ended.assert_success();
     ended.assert_says("received first and second");
-    ended.assert_says("listening on tcp://127.0.0.1:");
-    ended.assert_says("\nconnected: ");
-    ended.assert_says("\ndisconnected: ");
+    ended.assert_says(": listening\n");
+    ended.assert_says(": connected with tcp://127.0.0.1:");
+    ended.assert_says(": disconnected from tcp://127.0.0.1:");
     ended.assert_says("in: 2 arrived, 2 received");
 }
 

@@ -4,9 +4,9 @@ mod common;
 
 use common::{Chance, LONG, endpoint, transport_suite, until, unused};
 use peermq::{
-    AtMark, Context, Dealer, Dish, Message, Options, Pair, Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle,
-    ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Sub, Upstream, XPub, XSub, forwarder, proxy,
-    queue, streamer,
+    AtMark, Context, Dealer, Dish, Gather, Message, Options, Pair, Passage, Peer, Proxy, ProxyEnd, ProxyError,
+    ProxyHandle, ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Scatter, Sub, Upstream, XPub, XSub,
+    forwarder, proxy, queue, streamer,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -585,6 +585,42 @@ fn one_router_on_both_sides_answers_each_peer_with_its_own_words() {
             assert_eq!(client.request_timeout(&question, LONG).unwrap(), question);
         }
     });
+}
+
+#[test]
+fn a_peer_that_stands_on_both_sides_answers_each_with_its_own_words() {
+    let context = Context::new().unwrap();
+    let mirror = Peer::new(&context);
+    mirror.bind("inproc://numbered").unwrap();
+    let peers: Vec<_> = (0..3)
+        .map(|_| {
+            let peer = Peer::new(&context);
+            let number = peer.connect("inproc://numbered").unwrap();
+            (peer, number)
+        })
+        .collect();
+    beside(Proxy::new(&mirror, &mirror), |_| {
+        for (n, (peer, number)) in peers.iter().enumerate().cycle().take(30) {
+            peer.send_to(number, &[n as u8]).unwrap();
+            assert_eq!(peer.recv_timeout(LONG).unwrap(), (*number, Message::from(&[n as u8])));
+        }
+    });
+}
+
+#[test]
+fn what_the_other_side_would_never_take_is_dropped_and_counted() {
+    let context = Context::new().unwrap();
+    let (push, front) = (Push::new(&context), Pull::new(&context));
+    let (back, gather) = (Scatter::new(&context), Gather::new(&context));
+    push.connect(front.bind("inproc://any-frames").unwrap()).unwrap();
+    back.connect(gather.bind("inproc://one-frame").unwrap()).unwrap();
+    let report = beside(Proxy::new(&front, &back), |_| {
+        push.send(["two", "frames"]).unwrap();
+        push.send("one").unwrap();
+        assert_eq!(gather.recv_timeout(LONG).unwrap(), "one");
+    });
+    let way = report.stats.forward;
+    assert_eq!((way.taken, way.passed, way.dropped), (2, 1, 1));
 }
 
 #[test]

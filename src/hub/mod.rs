@@ -12,7 +12,7 @@ pub(crate) mod waiters;
 pub(crate) mod watchers;
 
 pub(crate) use effects::{Ask, Effects};
-pub use monitor::Monitor;
+pub use monitor::{Events, Monitor};
 pub use pollable::Pollable;
 pub(crate) use station::{Collected, Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};

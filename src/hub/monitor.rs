@@ -104,6 +104,24 @@ impl Feeds {
 /// At most [`Options::monitor_events`](crate::Options::monitor_events) wait to be read; further ones are dropped and
 /// counted in [`Monitor::missed`]: the loop never waits for a reader. It outlives its socket, and then says `Closed`.
 /// Several threads may read one; each event goes to one of them.
+///
+/// ```
+/// use peermq::{Context, Pull, Push};
+///
+/// let context = Context::new()?;
+/// let (pull, push) = (Pull::new(&context), Push::new(&context));
+/// let monitor = push.monitor();
+/// push.connect(pull.bind("inproc://watched")?)?;
+/// push.close()?;
+/// let mut lines = Vec::new();
+/// for event in &monitor {
+///     lines.push(event.to_string());
+/// }
+/// // It ended with the socket.
+/// assert_eq!(lines[0], "inproc://watched: connected with inproc://watched");
+/// assert_eq!(monitor.missed(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Monitor {
     feed: Arc<Feed>,
     drive: Arc<dyn Drive>,
@@ -125,7 +143,7 @@ impl Monitor {
 
     /// Receives the next event if it is here, else says `WouldBlock`.
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        match self.next(&mut None, None) {
+        match self.poll_next(&mut None, None) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(RecvError::WouldBlock),
         }
@@ -134,6 +152,17 @@ impl Monitor {
     /// Receives the next event, as a future of no runtime's own. Dropping it loses nothing.
     pub fn recv_async(&self) -> impl Future<Output = Result<Event, RecvError>> + Send + '_ {
         Next::new(self)
+    }
+
+    /// Returns an iterator over the events, which waits for each like [`recv`](Monitor::recv), and ends where that fails:
+    /// once the socket is closed to its last peer and all is read, or where it cannot wait.
+    pub fn iter(&self) -> Events<'_> {
+        Events(self)
+    }
+
+    /// Returns an iterator over the events that are here now. It does not wait.
+    pub fn try_iter(&self) -> impl Iterator<Item = Event> + '_ {
+        std::iter::from_fn(|| self.try_recv().ok())
     }
 
     /// Returns how many events were dropped because nobody read them.
@@ -151,7 +180,7 @@ impl Monitor {
         }
     }
 
-    fn next(&self, ticket: &mut Option<Ticket>, waker: Option<&Waker>) -> Poll<Result<Event, RecvError>> {
+    fn poll_next(&self, ticket: &mut Option<Ticket>, waker: Option<&Waker>) -> Poll<Result<Event, RecvError>> {
         let mut effects = super::Effects::default();
         let mut state = self.feed.state.lock();
         let result = match state.events.pop_front() {
@@ -176,6 +205,36 @@ impl std::fmt::Debug for Monitor {
     }
 }
 
+/// The events of a [`Monitor`], one after the other; waits for each. What [`Monitor::iter`] returns.
+#[derive(Debug)]
+pub struct Events<'a>(&'a Monitor);
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.0.recv().ok()
+    }
+}
+
+impl<'a> IntoIterator for &'a Monitor {
+    type Item = Event;
+    type IntoIter = Events<'a>;
+
+    fn into_iter(self) -> Events<'a> {
+        self.iter()
+    }
+}
+
+/// As an iterator a monitor waits for each event, as [`Monitor::iter`] does.
+impl Iterator for Monitor {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.recv().ok()
+    }
+}
+
 /// The next event, as a future.
 struct Next<'a> {
     monitor: &'a Monitor,
@@ -193,7 +252,7 @@ impl Future for Next<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.monitor.next(&mut this.ticket, Some(context.waker()))
+        this.monitor.poll_next(&mut this.ticket, Some(context.waker()))
     }
 }
 

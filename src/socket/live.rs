@@ -1,8 +1,11 @@
 //! What can be changed of a socket that exists.
 
 use super::Sealed;
+use super::channel::Channel;
+use super::client::Client;
 use super::dealer::Dealer;
 use super::dish::Dish;
+use super::gather::Gather;
 use super::pair::Pair;
 use super::peer::Peer;
 use super::publish::Pub;
@@ -12,6 +15,7 @@ use super::radio::Radio;
 use super::reply::Rep;
 use super::request::Req;
 use super::router::Router;
+use super::scatter::Scatter;
 use super::subscribe::Sub;
 use super::xpublish::XPub;
 use super::xsubscribe::XSub;
@@ -22,7 +26,7 @@ macro_rules! send_marks {
     ($($Type:ident)*) => {$(
         impl $Type {
             /// Changes how many messages wait for each peer before it counts as full, from now on, for the peers of now
-            /// and those that come: [`Options::send_mark`](crate::Options::send_mark). At least 1, else nothing changes.
+            /// and those that come: [`Options::send_mark`](crate::Options::send_mark). At least 1, else nothing changes; [`usize::MAX`] is no limit.
             ///
             /// Higher: a peer that was full has room at once, and who waits for it goes on. Lower than what is queued: the
             /// peer stays full until half of the new mark is left; nothing is dropped. Never waits. After `close` it does
@@ -51,7 +55,7 @@ macro_rules! recv_marks {
         impl $Type {
             /// Changes how many messages of each peer wait to be received before reading from it pauses, from now on, for
             /// the peers of now and those that come: [`Options::recv_mark`](crate::Options::recv_mark). At least 1, else
-            /// nothing changes.
+            /// nothing changes; [`usize::MAX`] is no limit.
             ///
             /// Higher: reading that paused goes on at once. Lower than what is queued: it pauses until half of the new mark
             /// is left; nothing is dropped. Never waits. After `close` it does nothing.
@@ -73,8 +77,8 @@ macro_rules! recv_marks {
     )*};
 }
 
-send_marks!(Req Rep Dealer Router Pub XPub XSub Push Pair Radio Peer);
-recv_marks!(Rep Dealer Router XPub Sub XSub Pull Pair Dish Peer);
+send_marks!(Req Rep Dealer Router Pub XPub XSub Push Pair Radio Client Scatter Peer Channel);
+recv_marks!(Rep Dealer Router XPub Sub XSub Pull Pair Dish Client Gather Peer Channel);
 
 fn at_least_1(option: &'static str, value: usize) -> Result<usize, InvalidOptions> {
     match value {

@@ -1,16 +1,21 @@
 //! Messages as they are passed on without a look at what they are: the form that a proxy moves.
 //!
-//! What a type hands over beside the frames stands in front of them: the identity of a ROUTER's peer is the first frame, and
-//! a subscription is a message of 1 and the topic, as in libzmq.
+//! What a type hands over beside the frames stands in front of them: the identity of a ROUTER's peer, its number in four
+//! bytes of another's, the group of a RADIO's message. A subscription is a message of 1 and the topic, as in libzmq.
 
+use super::channel::Channel;
+use super::client::Client;
 use super::dealer::Dealer;
 use super::dish::Dish;
+use super::gather::Gather;
 use super::pair::Pair;
+use super::peer::Peer;
 use super::publish::Pub;
 use super::pull::Pull;
 use super::push::Push;
 use super::radio::Radio;
 use super::router::Router;
+use super::scatter::Scatter;
 use super::subscribe::Sub;
 use super::xpublish::{Upstream, XPub};
 use super::xsubscribe::XSub;
@@ -18,6 +23,7 @@ use super::{AnySocket, Sealed};
 use crate::error::{NotSent, RecvError, SendError};
 use crate::identity::Identity;
 use crate::message::Message;
+use crate::routing_id::RoutingId;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
 
@@ -100,6 +106,10 @@ raw_as_it_is!(Push takes);
 raw_as_it_is!(Pull gives);
 raw_as_it_is!(Pair both);
 raw_as_it_is!(Dealer both);
+raw_as_it_is!(Channel both);
+raw_as_it_is!(Client both);
+raw_as_it_is!(Scatter takes);
+raw_as_it_is!(Gather gives);
 raw_as_it_is!(Pub takes);
 raw_as_it_is!(Sub gives);
 raw_as_it_is!(XSub both);
@@ -148,6 +158,16 @@ raw_with_one_more!(
     })
 );
 raw_with_one_more!(
+    Peer,
+    true,
+    Takes::Addressed,
+    |socket: &Peer| socket.try_recv().map(|(from, message)| in_front(number(from), message)),
+    |socket: &Peer, message| with_first(message, |first, message| match numbered(first) {
+        Some(to) => socket.send_to(&to, message),
+        None => Err(given_back(NotSent::UnknownPeer, message)),
+    })
+);
+raw_with_one_more!(
     Dish,
     true,
     Takes::Nothing,
@@ -161,6 +181,18 @@ raw_with_one_more!(
     |_: &Radio| Err(RecvError::WouldBlock),
     |socket: &Radio, message| with_first(message, |first, message| socket.try_send(first, message))
 );
+
+/// The number of a peer as a frame.
+fn number(id: RoutingId) -> Bytes {
+    Bytes::copy_from_slice(&id.get().to_be_bytes())
+}
+
+fn numbered(frame: &[u8]) -> Option<RoutingId> {
+    frame
+        .try_into()
+        .ok()
+        .and_then(|bytes| RoutingId::new(u32::from_be_bytes(bytes)))
+}
 
 /// A message with one more frame in front.
 fn in_front(first: Bytes, message: Message) -> Message {
