@@ -55,7 +55,8 @@ pub(super) fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Fac
             theirs: printable(theirs),
         });
     };
-    let identity = match identity.map(Identity::new) {
+    // RFC 37: "For all other socket types, the Identity property shall be ignored."
+    let identity = match identity.filter(|_| socket_type.has_identity()).map(Identity::new) {
         None | Some(Err(InvalidIdentity::Empty)) => None,
         Some(Ok(identity)) => Some(identity),
         Some(Err(InvalidIdentity::TooLong(_))) => return Err(malformed(METADATA, "the Identity is over 255 bytes")),
