@@ -106,6 +106,9 @@ mod proxy;
 #[cfg(test)]
 mod sim;
 
+#[doc = include_str!("spec.md")]
+pub mod conformance {}
+
 pub use context::{Context, ShutdownReport};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{
