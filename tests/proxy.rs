@@ -5,9 +5,11 @@ mod common;
 use common::{Chance, LONG, endpoint, transport_suite, until, unused};
 use peermq::{
     AtMark, Context, Dealer, Dish, Gather, Message, Options, Pair, Passage, Peer, Proxy, ProxyEnd, ProxyError,
-    ProxyHandle, ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Scatter, Sub, Upstream, XPub, XSub,
-    forwarder, proxy, queue, streamer,
+    ProxyHandle, ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Scatter, Stream, Sub, Upstream,
+    XPub, XSub, forwarder, proxy, queue, streamer,
 };
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -603,6 +605,29 @@ fn a_peer_that_stands_on_both_sides_answers_each_with_its_own_words() {
         for (n, (peer, number)) in peers.iter().enumerate().cycle().take(30) {
             peer.send_to(number, &[n as u8]).unwrap();
             assert_eq!(peer.recv_timeout(LONG).unwrap(), (*number, Message::from(&[n as u8])));
+        }
+    });
+}
+
+#[test]
+fn strangers_of_a_stream_are_answered_by_workers_behind_a_dealer() {
+    let context = Context::new().unwrap();
+    let front = Stream::with_options(&context, Options::default().stream_notify(false)).unwrap();
+    let back = Dealer::new(&context);
+    let worker = Dealer::new(&context);
+    let at = front.bind("tcp://127.0.0.1:0").unwrap();
+    worker.connect(back.bind("inproc://web").unwrap()).unwrap();
+    beside(Proxy::new(&front, &back), |_| {
+        for _ in 0..3 {
+            let mut stranger = TcpStream::connect(common::address(&at)).unwrap();
+            stranger.write_all(b"GET /").unwrap();
+            let request = worker.recv_timeout(LONG).unwrap();
+            assert_eq!(request.frame(1), Some(&b"GET /"[..]));
+            worker.send([request.first(), b"hello"]).unwrap();
+            worker.send([request.first(), b""]).unwrap();
+            let mut page = String::new();
+            stranger.read_to_string(&mut page).unwrap();
+            assert_eq!(page, "hello");
         }
     });
 }

@@ -1,7 +1,7 @@
 //! Messages as they are passed on without a look at what they are: the form that a proxy moves.
 //!
-//! What a type hands over beside the frames stands in front of them: the identity of a ROUTER's peer, its number in four
-//! bytes of another's, the group of a RADIO's message. A subscription is a message of 1 and the topic, as in libzmq.
+//! What a type hands over beside the frames stands in front of them: the identity of a ROUTER's or STREAM's peer, its
+//! number in four bytes of another's, the group of a RADIO's message. A subscription is a message of 1 and the topic, as in libzmq.
 
 use super::channel::Channel;
 use super::client::Client;
@@ -16,6 +16,7 @@ use super::push::Push;
 use super::radio::Radio;
 use super::router::Router;
 use super::scatter::Scatter;
+use super::stream::Stream;
 use super::subscribe::Sub;
 use super::xpublish::{Upstream, XPub};
 use super::xsubscribe::XSub;
@@ -145,18 +146,26 @@ raw_with_one_more!(
     |socket: &XPub| socket.try_recv().map(Upstream::into_message),
     |socket: &XPub, message: Message| socket.try_send(message)
 );
-raw_with_one_more!(
-    Router,
-    true,
-    Takes::Addressed,
-    |socket: &Router| socket
-        .try_recv()
-        .map(|(from, message)| in_front(Bytes::copy_from_slice(from.as_bytes()), message)),
-    |socket: &Router, message| with_first(message, |first, message| match Identity::from_received(first) {
-        Ok(to) => socket.send_to(&to, message),
-        Err(_) => Err(given_back(NotSent::UnknownPeer, message)),
-    })
-);
+/// A type that addresses its peers by identity.
+macro_rules! raw_by_identity {
+    ($Type:ident) => {
+        raw_with_one_more!(
+            $Type,
+            true,
+            Takes::Addressed,
+            |socket: &$Type| socket
+                .try_recv()
+                .map(|(from, message)| in_front(Bytes::copy_from_slice(from.as_bytes()), message)),
+            |socket: &$Type, message| with_first(message, |first, message| match Identity::from_received(first) {
+                Ok(to) => socket.send_to(&to, message),
+                Err(_) => Err(given_back(NotSent::UnknownPeer, message)),
+            })
+        );
+    };
+}
+
+raw_by_identity!(Router);
+raw_by_identity!(Stream);
 raw_with_one_more!(
     Peer,
     true,
