@@ -31,11 +31,12 @@ pub(crate) use {transport_suite, wait_for};
 
 pub fn wait_until(monitor: &Monitor, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
     let deadline = Instant::now() + LONG;
+    let mut others = Vec::new();
     loop {
         match monitor.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(event) if is_it(&event) => return event,
-            Ok(_) => {}
-            Err(error) => panic!("waiting for {what}: {error}"),
+            Ok(event) => others.push(event),
+            Err(error) => panic!("waiting for {what}: {error}; there were {others:?}"),
         }
     }
 }

@@ -8,6 +8,7 @@ mod common;
 
 mod closing;
 mod heartbeats;
+mod latest;
 mod matrix;
 mod ours;
 mod peer;
@@ -18,5 +19,6 @@ mod restarts;
 mod restarts_of_ours;
 mod routers;
 mod shapes;
+mod streams;
 mod subscriptions;
 mod ways;

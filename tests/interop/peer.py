@@ -74,6 +74,11 @@ def set_options(name, *options):
     return ""
 
 
+def call(name, word):
+    [sockets[name].routing_id] = frames(word)
+    return ""
+
+
 def bind(name, endpoint):
     deadline = time.monotonic() + LIMIT / 1000
     while True:
@@ -93,7 +98,10 @@ def connect(name, endpoint):
 
 
 def close(name):
-    monitors.pop(name, None)
+    if name in monitors:
+        # While there is one to tell: else libzmq's I/O thread waits for one, and all sockets with it.
+        sockets[name].disable_monitor()
+        monitors.pop(name).close()
     sockets.pop(name).close()
     return ""
 
@@ -136,6 +144,18 @@ def ask(name, front, *words):
     parts = frames(front) + body(words)
     sockets[name].send_multipart(parts)
     return expect(sockets[name].recv_multipart(), parts)
+
+
+def fill(name, front, *words):
+    """Sends the same until it would have to wait; how many went."""
+    count = 0
+    while sockets[name].poll(200, zmq.POLLOUT):
+        try:
+            sockets[name].send_multipart(frames(front) + body(words), zmq.DONTWAIT)
+        except zmq.Again:
+            break
+        count += 1
+    return count
 
 
 def read_late(name, seconds, count, size):
@@ -234,7 +254,7 @@ def end_proxy(name):
 
 
 ORDERS = (
-    (bind, connect, close, watch, send, recv, echo, ask, read_late, say, hear, hear_now, errno_of_say, look)
+    (call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
     + (subscribe_all, unsubscribe_all, hear_all, proxy, end_proxy)
 )
 COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options, "await": wait}

@@ -3,6 +3,7 @@
 use crate::peer::{LIMIT, told};
 use crate::ways::for_each_way;
 use peermq::*;
+use std::time::Duration;
 
 fn recv(rep: &Rep, what: &str) -> Request {
     let request = rep.recv_timeout(LIMIT).unwrap();
@@ -102,5 +103,32 @@ fn many_threads_ask_their_router() {
                 peer.ask(format_args!("say {} {frames}", way.name));
             }
         });
+    });
+}
+
+/// A request that was read by who is gone is not sent again: it may have been served.
+#[test]
+fn a_request_goes_with_their_rep() {
+    for_each_way("REP", |peer, way| {
+        let quick = Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(50));
+        let req = Req::with_options(&way.context, quick).unwrap();
+        let at = way.link(peer, &req);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| req.request_timeout("and then it goes", LIMIT));
+            peer.expect(&way.name, &["and then it goes"]);
+            peer.ask(format_args!("close {}", way.name));
+            assert!(matches!(asking.join().unwrap(), Err(RequestError::PeerLost)));
+        });
+        // The next one is answered by the next.
+        peer.ask(format_args!("open {} REP", way.name));
+        let verb = if way.we_bind { "connect" } else { "bind" };
+        peer.ask(format_args!("{verb} {} {at}", way.name));
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| req.request_timeout("again", LIMIT));
+            peer.expect(&way.name, &["again"]);
+            peer.say(&way.name, &["answer"]);
+            assert_eq!(asking.join().unwrap().unwrap(), "answer");
+        });
+        assert!(req.stats().out.is_conserved());
     });
 }

@@ -16,8 +16,8 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 pub(crate) struct Shape {
     pub(crate) seed: usize,
-    frames: usize,
-    size: usize,
+    pub(crate) frames: usize,
+    pub(crate) size: usize,
 }
 
 pub(crate) fn shapes() -> impl Iterator<Item = Shape> {
