@@ -43,6 +43,31 @@ fn our_streamer_between_theirs() {
     });
 }
 
+#[test]
+fn our_queue_between_theirs() {
+    with_peer(|peer| {
+        for transport in TRANSPORTS {
+            let context = Context::new().unwrap();
+            let report = between(
+                Router::new(&context),
+                Dealer::new(&context),
+                transport,
+                |front, back| {
+                    let (req, rep) = (they_connect(peer, "REQ", front), they_connect(peer, "REP", back));
+                    for shape in shapes() {
+                        peer.ask(format_args!("send {req} . {shape}"));
+                        peer.ask(format_args!("echo {rep} . {shape}"));
+                        peer.ask(format_args!("recv {req} . {shape}"));
+                    }
+                    close(peer, [req, rep]);
+                },
+            );
+            let (there, back) = (report.stats.forward.passed, report.stats.backward.passed);
+            assert_eq!((there, back), (shapes().count() as u64, shapes().count() as u64));
+        }
+    });
+}
+
 /// Subscriptions pass the other way: what their publisher is told is what their subscriber said.
 #[test]
 fn our_forwarder_between_theirs() {

@@ -1,7 +1,8 @@
-//! What goes over the wire, seen by a STREAM of theirs.
+//! STREAM on either side: bytes, and what the others say on the wire.
 
+use crate::common::{hello, ready, wait_for};
 use crate::peer::{LIMIT, Peer, told, with_peer};
-use crate::ways::they_connect;
+use crate::ways::{Place, they_bind, they_connect};
 use peermq::*;
 
 /// RFC 37's greeting with NULL, in both directions, and what a PUSH says then, byte by byte.
@@ -12,24 +13,20 @@ fn a_stream_speaks_zmtp_by_hand() {
         let pull = Pull::new(&context);
         let here = pull.bind("tcp://127.0.0.1:0").unwrap();
         let name = they_connect(peer, "STREAM", &here);
-        let greeting = [&b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x01NULL"[..], &[0; 48]].concat();
         let mut heard = Heard::new(peer, &name);
         let theirs = heard.bytes(peer, 64);
         // The eight bytes between the first and the tenth mean nothing.
-        assert_eq!((theirs[0], &theirs[9..]), (0xFF, &greeting[9..]));
+        assert_eq!((theirs[0], &theirs[9..]), (0xFF, &greeting()[9..]));
 
         let id = heard.id.clone();
-        peer.ask(format_args!("say {name} {id},{}", told(&[&greeting])));
-        peer.ask(format_args!(
-            "say {name} {id},{}",
-            told(&[crate::common::ready("PUSH")])
-        ));
-        let ready = heard.bytes(peer, 2);
-        assert_eq!(ready[0], 4, "a short command");
-        let ready = heard.bytes(peer, usize::from(ready[1]));
+        peer.ask(format_args!("say {name} {id},{}", told(&[greeting()])));
+        peer.ask(format_args!("say {name} {id},{}", told(&[ready("PUSH")])));
+        let answer = heard.bytes(peer, 2);
+        assert_eq!(answer[0], 4, "a short command");
+        let answer = heard.bytes(peer, usize::from(answer[1]));
         assert!(
-            ready.starts_with(b"\x05READY\x0BSocket-Type\0\0\0\x04PULL"),
-            "{ready:?}"
+            answer.starts_with(b"\x05READY\x0BSocket-Type\0\0\0\x04PULL"),
+            "{answer:?}"
         );
 
         peer.ask(format_args!("say {name} {id},{}", told(&[b"\x01\x01a\x00\x02bc"])));
@@ -38,9 +35,77 @@ fn a_stream_speaks_zmtp_by_hand() {
         let monitor = pull.monitor();
         peer.ask(format_args!("say {name} {id},-"));
         peer.ask(format_args!("look {name}"));
-        crate::common::wait_for!(monitor, Disconnected);
+        wait_for!(monitor, Disconnected);
         peer.ask(format_args!("close {name}"));
     });
+}
+
+/// A STREAM of ours speaks ZMTP by hand to a PULL of theirs, which takes it for a PUSH.
+#[test]
+fn a_stream_of_ours_speaks_zmtp_by_hand() {
+    with_peer(|peer| {
+        let context = Context::new().unwrap();
+        let (name, there) = they_bind(peer, "PULL", &Place::new("tcp"));
+        let stream = Stream::new(&context);
+        let id = stream.connect(there.as_str()).unwrap();
+        assert_eq!(stream.recv_timeout(LIMIT).unwrap(), (id.clone(), "".into()));
+        stream.send_to(&id, greeting()).unwrap();
+        let mut left = Vec::new();
+        let theirs = heard(&stream, &mut left, 64);
+        assert_eq!((theirs[0], &theirs[9..]), (0xFF, &greeting()[9..]));
+        stream.send_to(&id, ready("PUSH")).unwrap();
+        let answer = heard(&stream, &mut left, 2);
+        let answer = heard(&stream, &mut left, usize::from(answer[1]));
+        assert!(
+            answer.starts_with(b"\x05READY\x0BSocket-Type\0\0\0\x04PULL"),
+            "{answer:?}"
+        );
+        stream.send_to(&id, &b"\x01\x01a\x00\x02bc"[..]).unwrap();
+        peer.expect(&name, &["a", "bc"]);
+        peer.ask(format_args!("close {name}"));
+        assert_eq!(stream.recv_timeout(LIMIT).unwrap(), (id, "".into()), "it is over");
+    });
+}
+
+/// Bytes both ways between a STREAM of each side, and either end of it.
+#[test]
+fn two_streams() {
+    let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    for we_end in [true, false] {
+        with_peer(|peer| {
+            let context = Context::new().unwrap();
+            let stream = Stream::new(&context);
+            let here = stream.bind("tcp://127.0.0.1:0").unwrap();
+            let name = they_connect(peer, "STREAM", &here);
+            let mut theirs = Heard::new(peer, &name);
+            let (id, begins) = stream.recv_timeout(LIMIT).unwrap();
+            assert_eq!(begins, "");
+            peer.ask(format_args!("say {name} {},{}", theirs.id, told(&[&bytes])));
+            assert_eq!(heard(&stream, &mut Vec::new(), bytes.len()), bytes);
+            stream.send_to(&id, &*bytes).unwrap();
+            assert_eq!(theirs.bytes(peer, bytes.len()), bytes);
+            if we_end {
+                stream.send_to(&id, "").unwrap();
+                assert_eq!(Heard::next(peer, &name), (theirs.id.clone(), Vec::new()));
+            } else {
+                peer.ask(format_args!("close {name}"));
+                assert_eq!(stream.recv_timeout(LIMIT).unwrap(), (id, "".into()));
+            }
+        });
+    }
+}
+
+/// The next bytes of our STREAM's only peer. What came beyond them is left.
+fn heard(stream: &Stream, left: &mut Vec<u8>, count: usize) -> Vec<u8> {
+    while left.len() < count {
+        left.extend_from_slice(stream.recv_timeout(LIMIT).unwrap().1.first());
+    }
+    left.drain(..count).collect()
+}
+
+/// With NULL.
+fn greeting() -> Vec<u8> {
+    hello("PUSH")[..64].to_vec()
 }
 
 /// What a STREAM has received and nobody has looked at.

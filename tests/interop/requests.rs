@@ -80,6 +80,22 @@ fn a_router_answers_a_plain_req() {
     });
 }
 
+/// As libzmq's REQ does by default.
+#[test]
+fn a_req_that_does_not_correlate_says_what_theirs_would() {
+    for_each_way("ROUTER", |peer, way| {
+        let options = Options::libzmq_compat().identity(Identity::new("ours").unwrap());
+        let req = Req::with_options(&way.context, options).unwrap();
+        way.link(peer, &req);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| req.request_timeout(["question", ""], LIMIT).unwrap());
+            peer.expect(&way.name, &["ours", "", "question", ""]);
+            peer.say(&way.name, &["ours", "", "answer"]);
+            assert_eq!(asking.join().unwrap(), "answer");
+        });
+    });
+}
+
 /// Ours asks a ROUTER of theirs from many threads at once, which answers in the reverse order.
 #[test]
 fn many_threads_ask_their_router() {
