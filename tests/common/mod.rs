@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
 use peermq::{Event, Monitor};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -31,12 +32,15 @@ pub(crate) use {transport_suite, wait_for};
 
 pub fn wait_until(monitor: &Monitor, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
     let deadline = Instant::now() + LONG;
-    let mut others = Vec::new();
+    let mut others = VecDeque::new();
     loop {
         match monitor.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(event) if is_it(&event) => return event,
-            Ok(event) => others.push(event),
-            Err(error) => panic!("waiting for {what}: {error}; there were {others:?}"),
+            Ok(event) => {
+                others.truncate(9);
+                others.push_front(event);
+            }
+            Err(error) => panic!("waiting for {what}: {error}; the newest others: {others:?}"),
         }
     }
 }

@@ -14,6 +14,7 @@ mod ours;
 mod peer;
 mod proxies;
 mod raw;
+mod refusals;
 mod requests;
 mod restarts;
 mod restarts_of_ours;

@@ -1,11 +1,11 @@
 //! Every two types that may speak, each end ours and libzmq's, over each transport, either side to bind, in all sizes.
 
-use crate::ours::Ours;
+use crate::ours::{Ours, make};
 use crate::peer::{Peer, told};
 use crate::shapes::{Shape, shapes};
 use crate::ways::{Way, for_each_way};
+use peermq::Options;
 use peermq::SocketType::{self, *};
-use peermq::{Context, Identity, Options};
 
 /// What two sockets say to each other.
 struct Row {
@@ -72,7 +72,7 @@ table! {
     pair_with_pair: Pair sees [], Pair sees []: [WeAsk, TheyAsk]
 }
 
-const STANDARD: [SocketType; 11] = [Pair, Pub, Sub, Req, Rep, Dealer, Router, Pull, Push, XPub, XSub];
+pub(crate) const STANDARD: [SocketType; 11] = [Pair, Pub, Sub, Req, Rep, Dealer, Router, Pull, Push, XPub, XSub];
 
 #[test]
 fn all_that_may_speak_stand_in_the_table() {
@@ -90,31 +90,13 @@ fn run(row: &Row) {
         _ => "",
     };
     for_each_way(&format!("{}{name}", row.theirs), |peer, way| {
-        let ours = make(row.ours, &way.context);
+        let ours = make(row.ours, &way.context, Options::default());
         way.link(peer, &*ours);
         meet(row, peer, way, &*ours);
         for &says in row.says {
             row.talk(says, peer, way, &*ours);
         }
     });
-}
-
-fn make(socket_type: SocketType, context: &Context) -> Box<dyn Ours> {
-    let named = || Options::default().identity(Identity::new("ours").unwrap());
-    match socket_type {
-        Pair => Box::new(peermq::Pair::new(context)),
-        Pub => Box::new(peermq::Pub::new(context)),
-        Sub => Box::new(peermq::Sub::new(context)),
-        Req => Box::new(peermq::Req::with_options(context, named()).unwrap()),
-        Rep => Box::new(peermq::Rep::new(context)),
-        Dealer => Box::new(peermq::Dealer::with_options(context, named()).unwrap()),
-        Router => Box::new(peermq::Router::with_options(context, named()).unwrap()),
-        Pull => Box::new(peermq::Pull::new(context)),
-        Push => Box::new(peermq::Push::new(context)),
-        XPub => Box::new(peermq::XPub::new(context)),
-        XSub => Box::new(peermq::XSub::new(context)),
-        other => unreachable!("{other} is none of the eleven"),
-    }
 }
 
 /// Waits until what is published arrives.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// A socket of ours. Each type has the verbs that it has; no row of the matrix asks for another.
 pub(crate) trait Ours {
+    fn watch(&self) -> Monitor;
     fn bind(&self, at: &str) -> String;
     fn connect(&self, to: &str);
 
@@ -55,6 +56,10 @@ pub(crate) trait Ours {
 macro_rules! ours {
     ($Type:ident: $($verb:ident)*) => {
         impl Ours for $Type {
+            fn watch(&self) -> Monitor {
+                self.monitor()
+            }
+
             fn bind(&self, at: &str) -> String {
                 $Type::bind(self, at).unwrap().to_string()
             }
@@ -139,3 +144,22 @@ ours!(Pub: send publish);
 ours!(XPub: send upstream publish);
 ours!(Sub: recv subscribe);
 ours!(XSub: send recv subscribe);
+
+/// A socket of one of the eleven types. Who has a name is called "ours".
+pub(crate) fn make(socket_type: SocketType, context: &Context, options: Options) -> Box<dyn Ours> {
+    let named = || options.clone().identity(Identity::new("ours").unwrap());
+    match socket_type {
+        SocketType::Req => Box::new(Req::with_options(context, named()).unwrap()),
+        SocketType::Dealer => Box::new(Dealer::with_options(context, named()).unwrap()),
+        SocketType::Router => Box::new(Router::with_options(context, named()).unwrap()),
+        SocketType::Pair => Box::new(Pair::with_options(context, options).unwrap()),
+        SocketType::Pub => Box::new(Pub::with_options(context, options).unwrap()),
+        SocketType::Sub => Box::new(Sub::with_options(context, options).unwrap()),
+        SocketType::Rep => Box::new(Rep::with_options(context, options).unwrap()),
+        SocketType::Pull => Box::new(Pull::with_options(context, options).unwrap()),
+        SocketType::Push => Box::new(Push::with_options(context, options).unwrap()),
+        SocketType::XPub => Box::new(XPub::with_options(context, options).unwrap()),
+        SocketType::XSub => Box::new(XSub::with_options(context, options).unwrap()),
+        other => unreachable!("{other} is none of the eleven"),
+    }
+}
