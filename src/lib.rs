@@ -144,6 +144,7 @@ pub use socket::reply::{Rep, Request};
 pub use socket::request::Req;
 pub use socket::router::{PeerState, Router};
 pub use socket::scatter::Scatter;
+pub use socket::server::Server;
 pub use socket::stream::Stream;
 pub use socket::subscribe::Sub;
 pub use socket::xpublish::{Subscriber, Upstream, XPub};

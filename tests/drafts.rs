@@ -15,6 +15,8 @@ transport_suite!(
     a_second_channel_is_turned_away_with_an_event,
     several_frames_are_refused,
     a_full_scatter_says_so_and_a_closed_one_wakes,
+    a_server_answers_each_client,
+    a_server_waits_for_room_only_if_asked,
 );
 
 fn scatter_to_gather(transport: &str) {
@@ -115,6 +117,60 @@ fn a_full_scatter_says_so_and_a_closed_one_wakes(transport: &str) {
     scatter.close().unwrap();
     let error = waiting.join().unwrap();
     assert_eq!((error.reason, error.message), (NotSent::Closed, Some("3".into())));
+}
+
+fn a_server_answers_each_client(transport: &str) {
+    let context = Context::new().unwrap();
+    let server = Server::new(&context);
+    let at = server.bind(endpoint(transport)).unwrap();
+    let clients = [(); 3].map(|()| Client::new(&context));
+    for (n, client) in clients.iter().enumerate() {
+        client.connect(at.clone()).unwrap();
+        client.send(format!("client {n}")).unwrap();
+    }
+    let mut known = Vec::new();
+    for _ in &clients {
+        let (who, question) = server.recv_timeout(LONG).unwrap();
+        server.send_to(&who, question).unwrap();
+        known.push(who);
+    }
+    known.dedup();
+    assert_eq!(known.len(), 3, "each has a number of its own");
+    for (n, client) in clients.iter().enumerate() {
+        assert_eq!(client.recv_timeout(LONG).unwrap(), format!("client {n}"));
+    }
+    let monitor = server.monitor();
+    drop(clients);
+    (0..3).for_each(|_| drop(wait_for!(monitor, Disconnected)));
+    let error = server.send_to(&known[0], Message::from("too late")).unwrap_err();
+    assert_eq!(
+        (error.reason, error.message),
+        (NotSent::UnknownPeer, Some("too late".into()))
+    );
+}
+
+fn a_server_waits_for_room_only_if_asked(transport: &str) {
+    let context = Context::new().unwrap();
+    let server = Server::with_options(&context, Options::default().send_mark(2)).unwrap();
+    let client = Client::with_options(&context, Options::default().recv_mark(1)).unwrap();
+    client.connect(server.bind(endpoint(transport)).unwrap()).unwrap();
+    client.send("hello").unwrap();
+    let (who, _) = server.recv_timeout(LONG).unwrap();
+    let large = vec![0; 100_000];
+    let mut sent = 0;
+    let error = loop {
+        match server.send_to(&who, &large) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.reason, NotSent::PeerFull);
+    let reading = thread::spawn(move || {
+        (0..sent + 1).for_each(|_| assert_eq!(client.recv_timeout(LONG).unwrap().first().len(), 100_000));
+    });
+    server.send_to_timeout(&who, &large, LONG).unwrap();
+    reading.join().unwrap();
+    assert!(server.stats().out.is_conserved());
 }
 
 /// What comes with several frames is dropped and counted.

@@ -20,6 +20,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod router;
 pub(crate) mod scatter;
+pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod subscribe;
 mod verbs;
