@@ -411,6 +411,13 @@ impl Core {
         )
     }
 
+    /// Lets the loop call the socket at this time.
+    pub(crate) fn alarm<P: Pattern>(&self, hub: &Arc<Hub<P>>, at: Instant) {
+        let station: Arc<dyn Station> = hub.clone();
+        // Without a loop the socket is closed, and nobody waits any more.
+        let _is_live = self.seat.note(Note::Alarm { station, at });
+    }
+
     /// Lets the loop sever what lingers, when the socket's linger time is over. Gives whether there was anything to
     /// end.
     fn linger<P: Pattern>(&self, hub: &Arc<Hub<P>>, parted: Option<Lingering>) -> bool {

@@ -140,6 +140,9 @@ pub enum RequestError {
     /// twice.
     #[error("the peer was lost before it replied")]
     PeerLost,
+    /// Another request took its place ([`Options::relaxed`](crate::Options::relaxed)). It may have been served.
+    #[error("another request took its place")]
+    Abandoned,
     /// The socket or its context was closed before a reply came.
     #[error("the socket is closed")]
     Closed,

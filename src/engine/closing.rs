@@ -26,6 +26,7 @@ impl<N: Net> Engine<N> {
         for token in tokens {
             match self.slots.get_mut(token) {
                 Some(Slot::Listener(_)) => self.drop_listener(token, effects),
+                Some(Slot::Alarm(_)) => self.drop_alarm(token, effects),
                 Some(Slot::Dialer(_)) => self.end_dialer(token, deadline, now, effects),
                 Some(Slot::Session(entry)) if entry.owner == Owner::Listener => {
                     self.end_orderly(token, deadline, now, effects);

@@ -29,7 +29,7 @@ impl<N: Net> Engine<N> {
                     Phase::Traffic => &mut counts.connections.ready,
                     Phase::Ending => &mut counts.connections.ending,
                 },
-                Slot::Lingering(_) => continue,
+                Slot::Lingering(_) | Slot::Alarm(_) => continue,
             };
             *place += 1;
         }

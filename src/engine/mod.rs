@@ -60,6 +60,8 @@ enum Slot<N: Net> {
     /// Links that only their sockets know (inproc) and that are to end, at the linger time at the latest. They may be over
     /// before.
     Lingering(Vec<Arc<dyn Link>>),
+    /// A socket that wants to be called at a time.
+    Alarm(Arc<dyn Station>),
 }
 
 /// A session, and what only the engine knows of it.
@@ -106,6 +108,8 @@ struct Member {
     is_closing: bool,
     /// The slot of its links that linger, while it closes.
     lingering: Option<usize>,
+    /// The slot of its alarm, while there is one.
+    alarm: Option<usize>,
     /// Who came last and was no peer: to which endpoint, how far, and why not.
     last_stranger: Option<(Endpoint, Stage, Failure)>,
 }
@@ -117,6 +121,7 @@ impl Member {
             tokens: BTreeSet::new(),
             is_closing: false,
             lingering: None,
+            alarm: None,
             last_stranger: None,
         }
     }
@@ -176,7 +181,7 @@ impl<N: Net> Engine<N> {
                 entry.wants_write |= readiness.writable && entry.session.take_blocked();
                 self.serve(token, now, effects);
             }
-            Some(Slot::Dialer(_) | Slot::Lingering(_)) | None => {}
+            Some(Slot::Dialer(_) | Slot::Lingering(_) | Slot::Alarm(_)) | None => {}
         }
     }
 
@@ -230,6 +235,7 @@ impl<N: Net> Engine<N> {
             }
             Note::Explain { key, answer } => answer.give(self.explain(key, now)),
             Note::Count { answer } => answer.give(self.count()),
+            Note::Alarm { station, at } => self.set_alarm(&station, at),
             Note::Resolved { token, result } => self.resolved(token, result, now, effects),
         }
     }
@@ -271,11 +277,40 @@ impl<N: Net> Engine<N> {
                 self.slots.remove(token);
             }
             (Timer::Life, Some(Slot::Session(_))) => self.look_for_life(token, now, effects),
+            (Timer::Alarm, Some(Slot::Alarm(station))) => match Arc::clone(station).on_alarm(now, effects) {
+                Some(next) => self.timers.set(token, Timer::Alarm, Some(next)),
+                None => self.drop_alarm(token, effects),
+            },
             (Timer::Retry, Some(Slot::Dialer(_))) => self.attempt(token, now, effects),
             (Timer::Accept, Some(Slot::Listener(_))) => self.accept(token, now, effects),
             _ => {}
         }
         true
+    }
+
+    /// A socket wants to be called. Each has one alarm: a second is for an earlier time.
+    fn set_alarm(&mut self, station: &Arc<dyn Station>, at: Instant) {
+        if station.is_closing() {
+            return;
+        }
+        let known = self.members.get(&station.key()).and_then(|member| member.alarm);
+        let token = known.unwrap_or_else(|| self.slots.insert(Slot::Alarm(Arc::clone(station))));
+        self.join(station, token);
+        if let Some(member) = self.members.get_mut(&station.key()) {
+            member.alarm = Some(token);
+        }
+        self.timers.set(token, Timer::Alarm, Some(at));
+    }
+
+    /// Nothing more is to be called.
+    fn drop_alarm(&mut self, token: usize, effects: &mut Effects) {
+        self.timers.clear_all(token);
+        if let Some(Slot::Alarm(station)) = self.slots.remove(token) {
+            if let Some(member) = self.members.get_mut(&station.key()) {
+                member.alarm = None;
+            }
+            self.leave(&station, token, effects);
+        }
     }
 
     // -- what belongs to which socket

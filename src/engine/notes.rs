@@ -67,6 +67,8 @@ pub(crate) enum Note<N: Net> {
     },
     /// Answers what the engine has done, and has.
     Count { answer: Answer<LoopStats> },
+    /// A socket wants to be called at this time.
+    Alarm { station: Arc<dyn Station>, at: Instant },
     /// A name was looked up.
     Resolved { token: usize, result: Resolved },
 }

@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     Retry,
     /// A listener that paused accepts again.
     Accept,
+    /// A socket wants to be called.
+    Alarm,
     /// What closes has had its time.
     Linger,
     /// A peer is to be asked for a sign of life, or has had the time to give one.
@@ -66,7 +68,8 @@ impl Timers {
     }
 }
 
-const ALL: [Timer; 6] = [
+const ALL: [Timer; 7] = [
+    Timer::Alarm,
     Timer::Connect,
     Timer::Handshake,
     Timer::Retry,

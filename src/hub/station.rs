@@ -14,6 +14,7 @@ use crate::stats::{CloseReport, DropReason, PeerReport};
 use crate::wire::{Facts, Local};
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 /// A hub as the engine sees it.
 pub(crate) trait Station: Send + Sync {
@@ -58,6 +59,9 @@ pub(crate) trait Station: Send + Sync {
 
     /// A PING was answered after so long.
     fn round_trip(&self, id: PeerId, took: Duration);
+
+    /// The time has come that was asked for. Gives when it is to come next.
+    fn on_alarm(&self, now: Instant, effects: &mut Effects) -> Option<Instant>;
 
     /// So many commands came that mean nothing to us.
     fn ignored(&self, id: PeerId, commands: u64);
@@ -225,6 +229,13 @@ impl<P: Pattern> Station for Hub<P> {
                 state.pattern.notice(&mut state.peers, id, notice);
             }
             self.room_of(state, id)
+        })
+    }
+
+    fn on_alarm(&self, now: Instant, effects: &mut Effects) -> Option<Instant> {
+        self.step(effects, |state, _| {
+            let is_open = matches!(state.phase, Phase::Open);
+            is_open.then(|| state.pattern.on_alarm(&mut state.peers, now))?
         })
     }
 

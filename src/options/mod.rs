@@ -61,7 +61,7 @@ use std::time::Duration;
 /// | `ZMQ_PROBE_ROUTER` | [`probe`](Options::probe) |
 /// | `ZMQ_STREAM_NOTIFY` | [`stream_notify`](Options::stream_notify) |
 /// | `ZMQ_REQ_CORRELATE` | [`correlate`](Options::correlate) |
-/// | `ZMQ_REQ_RELAXED` | no option: a request that timed out does not stop the next |
+/// | `ZMQ_REQ_RELAXED` | [`relaxed`](Options::relaxed); with ids many requests may wait anyway |
 /// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
 /// | `ZMQ_TOS`, `ZMQ_PRIORITY` | [`tos`](Options::tos), [`priority`](Options::priority) |
 /// | `ZMQ_TCP_MAXRT` | [`tcp_user_timeout`](Options::tcp_user_timeout) |
@@ -97,6 +97,8 @@ pub struct Options {
     pub(crate) requeue_unwritten: bool,
     pub(crate) correlate: bool,
     pub(crate) stream_notify: bool,
+    pub(crate) relaxed: bool,
+    pub(crate) retry: Option<Retry>,
     pub(crate) drop_unroutable: bool,
     pub(crate) handover: bool,
     pub(crate) probe: bool,
@@ -162,6 +164,15 @@ pub(crate) struct Publishing {
     pub(crate) verbosity: Verbosity,
     pub(crate) manual: bool,
     pub(crate) welcome: Option<Message>,
+}
+
+/// How a request without a reply is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// After so long.
+    pub(crate) after: Duration,
+    /// At most so many times.
+    pub(crate) times: u32,
 }
 
 /// Which messages a queue keeps that keeps only the newest.
@@ -234,6 +245,8 @@ impl Default for Options {
             requeue_unwritten: false,
             correlate: true,
             stream_notify: true,
+            relaxed: false,
+            retry: None,
             drop_unroutable: false,
             handover: false,
             probe: false,
@@ -285,6 +298,12 @@ impl Options {
         self.heartbeat.check()?;
         if self.identity.as_ref().is_some_and(Identity::is_made_up) {
             return Err(InvalidOptions::Reserved { option: "identity" });
+        }
+        if self.retry.is_some() && !self.correlate {
+            return Err(InvalidOptions::Contradicting {
+                option: "retry",
+                other: "correlate(false)",
+            });
         }
         if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
             return Err(InvalidOptions::TooSmall {
@@ -345,6 +364,14 @@ pub enum InvalidOptions {
         /// Which.
         option: &'static str,
     },
+    /// Two options do not go together.
+    #[error("{option} does not go with {other}")]
+    Contradicting {
+        /// One.
+        option: &'static str,
+        /// The other, as it was set.
+        other: &'static str,
+    },
     /// An option was set that sockets of this type cannot use.
     #[error("{option} means nothing to a {socket_type} socket")]
     NotForType {
@@ -366,6 +393,8 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("requeue_unwritten", &[Push, Scatter]),
     ("correlate", &[Req]),
     ("stream_notify", &[Stream]),
+    ("relaxed", &[Req]),
+    ("retry", &[Req]),
     ("at_mark", &[Pub, XPub, Radio]),
     ("invert_matching", &[Pub, XPub, Sub]),
     ("last_values", &[Pub, XPub]),

@@ -1,7 +1,8 @@
 //! What only some socket types have. Each setter notes its name: a type that cannot use it refuses it when it is made.
 
-use super::{Notify, Options};
+use super::{Notify, Options, Retry};
 use crate::identity::Identity;
+use std::time::Duration;
 
 impl Options {
     /// Sets the name under which peers that address by identity (ROUTER) know this socket. Default: none, and they make
@@ -47,6 +48,32 @@ impl Options {
     pub fn correlate(mut self, yes: bool) -> Self {
         self.correlate = yes;
         self.note("correlate")
+    }
+
+    /// Sets whether a request takes the place of one that waits for its reply. Default no: it waits until that has its reply.
+    /// REQ only, and only together with [`correlate(false)`](Options::correlate): with ids each has a place of its own.
+    ///
+    /// Yes: whoever asked before gets [`RequestError::Abandoned`](crate::RequestError::Abandoned). A late reply to it that
+    /// comes from the peer which is asked now is taken for the new one's (`ZMQ_REQ_RELAXED`, of which libzmq says the same).
+    pub fn relaxed(mut self, yes: bool) -> Self {
+        self.relaxed = yes;
+        self.note("relaxed")
+    }
+
+    /// Declares that requests may be served more than once, and lets them be sent again: when no reply has come after this
+    /// time, and when the peer is lost that had it; to the next peer in turn, if there is another, so many times at most.
+    /// Default: not at all. REQ only, with [`correlate`](Options::correlate).
+    ///
+    /// The first reply to any of its copies counts; later ones are dropped as
+    /// [`StaleReply`](crate::DropReason::StaleReply). The time limit of `request_timeout` is the same as without. Retried
+    /// requests are counted in [`SocketStats::retried_requests`](crate::SocketStats::retried_requests), and a copy of the
+    /// request is kept until it has its reply.
+    ///
+    /// Shorter: servers that are slow get the same request twice. Longer: a server that is gone without a word, or hangs,
+    /// is waited for longer. More times: a request that kills servers kills more of them.
+    pub fn retry(mut self, after: Duration, times: u32) -> Self {
+        self.retry = Some(Retry { after, times });
+        self.note("retry")
     }
 
     /// Sets whether a ROUTER drops what it cannot send, and says nothing. Default no: `send_to` gives it back with the

@@ -55,6 +55,7 @@ use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
+use std::time::Instant;
 
 /// What a socket type does with messages.
 ///
@@ -124,6 +125,11 @@ pub(crate) trait Pattern: Send + 'static {
 
     /// Whether a call that waits for this would find it.
     fn is_ready(&self, awaited: Awaited) -> bool;
+
+    /// The time has come that the pattern asked to be called at. Gives when it wants to be called next.
+    fn on_alarm(&mut self, _peers: &mut Peers, _now: Instant) -> Option<Instant> {
+        None
+    }
 
     /// The socket closes, and no peer is left: drops and counts messages that have no peer.
     fn abandon(&mut self, _peers: &mut Peers) -> Dropped {

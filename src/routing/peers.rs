@@ -184,6 +184,16 @@ impl Peers {
         all
     }
 
+    /// A message waits for a peer, as one more that was taken on.
+    pub(crate) fn set_adrift(&mut self, message: &Message) {
+        self.adrift.add(1, message.byte_count());
+    }
+
+    /// Counts a request that was sent again.
+    pub(crate) fn retried(&mut self) {
+        self.gone.retried_requests += 1;
+    }
+
     /// A message that was adrift has a peer again, or is dropped.
     pub(crate) fn settled(&mut self, message: &Message) {
         self.adrift.sub(Tally {

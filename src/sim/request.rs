@@ -3,6 +3,7 @@
 use super::World;
 use super::chance::with_seeds;
 use super::laws::{check, small};
+use crate::engine::notes::Note;
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::routing::Awaited;
@@ -23,18 +24,29 @@ struct Service {
     /// Received, not replied to yet.
     taken: Vec<(usize, Asked)>,
     next: u32,
-    correlate: bool,
+    kind: Kind,
     replied: u64,
     lost: u64,
     asked: u64,
 }
 
+/// How requests are told apart, and whether they are sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Correlated,
+    InLockstep,
+    Retried,
+}
+
 impl Service {
-    fn new(seed: u64, correlate: bool) -> Self {
+    fn new(seed: u64, kind: Kind) -> Self {
         let mut world = World::new(seed, 4);
         let reqs: Vec<_> = (0..2)
             .map(|n| {
-                let options = small(&mut world.chance).correlate(correlate);
+                let mut options = small(&mut world.chance).correlate(kind != Kind::InLockstep);
+                if kind == Kind::Retried {
+                    options = options.retry(Duration::from_millis(300), 20);
+                }
                 let first_id = world.chance.next() as u32;
                 world.open(n, |options| ReqPattern::new(options, first_id), options)
             })
@@ -59,7 +71,7 @@ impl Service {
             open: BTreeMap::new(),
             taken: Vec::new(),
             next: 0,
-            correlate,
+            kind,
             replied: 0,
             lost: 0,
             asked: 0,
@@ -77,6 +89,11 @@ impl Service {
         self.next += 1;
         self.asked += 1;
         assert!(self.open.insert((n, id), body).is_none(), "the id {id} is given twice");
+        let now = self.world.now();
+        if let Some(at) = self.reqs[n].act(|pattern, _| pattern.begin_waiting(id, now)) {
+            let station = self.reqs[n].clone();
+            self.world.nodes[n].seat.note(Note::Alarm { station, at });
+        }
         Some(id)
     }
 
@@ -134,7 +151,7 @@ impl Service {
                 0 => drop(self.ask(n)),
                 1 => self.receive(n),
                 2 => self.reply(),
-                3 if self.correlate && self.world.chance.once_in(8) => {
+                3 if self.kind != Kind::InLockstep && self.world.chance.once_in(8) => {
                     // One who asked gives up. Without an id its reply could be taken for the next one's.
                     if let Some(&(n, id)) = self.open.keys().next() {
                         self.forget(n, id);
@@ -168,8 +185,8 @@ fn check_all(reqs: &[Arc<Hub<ReqPattern>>], reps: &[Arc<Hub<RepPattern>>]) {
     reps.iter().for_each(|hub| drop(check(hub)));
 }
 
-fn requests_survive(seed: u64, correlate: bool) {
-    let mut it = Service::new(seed, correlate);
+fn requests_survive(seed: u64, kind: Kind) {
+    let mut it = Service::new(seed, kind);
     it.world.fabric().has_faults = true;
     it.play(300);
     it.world.fabric().has_faults = false;
@@ -181,6 +198,10 @@ fn requests_survive(seed: u64, correlate: bool) {
         .iter()
         .map(|hub| check(hub).out.dropped.of(DropReason::PeerFull))
         .sum();
+    assert!(
+        kind != Kind::Retried || it.open.is_empty(),
+        "sent again, each is answered"
+    );
     assert!(
         it.open.len() as u64 <= refused,
         "{} wait for ever, {refused} were refused",
@@ -221,10 +242,15 @@ fn requests_survive(seed: u64, correlate: bool) {
 
 #[test]
 fn requests_end_and_the_next_is_answered_whatever_happened_before() {
-    with_seeds(500, |seed| requests_survive(seed, true));
+    with_seeds(500, |seed| requests_survive(seed, Kind::Correlated));
 }
 
 #[test]
 fn requests_without_an_id_end_and_the_next_is_answered() {
-    with_seeds(200, |seed| requests_survive(seed, false));
+    with_seeds(200, |seed| requests_survive(seed, Kind::InLockstep));
+}
+
+#[test]
+fn requests_that_are_sent_again_are_all_answered_once_the_faults_are_over() {
+    with_seeds(200, |seed| requests_survive(seed, Kind::Retried));
 }

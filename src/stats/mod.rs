@@ -261,6 +261,8 @@ pub struct SocketStats {
     pub reconnects: u64,
     /// Commands that mean nothing to this socket, and were ignored, of all peers that ever were.
     pub ignored_commands: u64,
+    /// Requests that were sent again ([`Options::retry`](crate::Options::retry)), each time counted.
+    pub retried_requests: u64,
     /// Topics whose newest message is not kept any more, because there was no place for more
     /// ([`Options::last_values`](crate::Options::last_values)).
     pub forgotten_topics: u64,

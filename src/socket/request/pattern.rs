@@ -1,146 +1,22 @@
-//! REQ: requests to the peers with room, in turn, and the reply of the one that was asked
-//! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
+//! What REQ does with messages: which request went to whom, and what became of it.
 
-use super::verbs::{constructors, socket_verbs};
-use super::{Patience, Socket, not_sent};
 use crate::batch::Run;
-use crate::error::{NotSent, RequestError, SendError};
-use crate::hub::{Closed, Hub, Stop, deadline};
+use crate::error::RequestError;
 use crate::message::{Message, Outgoing};
-use crate::options::Options;
+use crate::options::{Options, Retry};
 use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Unwritten, Want};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
-use crate::transport::real::chance;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
-
-/// Sends requests to [`Rep`](crate::Rep) sockets, each to one of them in turn, and waits for their replies
-/// ([RFC 28](https://rfc.zeromq.org/spec/28/)).
-///
-/// May be called from several threads at once: each request carries an id in its envelope that its reply carries too
-/// (libzmq's REP and ours echo it), so each caller gets its own reply. A reply counts only if it comes from the peer
-/// that was asked; one that comes too late is dropped as `StaleReply`. If the peer is lost after the request was
-/// written, the call fails with `PeerLost`; if it was not written yet, it goes to the next peer.
-///
-/// ```
-/// use peermq::{Context, Rep, Req, RequestError};
-/// use std::time::Duration;
-///
-/// let context = Context::new()?;
-/// let (req, rep) = (Req::new(&context), Rep::new(&context));
-/// req.connect(rep.bind("inproc://questions")?)?;
-/// let unheard = req.request_timeout("hello?", Duration::from_millis(1)).unwrap_err();
-/// assert!(matches!(unheard, RequestError::TimedOut));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub struct Req {
-    socket: Socket<ReqPattern>,
-}
-
-constructors!(Req, |options: &Options| ReqPattern::new(options, chance() as u32));
-socket_verbs!(Req);
-
-impl Req {
-    /// Sends a request and waits for its reply, without a limit; also while no peer has room, or there is none.
-    ///
-    /// Who waits drives the loop if nobody else does. Fails with `PeerLost` if the peer that has it goes, with `Closed`
-    /// once the socket is closed, and with `NotSent` if it was not sent at all, which gives back what was given away.
-    pub fn request<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
-        self.ask(message.into(), Patience::Limit(None))
-    }
-
-    /// Sends a request and waits for its reply, both together at most this long.
-    ///
-    /// Fails with `NotSent` (`TimedOut`) if no peer had room in time, with `TimedOut` if it was queued for one and no reply
-    /// came, and like [`request`](Req::request). A peer that was connected to has room although nobody is there yet: such a
-    /// request is not taken back, and is sent once somebody is.
-    pub fn request_timeout<'m>(
-        &self,
-        message: impl Into<Outgoing<'m>>,
-        timeout: Duration,
-    ) -> Result<Message, RequestError> {
-        self.ask(message.into(), Patience::Limit(Some(timeout)))
-    }
-
-    /// Sends a request and waits for its reply, as a future of no runtime's own. Dropped before it is ready, it forgets
-    /// the request: it may be served all the same, and a reply that comes is dropped as `StaleReply`.
-    pub async fn request_async<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
-        let mut message = message.into();
-        let hub = &self.socket.hub;
-        message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
-        let step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
-        let asked = hub.pending(Awaited::Writable, step).await;
-        let asked = match asked {
-            Ok(id) => Asking { hub, id },
-            Err(Closed) => return Err(refused(NotSent::Closed, message)),
-        };
-        let id = asked.id;
-        match hub
-            .pending(Awaited::Reply(id), move |pattern, _| pattern.take(id))
-            .await
-        {
-            Ok(outcome) => outcome.into(),
-            Err(Closed) => Err(RequestError::Closed),
-        }
-    }
-
-    fn ask(&self, mut message: Outgoing<'_>, patience: Patience) -> Result<Message, RequestError> {
-        let hub = &self.socket.hub;
-        let until = match patience {
-            Patience::None => return Err(refused(NotSent::WouldBlock, message)),
-            Patience::Limit(limit) => deadline(&**hub.drive(), limit),
-        };
-        if let Err(why) = hub.drive().may_wait() {
-            return Err(refused(not_sent(Stop::CannotWait(why)), message));
-        }
-        message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
-        let mut step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
-        let id = match hub.attempt(Awaited::Writable, &mut step) {
-            Poll::Ready(Ok(id)) => id,
-            Poll::Ready(Err(Closed)) => return Err(refused(NotSent::Closed, message)),
-            Poll::Pending => match hub.wait(Awaited::Writable, until, &mut step) {
-                Ok(id) => id,
-                Err(stop) => return Err(refused(not_sent(stop), message)),
-            },
-        };
-        let asked = Asking { hub, id };
-        match hub.wait(Awaited::Reply(id), until, |pattern, _| pattern.take(asked.id)) {
-            Ok(outcome) => outcome.into(),
-            Err(Stop::TimedOut) => Err(RequestError::TimedOut),
-            Err(_) => Err(RequestError::Closed),
-        }
-    }
-}
-
-fn refused(reason: NotSent, message: Outgoing<'_>) -> RequestError {
-    RequestError::NotSent(SendError {
-        reason,
-        message: message.give_back(),
-    })
-}
-
-/// A request that was sent; forgotten when nobody waits for its reply any more.
-struct Asking<'a> {
-    hub: &'a Arc<Hub<ReqPattern>>,
-    id: u32,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        let id = self.id;
-        let forgotten = self.hub.act(|pattern, peers| pattern.forget(peers, id));
-        drop(forgotten);
-    }
-}
+use std::time::Instant;
 
 /// What became of a request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Replied(Message),
     PeerLost,
+    /// A later request took its place.
+    Abandoned,
 }
 
 impl From<Outcome> for Result<Message, RequestError> {
@@ -148,6 +24,7 @@ impl From<Outcome> for Result<Message, RequestError> {
         match outcome {
             Outcome::Replied(message) => Ok(message),
             Outcome::PeerLost => Err(RequestError::PeerLost),
+            Outcome::Abandoned => Err(RequestError::Abandoned),
         }
     }
 }
@@ -155,6 +32,11 @@ impl From<Outcome> for Result<Message, RequestError> {
 pub(crate) struct ReqPattern {
     out: LoadBalance,
     correlate: bool,
+    /// A new request takes the place of one that waits, where only one can.
+    is_relaxed: bool,
+    retry: Option<Retry>,
+    /// When the loop looks for requests that are to be sent again; `None`: it does not.
+    alarm: Option<Instant>,
     probe: bool,
     next_id: u32,
     /// Requests whose callers wait, by id: one a caller.
@@ -163,11 +45,35 @@ pub(crate) struct ReqPattern {
 
 /// A request whose caller waits.
 struct Asked {
+    /// Whoever was asked, and can still answer: one, or with retry as many as were.
+    copies: Vec<Sent>,
+    outcome: Option<Outcome>,
+    /// How it is sent again.
+    again: Option<Again>,
+}
+
+/// One time that a request was sent.
+struct Sent {
     /// `None`: it has no peer now.
     peer: Option<PeerId>,
     /// Which of the messages to that peer it is, counted from 1.
     place: u64,
-    outcome: Option<Outcome>,
+}
+
+/// What it takes to send a request again.
+struct Again {
+    /// With its envelope.
+    message: Message,
+    /// How many times more.
+    left: u32,
+    /// When, if no reply comes before.
+    due: Option<Instant>,
+}
+
+impl Asked {
+    fn is_open(&self) -> bool {
+        self.outcome.is_none()
+    }
 }
 
 impl ReqPattern {
@@ -176,6 +82,9 @@ impl ReqPattern {
         ReqPattern {
             out: LoadBalance::new(options.connected_first),
             correlate: options.correlate,
+            is_relaxed: options.relaxed,
+            retry: options.retry,
+            alarm: None,
             probe: options.probe,
             next_id: first_id,
             asked: BTreeMap::new(),
@@ -184,7 +93,7 @@ impl ReqPattern {
 
     /// Sends a request to the next peer with room, and remembers it.
     pub(crate) fn ask(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Option<u32> {
-        if !self.correlate && !self.asked.is_empty() {
+        if !self.correlate && !self.is_relaxed && self.asked.values().any(Asked::is_open) {
             return None;
         }
         while self.asked.contains_key(&self.next_id) {
@@ -195,13 +104,56 @@ impl ReqPattern {
         let envelope: &[&[u8]] = if self.correlate { &[&bytes, b""] } else { &[b""] };
         let peer = self.out.send(peers, envelope, message)?;
         self.next_id = id.wrapping_add(1);
-        let asked = Asked {
+        if !self.correlate {
+            self.abandon_all(peers);
+        }
+        let copy = Sent {
             peer: Some(peer),
             place: peers.accepted(peer),
+        };
+        let asked = Asked {
+            copies: vec![copy],
             outcome: None,
+            again: self.retry.map(|retry| Again {
+                message: message.share(envelope),
+                left: retry.times,
+                due: None,
+            }),
         };
         self.asked.insert(id, asked);
         Some(id)
+    }
+
+    /// A request was sent just now: gives when the loop is to look whether it has its reply, unless it looks before.
+    pub(crate) fn begin_waiting(&mut self, id: u32, now: Instant) -> Option<Instant> {
+        let due = now.checked_add(self.retry?.after)?;
+        self.asked.get_mut(&id)?.again.as_mut()?.due = Some(due);
+        if self.alarm.is_some_and(|alarm| alarm <= due) {
+            return None;
+        }
+        self.alarm = Some(due);
+        self.alarm
+    }
+
+    /// Those that wait give way to a new one.
+    fn abandon_all(&mut self, peers: &mut Peers) {
+        for (&id, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.is_open()) {
+            asked.outcome = Some(Outcome::Abandoned);
+            peers.wants.push(Want::Ready(Awaited::Reply(id)));
+        }
+    }
+
+    /// Sends a request again, if it may be: to the next peer that has room, now or once there is one.
+    fn send_again(out: &mut LoadBalance, asked: &mut Asked, peers: &mut Peers) -> bool {
+        let Some(again) = asked.again.as_mut().filter(|again| again.left > 0) else {
+            return false;
+        };
+        again.left -= 1;
+        peers.retried();
+        asked.copies.push(Sent { peer: None, place: 0 });
+        peers.set_adrift(&again.message);
+        out.adopt(vec![again.message.clone()]);
+        true
     }
 
     pub(crate) fn take(&mut self, id: u32) -> Option<Outcome> {
@@ -222,7 +174,7 @@ impl ReqPattern {
     /// The request that a message belongs to, and its place among the frames.
     fn id_of(&self, message: &Message) -> Option<(u32, usize)> {
         if !self.correlate {
-            let (&id, _) = self.asked.first_key_value()?;
+            let (&id, _) = self.asked.iter().find(|(_, asked)| asked.is_open())?;
             return message.first().is_empty().then_some((id, 1));
         }
         let id = u32::from_be_bytes(message.first().try_into().ok()?);
@@ -237,9 +189,10 @@ impl ReqPattern {
         for (peer, place, message) in placed {
             if let Some((id, _)) = self.id_of(&message)
                 && let Some(asked) = self.asked.get_mut(&id)
+                && let Some(copy) = asked.copies.iter_mut().find(|copy| copy.peer.is_none())
             {
-                asked.peer = Some(peer);
-                asked.place = place;
+                copy.peer = Some(peer);
+                copy.place = place;
             }
         }
     }
@@ -252,19 +205,21 @@ impl ReqPattern {
         for probe in probes as Vec<Message> {
             peers.drop_adrift(&probe, DropReason::PeerLost);
         }
-        for asked in self.asked.values_mut() {
-            if asked.peer == Some(id) && asked.outcome.is_none() {
-                asked.peer = None;
+        for asked in self.asked.values_mut().filter(|asked| asked.is_open()) {
+            for copy in asked.copies.iter_mut().filter(|copy| copy.peer == Some(id)) {
+                copy.peer = None;
             }
         }
     }
 
     /// Requests to this peer that it cannot answer any more.
-    fn lose(&mut self, peers: &mut Peers, id: PeerId, is_lost: impl Fn(&Asked) -> bool) {
-        for (&request, asked) in &mut self.asked {
-            if asked.peer == Some(id) && asked.outcome.is_none() && is_lost(asked) {
+    fn lose(&mut self, peers: &mut Peers, id: PeerId, is_lost: impl Fn(&Sent) -> bool) {
+        for (&request, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.is_open()) {
+            let before = asked.copies.len();
+            asked.copies.retain(|copy| copy.peer != Some(id) || !is_lost(copy));
+            let has_lost_all = asked.copies.len() < before && asked.copies.is_empty();
+            if has_lost_all && !Self::send_again(&mut self.out, asked, peers) {
                 asked.outcome = Some(Outcome::PeerLost);
-                asked.peer = None;
                 peers.wants.push(Want::Ready(Awaited::Reply(request)));
             }
         }
@@ -281,7 +236,7 @@ impl Pattern for ReqPattern {
     fn connected(&mut self, peers: &mut Peers, id: PeerId) {
         // What was dropped because another peer came back in its place is lost.
         let left = peers.left(id);
-        self.lose(peers, id, |asked| asked.place <= left);
+        self.lose(peers, id, |copy| copy.place <= left);
         // What waits for a peer that was lost need not wait any more.
         let lost: Vec<_> = peers.ids().into_iter().filter(|&other| peers.was_lost(other)).collect();
         for &other in &lost {
@@ -311,7 +266,11 @@ impl Pattern for ReqPattern {
                 continue;
             };
             match self.asked.get_mut(&request) {
-                Some(asked) if asked.peer == Some(id) && asked.outcome.is_none() && message.frame_count() > skip => {
+                Some(asked)
+                    if asked.is_open()
+                        && asked.copies.iter().any(|copy| copy.peer == Some(id))
+                        && message.frame_count() > skip =>
+                {
                     peers.more_frames(id, message.frame_count() - 1);
                     let body = message.into_frames().split_off(skip);
                     asked.outcome = Some(Outcome::Replied(Message::many(body)));
@@ -330,7 +289,7 @@ impl Pattern for ReqPattern {
     /// dialed one only if there is no other.
     fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, _why: DropReason) -> Dropped {
         let left = peers.left(id);
-        self.lose(peers, id, |asked| asked.place <= left);
+        self.lose(peers, id, |copy| copy.place <= left);
         self.take_back(peers, id, unwritten);
         self.settle(peers);
         if peers.kind(id) == Some(PeerKind::Dialed) {
@@ -346,14 +305,43 @@ impl Pattern for ReqPattern {
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
         self.out.remove(id);
         self.lose(peers, id, |_| true);
+        self.settle(peers);
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {
         match awaited {
-            Awaited::Writable => self.out.has_room() && (self.correlate || self.asked.is_empty()),
+            Awaited::Writable => {
+                let is_free = self.correlate || self.is_relaxed || !self.asked.values().any(Asked::is_open);
+                is_free && self.out.has_room()
+            }
             Awaited::Reply(id) => self.asked.get(&id).is_none_or(|asked| asked.outcome.is_some()),
             _ => false,
         }
+    }
+
+    /// Sends what has waited long enough for its reply again.
+    fn on_alarm(&mut self, peers: &mut Peers, now: Instant) -> Option<Instant> {
+        let after = self.retry?.after;
+        let mut next: Option<Instant> = None;
+        for asked in self.asked.values_mut().filter(|asked| asked.is_open()) {
+            let Some(due) = asked.again.as_ref().and_then(|again| again.due) else {
+                continue;
+            };
+            if due <= now {
+                Self::send_again(&mut self.out, asked, peers);
+            }
+            if let Some(again) = &mut asked.again {
+                if due <= now {
+                    again.due = now.checked_add(after).filter(|_| again.left > 0);
+                }
+                next = again
+                    .due
+                    .map_or(next, |due| Some(next.map_or(due, |next| next.min(due))));
+            }
+        }
+        self.settle(peers);
+        self.alarm = next;
+        next
     }
 
     fn abandon(&mut self, peers: &mut Peers) -> Dropped {
