@@ -76,6 +76,7 @@ mod message;
 mod monitor;
 mod notice;
 mod options;
+mod peer_info;
 mod routing_id;
 mod socket_type;
 mod stats;
@@ -122,6 +123,7 @@ pub use identity::{Identity, InvalidIdentity};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, InvalidOptions, Options, Verbosity};
+pub use peer_info::PeerInfo;
 pub use poller::{Interest, Key, PollError, Poller, Ready};
 pub use proxy::{
     Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, queue, streamer,

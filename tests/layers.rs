@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("chance", 0, &[]),
     ("error", 0, &["endpoint", "identity", "message", "notice"]),
     ("explain", 0, &["endpoint", "failure", "socket_type", "stats"]),
+    ("peer_info", 0, &["identity", "socket_type"]),
     ("failure", 0, &["socket_type"]),
     ("monitor", 0, &["endpoint", "failure"]),
     ("stats", 0, &["identity", "socket_type"]),

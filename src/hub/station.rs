@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::options::Options;
+use crate::peer_info::PeerInfo;
 use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room, Want};
 use crate::stats::{CloseReport, DropReason, PeerReport};
 use crate::wire::{Facts, Local};
@@ -167,6 +168,15 @@ impl<P: Pattern> Station for Hub<P> {
             };
             state.link(id, link);
             state.peers.is_a(id, facts.socket_type);
+            state.peers.introduce(id, |address| {
+                let Facts {
+                    socket_type,
+                    identity,
+                    version,
+                    metadata,
+                } = facts.clone();
+                PeerInfo::new(address, socket_type, identity, version, metadata)
+            });
             effects.drop_later(state.peers.connected(id, facts.identity.clone()));
             state.pattern.connected(&mut state.peers, id);
             state.peers.wants.push(Want::Ready(Awaited::Writable));

@@ -7,6 +7,7 @@ mod compat;
 mod connection;
 mod heartbeat;
 mod kernel;
+mod metadata;
 mod pattern;
 mod publishing;
 mod queues;
@@ -18,6 +19,7 @@ use crate::identity::Identity;
 use crate::message::Message;
 use crate::socket_type::SocketType;
 use crate::socket_type::SocketType::*;
+use bytes::Bytes;
 pub(crate) use heartbeat::Heartbeat;
 use std::time::Duration;
 
@@ -79,6 +81,7 @@ use std::time::Duration;
 /// | `ZMQ_XPUB_WELCOME_MSG` | [`welcome_message`](Options::welcome_message) |
 /// | `ZMQ_INVERT_MATCHING` | [`invert_matching`](Options::invert_matching) |
 /// | `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`, `ZMQ_HEARTBEAT_TTL` | [`heartbeat`](Options::heartbeat), [`heartbeat_timeout`](Options::heartbeat_timeout), [`heartbeat_ttl`](Options::heartbeat_ttl) |
+/// | `ZMQ_METADATA`, `zmq_msg_gets` | [`metadata`](Options::metadata), `recv_from` and [`PeerInfo`](crate::PeerInfo) |
 /// | CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -93,6 +96,8 @@ pub struct Options {
     pub(crate) retry_refused: Option<Duration>,
     pub(crate) stop_dialing: StopDialing,
     pub(crate) heartbeat: Heartbeat,
+    /// Each name once; names and sizes are checked when the socket is made.
+    pub(crate) metadata: Vec<(String, Bytes)>,
     pub(crate) connected_first: bool,
     pub(crate) requeue_unwritten: bool,
     pub(crate) correlate: bool,
@@ -241,6 +246,7 @@ impl Default for Options {
             retry_refused: None,
             stop_dialing: StopDialing::default(),
             heartbeat: Heartbeat::default(),
+            metadata: Vec::new(),
             connected_first: false,
             requeue_unwritten: false,
             correlate: true,
@@ -305,6 +311,7 @@ impl Options {
                 other: "correlate(false)",
             });
         }
+        self.check_metadata()?;
         if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
             return Err(InvalidOptions::TooSmall {
                 option: "max_handshake_bytes",
@@ -333,6 +340,14 @@ pub enum InvalidOptions {
         option: &'static str,
         /// The least that works.
         least: usize,
+    },
+    /// An option is larger than can be said to a peer.
+    #[error("{option} must be at most {most} bytes")]
+    TooLarge {
+        /// Which.
+        option: &'static str,
+        /// The most that can be said.
+        most: usize,
     },
     /// An option is set to what cannot be.
     #[error("{option}: {why}")]

@@ -4,8 +4,11 @@ use super::incoming::IncomingQueue;
 use super::outgoing::OutgoingQueue;
 use super::timing::Timing;
 use crate::identity::Identity;
+use crate::peer_info::PeerInfo;
 use crate::socket_type::SocketType;
 use crate::stats::PeerStats;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The other end as routing sees it; never the same for two peers of a socket.
@@ -42,6 +45,11 @@ pub(super) struct Peer {
     pub(super) identity: Option<Identity>,
     /// As what it was ready last.
     pub(super) socket_type: Option<SocketType>,
+    /// Who it is, by its last connection.
+    pub(super) info: Option<Arc<PeerInfo>>,
+    /// Who it was by earlier ones, oldest first, with how many unread messages came by each: all of them are older than the
+    /// others. None without such a message, so there are at most as many as the mark of what is unread.
+    pub(super) earlier: VecDeque<(usize, Arc<PeerInfo>)>,
     pub(super) last_error: Option<String>,
     /// How long the last PING of this connection took to be answered.
     pub(super) round_trip: Option<Duration>,
@@ -68,6 +76,8 @@ impl Peer {
             connections: 0,
             identity: None,
             socket_type: None,
+            info: None,
+            earlier: VecDeque::new(),
             last_error: None,
             round_trip: None,
             ignored: 0,
@@ -77,6 +87,18 @@ impl Peer {
             owes_notices: false,
             is_over: false,
         }
+    }
+
+    /// Whose the message is that was popped just now.
+    pub(super) fn sender_of_popped(&mut self) -> Option<Arc<PeerInfo>> {
+        let Some((unread, info)) = self.earlier.front_mut() else {
+            return self.info.clone();
+        };
+        *unread -= 1;
+        if *unread > 0 {
+            return Some(Arc::clone(info));
+        }
+        self.earlier.pop_front().map(|(_, info)| info)
     }
 
     pub(super) fn stats(&self, now: Option<Instant>) -> PeerStats {

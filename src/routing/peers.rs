@@ -12,9 +12,11 @@ use crate::batch::{Batch, Run, Tally};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::{Conflate, Mark};
+use crate::peer_info::PeerInfo;
 use crate::socket_type::SocketType;
 use crate::stats::{DropReason, Flow, Meter, PeerStats, SocketStats};
 use slab::Slab;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The peers of one socket.
@@ -35,6 +37,9 @@ pub(crate) struct Peers {
     adrift: Tally,
     /// Whether only the newest message to each peer counts, and of each.
     conflate: [Option<Conflate>; 2],
+    /// Whether it is asked whose messages are taken, and whose the last one is.
+    is_witness: bool,
+    sender: Option<Arc<PeerInfo>>,
     /// What the steps since the last look want done.
     pub(crate) wants: Wants,
 }
@@ -52,6 +57,8 @@ impl Peers {
             now: None,
             adrift: Tally::default(),
             conflate: [None; 2],
+            is_witness: false,
+            sender: None,
             wants: Wants::default(),
         }
     }
@@ -158,6 +165,45 @@ impl Peers {
         }
     }
 
+    /// Who it is, by the connection that is ready now. What is unread came by the one before.
+    pub(crate) fn introduce(&mut self, id: PeerId, info: impl FnOnce(String) -> PeerInfo) {
+        let [_, conflates] = self.conflate;
+        if let Some(peer) = self.get_mut(id) {
+            let info = Arc::new(info(peer.endpoint.clone()));
+            let before = peer.info.replace(info);
+            let known: usize = peer.earlier.iter().map(|(unread, _)| unread).sum();
+            let unread = peer.incoming.messages().saturating_sub(known);
+            // Of conflated messages only the newest is kept, and it may come by any connection.
+            if let (Some(before), true, None) = (before, unread > 0, conflates) {
+                peer.earlier.push_back((unread, before));
+            }
+        }
+    }
+
+    /// Who they are to which a connection is ready.
+    pub(crate) fn infos(&self) -> Vec<Arc<PeerInfo>> {
+        let up = self.slots.iter().filter(|(_, peer)| peer.is_up);
+        up.filter_map(|(_, peer)| peer.info.clone()).collect()
+    }
+
+    /// Who it is, or was by its last connection.
+    pub(crate) fn info(&self, id: PeerId) -> Option<Arc<PeerInfo>> {
+        self.get(id)?.info.clone()
+    }
+
+    /// Takes a step that may take a message, and tells whose it is.
+    pub(crate) fn witness<R>(&mut self, step: impl FnOnce(&mut Self) -> Option<R>) -> Option<(R, Arc<PeerInfo>)> {
+        self.is_witness = true;
+        let result = step(self);
+        self.is_witness = false;
+        let sender = self.sender.take();
+        debug_assert!(
+            result.is_none() || sender.is_some(),
+            "a message comes of a peer that was ready"
+        );
+        result.zip(sender)
+    }
+
     /// An attempt to reach it failed.
     pub(crate) fn failed(&mut self, id: PeerId, why: String) {
         if let Some(peer) = self.get_mut(id) {
@@ -225,6 +271,7 @@ impl Peers {
             return Dropped::default();
         };
         let dropped = peer.incoming.drop_all(why);
+        peer.earlier.clear();
         if peer.incoming.stop_starving() {
             self.wants.push(Want::Resume(id));
         }
@@ -613,6 +660,12 @@ impl Peers {
         }
         if peer.incoming.ends_time() {
             self.wants.push(Want::Time(id));
+        }
+        if !peer.earlier.is_empty() || self.is_witness {
+            let info = peer.sender_of_popped();
+            if self.is_witness {
+                self.sender = info;
+            }
         }
         Some(popped)
     }

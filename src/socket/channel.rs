@@ -2,7 +2,7 @@
 
 use super::kind::ChannelKind;
 use super::pair::Exclusive;
-use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::error::RecvError;
 use crate::message::Message;
@@ -30,6 +30,7 @@ constructors!(Channel, ChannelPattern::new);
 socket_verbs!(Channel);
 send_verbs!(Channel);
 recv_verbs!(Channel, Message);
+recv_from_verbs!(Channel, Message, Socket::message);
 
 impl Channel {
     fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {

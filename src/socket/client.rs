@@ -2,7 +2,7 @@
 
 use super::dealer::BothWays;
 use super::kind::ClientKind;
-use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::error::RecvError;
 use crate::message::Message;
@@ -20,6 +20,7 @@ constructors!(Client, ClientPattern::new);
 socket_verbs!(Client);
 send_verbs!(Client);
 recv_verbs!(Client, Message);
+recv_from_verbs!(Client, Message, Socket::message);
 
 impl Client {
     fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {

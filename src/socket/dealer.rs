@@ -2,7 +2,7 @@
 //! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 
 use super::kind::{DealerKind, Kind};
-use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
@@ -47,6 +47,7 @@ constructors!(Dealer, DealerPattern::new);
 socket_verbs!(Dealer);
 send_verbs!(Dealer);
 recv_verbs!(Dealer, Message);
+recv_from_verbs!(Dealer, Message, Socket::message);
 
 impl Dealer {
     fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {

@@ -1,7 +1,7 @@
 //! DISH: messages to the groups that it has joined ([RFC 48](https://rfc.zeromq.org/spec/48/)).
 
 use super::radio::group;
-use super::verbs::{constructors, recv_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::{RecvError, SubscribeError};
@@ -30,6 +30,7 @@ pub struct Dish {
 constructors!(Dish, DishPattern::new);
 socket_verbs!(Dish);
 recv_verbs!(Dish, (Bytes, Message));
+recv_from_verbs!(Dish, (Bytes, Message), DishPattern::next);
 
 impl Dish {
     /// Joins a group, also at radios that come later. At most 255 bytes. Joining twice changes nothing.

@@ -2,7 +2,7 @@
 
 use super::kind::GatherKind;
 use super::pull::Fair;
-use super::verbs::{constructors, recv_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::error::RecvError;
 use crate::message::Message;
@@ -19,6 +19,7 @@ pub struct Gather {
 constructors!(Gather, GatherPattern::new);
 socket_verbs!(Gather);
 recv_verbs!(Gather, Message);
+recv_from_verbs!(Gather, Message, Socket::message);
 
 impl Gather {
     fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {

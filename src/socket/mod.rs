@@ -33,6 +33,7 @@ use crate::hub::{CannotWait, Closed, Hub, Station, Stop, Watched, deadline};
 use crate::message::{Message, Outgoing};
 use crate::notice::MOST_TOPIC;
 use crate::options::{InvalidOptions, Mark, Options};
+use crate::peer_info::PeerInfo;
 use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
 use crate::stats::CloseReport;
 use std::sync::Arc;
@@ -173,6 +174,11 @@ impl<P: Sends> Socket<P> {
 }
 
 impl<P: Receives> Socket<P> {
+    pub(crate) fn message(pattern: &mut P, peers: &mut Peers) -> Option<Message> {
+        let mut message = Message::empty();
+        pattern.recv(peers, &mut message).then_some(message)
+    }
+
     #[inline(always)]
     pub(crate) fn recv(&self, patience: Patience) -> Result<Message, RecvError> {
         let mut message = Message::empty();
@@ -193,6 +199,24 @@ impl<P: Receives> Socket<P> {
 }
 
 impl<P: Pattern> Socket<P> {
+    /// Takes a message by this step, as patiently as asked, and tells whose it is.
+    pub(crate) fn take_from<R>(
+        &self,
+        patience: Patience,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<(R, Arc<PeerInfo>), RecvError> {
+        self.take(patience, |pattern, peers| peers.witness(|peers| step(pattern, peers)))
+    }
+
+    pub(crate) async fn take_from_async<R>(
+        &self,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R> + Unpin,
+    ) -> Result<(R, Arc<PeerInfo>), RecvError> {
+        let step = |pattern: &mut P, peers: &mut Peers| peers.witness(|peers| step(pattern, peers));
+        let taken = self.hub.pending(Awaited::Readable, step).await;
+        taken.map_err(|Closed| RecvError::Closed)
+    }
+
     /// Takes what a step gives, as patiently as asked.
     #[inline(always)]
     pub(crate) fn take<R>(

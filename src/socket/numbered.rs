@@ -52,6 +52,12 @@ impl<T: ByNumber> NumberedPattern<T> {
         }
     }
 
+    pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(RoutingId, Message)> {
+        let mut message = Message::empty();
+        let sender = self.recv(peers, &mut message)?;
+        Some((sender, message))
+    }
+
     /// A dialed peer, and its number.
     pub(crate) fn attach(&mut self, peers: &mut Peers, endpoint: String) -> (PeerId, RoutingId) {
         let id = peers.attach(PeerKind::Dialed, endpoint);

@@ -1,7 +1,7 @@
 //! PAIR: one peer, both ways ([RFC 31](https://rfc.zeromq.org/spec/31/)).
 
 use super::kind::{Kind, PairKind};
-use super::verbs::{constructors, recv_verbs, send_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
@@ -41,6 +41,7 @@ constructors!(Pair, PairPattern::new);
 socket_verbs!(Pair);
 send_verbs!(Pair);
 recv_verbs!(Pair, Message);
+recv_from_verbs!(Pair, Message, Socket::message);
 
 impl Pair {
     fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {

@@ -1,7 +1,7 @@
 //! PEER: each message of one frame to the peer that it is addressed to by number (libzmq's draft).
 
 use super::numbered::{ByNumber, NumberedPattern};
-use super::verbs::{constructors, life_verbs, recv_verbs, send_to_verbs};
+use super::verbs::{constructors, life_verbs, recv_from_verbs, recv_verbs, send_to_verbs};
 use super::{Patience, Socket};
 use crate::endpoint::{Endpoint, InvalidEndpoint};
 use crate::error::{ConnectError, RecvError};
@@ -46,6 +46,7 @@ pub struct Peer {
 constructors!(Peer, |options: &Options| PeerPattern::new(options, chance()));
 life_verbs!(Peer);
 recv_verbs!(Peer, (RoutingId, Message));
+recv_from_verbs!(Peer, (RoutingId, Message), PeerPattern::next);
 send_to_verbs!(Peer, RoutingId);
 
 pub(crate) type PeerPattern = NumberedPattern<PeerType>;

@@ -1,7 +1,7 @@
 //! PULL: the messages of all peers, in turn ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
 use super::kind::{Kind, PullKind};
-use super::verbs::{constructors, recv_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
@@ -36,6 +36,7 @@ pub struct Pull {
 constructors!(Pull, PullPattern::new);
 socket_verbs!(Pull);
 recv_verbs!(Pull, Message);
+recv_from_verbs!(Pull, Message, Socket::message);
 
 impl Pull {
     fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {

@@ -7,6 +7,7 @@ use crate::error::{NotSent, RecvError, SendError};
 use crate::hub::{Closed, Hub};
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
+use crate::peer_info::PeerInfo;
 use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Placed, Unwritten, Want};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
@@ -81,6 +82,11 @@ impl Request {
         &self.asked.body
     }
 
+    /// Returns who asked.
+    pub fn peer(&self) -> &PeerInfo {
+        &self.asked.info
+    }
+
     /// Replies. Never waits: a client that is gone or at its mark is an error, `PeerGone` or `PeerFull`, that gives the
     /// message back and is counted ([RFC 28](https://rfc.zeromq.org/spec/28/)).
     ///
@@ -132,6 +138,7 @@ pub(crate) struct Asked {
     pub(crate) body: Message,
     /// Bytes of the whole message.
     size: usize,
+    info: Arc<PeerInfo>,
 }
 
 impl Asked {
@@ -166,7 +173,8 @@ impl RepPattern {
     pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<Asked> {
         loop {
             let mut message = Message::empty();
-            let peer = self.queue.recv(peers, &mut message)?;
+            let queue = &mut self.queue;
+            let (peer, info) = peers.witness(|peers| queue.recv(peers, &mut message))?;
             let connection = match self.orphans.get_mut(&peer) {
                 Some(orphans) => {
                     *orphans -= 1;
@@ -193,6 +201,7 @@ impl RepPattern {
                 envelope,
                 body: Message::many(body),
                 size,
+                info,
             });
         }
     }

@@ -1,6 +1,6 @@
 //! SUB: messages that begin with what it has subscribed to ([RFC 29](https://rfc.zeromq.org/spec/29/)).
 
-use super::verbs::{constructors, recv_verbs, socket_verbs, subscriber_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs, subscriber_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
@@ -43,6 +43,7 @@ pub struct Sub {
 constructors!(Sub, SubPattern::new);
 socket_verbs!(Sub);
 recv_verbs!(Sub, Message);
+recv_from_verbs!(Sub, Message, Socket::message);
 subscriber_verbs!(Sub);
 
 impl Sub {

@@ -135,6 +135,13 @@ macro_rules! life_verbs {
                 self.socket.hub.pollable()
             }
 
+            /// Returns who is there: what is known of each peer to which a connection is ready now.
+            ///
+            /// Never waits, and takes time for each peer. Empty once the socket is closed.
+            pub fn peers(&self) -> Vec<std::sync::Arc<crate::PeerInfo>> {
+                self.socket.hub.act(|_, peers| peers.infos())
+            }
+
             /// Returns what this socket has sent, received, dropped and queued until now. Works after `close` too.
             ///
             /// Never waits, and takes time for each peer.
@@ -243,6 +250,43 @@ macro_rules! recv_verbs {
             /// Receives a message; waits at most this long, then says `TimedOut`. Times under a millisecond are kept.
             pub fn recv_timeout(&self, timeout: std::time::Duration) -> Result<$Item, crate::RecvError> {
                 self.recv_with(crate::socket::Patience::Limit(Some(timeout)))
+            }
+        }
+    };
+}
+
+/// The four of `recv_from`, by a step of the type's pattern.
+macro_rules! recv_from_verbs {
+    ($Type:ident, $Item:ty, $step:expr) => {
+        impl $Type {
+            /// Receives like `recv`, and tells whose the message is.
+            ///
+            /// Those are the facts of the connection that the message came by, also if it is over. (Of a socket that
+            /// conflates what it receives: of the peer's last one.)
+            pub fn recv_from(&self) -> Result<($Item, std::sync::Arc<crate::PeerInfo>), crate::RecvError> {
+                self.socket.take_from(crate::socket::Patience::Limit(None), $step)
+            }
+
+            /// Receives like `try_recv`, and tells whose the message is.
+            pub fn try_recv_from(&self) -> Result<($Item, std::sync::Arc<crate::PeerInfo>), crate::RecvError> {
+                self.socket.take_from(crate::socket::Patience::None, $step)
+            }
+
+            /// Receives like `recv_timeout`, and tells whose the message is.
+            pub fn recv_from_timeout(
+                &self,
+                timeout: std::time::Duration,
+            ) -> Result<($Item, std::sync::Arc<crate::PeerInfo>), crate::RecvError> {
+                self.socket
+                    .take_from(crate::socket::Patience::Limit(Some(timeout)), $step)
+            }
+
+            /// Receives like `recv_async`, and tells whose the message is.
+            pub fn recv_from_async(
+                &self,
+            ) -> impl Future<Output = Result<($Item, std::sync::Arc<crate::PeerInfo>), crate::RecvError>> + Send + '_
+            {
+                self.socket.take_from_async($step)
             }
         }
     };
@@ -495,6 +539,6 @@ macro_rules! constructors {
 }
 
 pub(crate) use {
-    constructors, life_verbs, publish_verbs, publisher_verbs, recv_verbs, send_to_verbs, send_verbs, socket_verbs,
-    subscriber_verbs,
+    constructors, life_verbs, publish_verbs, publisher_verbs, recv_from_verbs, recv_verbs, send_to_verbs, send_verbs,
+    socket_verbs, subscriber_verbs,
 };

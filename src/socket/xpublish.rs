@@ -10,6 +10,7 @@ use crate::hub::{Closed, Hub};
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
 use crate::options::{Options, Verbosity};
+use crate::peer_info::PeerInfo;
 use crate::routing::{
     Awaited, Change, Dropped, FairQueue, FanOut, Matching, Pattern, PeerId, Peers, Placed, Receives, Sends, Unwritten,
     Want, keep_or_drop,
@@ -118,6 +119,11 @@ impl Subscriber {
         let (peer, topic) = (self.peer, topic.as_ref());
         self.hub
             .act(|pattern, peers| pattern.fan.cancel(peers, peer, topic) != Change::Nothing)
+    }
+
+    /// Returns who it is; `None` once it is gone.
+    pub fn peer(&self) -> Option<Arc<PeerInfo>> {
+        self.hub.act(|_, peers| peers.info(self.peer))
     }
 
     /// Sends a message to it alone, whatever it has subscribed to. Never waits: one that is gone or at its mark is an

@@ -1,7 +1,7 @@
 //! XSUB: subscribes like SUB, and speaks upstream ([RFC 29](https://rfc.zeromq.org/spec/29/)).
 
 use super::publish::subscription;
-use super::verbs::{constructors, publish_verbs, recv_verbs, socket_verbs, subscriber_verbs};
+use super::verbs::{constructors, publish_verbs, recv_from_verbs, recv_verbs, socket_verbs, subscriber_verbs};
 use super::{Patience, Socket};
 use crate::batch::Run;
 use crate::error::RecvError;
@@ -44,6 +44,7 @@ constructors!(XSub, XSubPattern::new);
 socket_verbs!(XSub);
 publish_verbs!(XSub);
 recv_verbs!(XSub, Message);
+recv_from_verbs!(XSub, Message, Socket::message);
 subscriber_verbs!(XSub);
 
 impl XSub {

@@ -46,7 +46,11 @@ impl Local {
             socket_type,
             identity: options.identity.clone(),
             limits: options.limits,
-            metadata: heartbeat::properties(options.heartbeat.timeout()),
+            metadata: [
+                heartbeat::properties(options.heartbeat.timeout()),
+                options.metadata.clone(),
+            ]
+            .concat(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod closing;
 mod heartbeats;
 mod latest;
 mod matrix;
+mod metadata;
 mod ours;
 mod peer;
 mod proxies;

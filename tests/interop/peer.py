@@ -195,6 +195,11 @@ def errno_of_say(name, word):
         return errno.errorcode.get(error.errno, str(error.errno))
 
 
+def property(name, key):
+    """What the sender of the next message says of itself under this key."""
+    return sockets[name].recv(copy=False).get(key)
+
+
 def look(name):
     """Lets the socket take what its I/O thread has for it."""
     return sockets[name].getsockopt(zmq.EVENTS)
@@ -255,7 +260,7 @@ def end_proxy(name):
 
 ORDERS = (
     (call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
-    + (subscribe_all, unsubscribe_all, hear_all, proxy, end_proxy)
+    + (property, subscribe_all, unsubscribe_all, hear_all, proxy, end_proxy)
 )
 COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options, "await": wait}
 

@@ -13,8 +13,10 @@ use crate::hub::Closed;
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::Options;
+use crate::peer_info::PeerInfo;
 use crate::routing::{Awaited, Peers};
 use crate::transport::real::chance;
+use std::sync::Arc;
 
 /// Exchanges messages with any number of [`Req`](crate::Req), [`Dealer`](crate::Dealer) and `Router` sockets, each
 /// addressed by its [`Identity`] ([RFC 28](https://rfc.zeromq.org/spec/28/)).
@@ -113,6 +115,12 @@ impl Router {
     /// Never waits, and takes time for each peer. True at one moment. None once the socket is closed.
     pub fn identities(&self) -> Vec<Identity> {
         self.socket.hub.act(|pattern, _| pattern.identities())
+    }
+
+    /// Returns what is known of the peer of this identity, by its last connection; `None` if there is none, or it has not
+    /// been ready yet.
+    pub fn peer(&self, identity: &Identity) -> Option<Arc<PeerInfo>> {
+        self.socket.hub.act(|pattern, peers| pattern.info(peers, identity))
     }
 
     /// Returns whether something of this peer is here to be received, and whether it has room for a message; `None` if no

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
+use crate::peer_info::PeerInfo;
 use crate::routing::{
     Addressed, Awaited, Dropped, FairQueue, Identities, NameKind, NoPlace, NoRoute, Pattern, PeerId, PeerKind, Peers,
     Succession, Unwritten, Want,
@@ -15,6 +16,7 @@ use crate::routing::{
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub(crate) struct RouterPattern {
     identities: Identities<Identity>,
@@ -68,6 +70,10 @@ impl RouterPattern {
         self.call(peers, id, identity.clone(), NameKind::Given);
         self.identities.route(id);
         Some(id)
+    }
+
+    pub(crate) fn info(&self, peers: &Peers, identity: &Identity) -> Option<Arc<PeerInfo>> {
+        peers.info(self.identities.holder(identity)?)
     }
 
     pub(crate) fn identities(&self) -> Vec<Identity> {

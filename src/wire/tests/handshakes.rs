@@ -3,6 +3,7 @@
 use super::*;
 use crate::failure::{METADATA, Stage};
 use crate::identity::Identity;
+use crate::options::Options;
 use SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 
 const ALL: [SocketType; 11] = [Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair];
@@ -44,6 +45,25 @@ fn ready_is_the_one_of_libzmq() {
         b"\x04\x29\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
     );
     assert_eq!(publisher.say(), b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB");
+}
+
+/// RFC 37: "property = name value", "name = OCTET 1*255name-char", "value = 4OCTET *OCTET".
+#[test]
+fn what_an_application_says_stands_behind_what_the_library_says() {
+    let options = Options::default().metadata("X-Zone", "north").metadata("X-b", "");
+    let mut push = End::new(Local::new(Push, &options), Side::Dialed);
+    push.say();
+    push.hear(&libzmq(&[])[..64]).unwrap();
+
+    let ours = concat!("peermq/", env!("CARGO_PKG_VERSION"));
+    let expected = libzmq(&[
+        ("Socket-Type", b"PUSH"),
+        ("Implementation", ours.as_bytes()),
+        ("Heartbeat-Timeout", b"10000"),
+        ("X-Zone", b"north"),
+        ("X-b", b""),
+    ]);
+    assert_eq!(push.say(), expected[64..]);
 }
 
 #[test]
