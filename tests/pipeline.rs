@@ -298,15 +298,24 @@ fn linger_bounds_the_end_of_a_context_whose_peer_never_came() {
 
 #[test]
 fn a_socket_of_a_wrong_type_is_told_and_the_dialer_gives_up() {
-    for transport in ["tcp", "ipc"] {
+    for transport in ["tcp", "ipc", "inproc"] {
         let context = Context::new().unwrap();
         let first = Pull::new(&context);
+        let theirs = first.monitor();
         let here = first.bind(endpoint(transport)).unwrap();
-        let second = Pull::new(&context);
+        let quick = Options::default().reconnect(Duration::from_millis(1), Duration::from_millis(1));
+        let second = Pull::with_options(&context, quick).unwrap();
         let monitor = second.monitor();
         second.connect(&here).unwrap();
         let event = wait_for!(monitor, GaveUp);
         assert!(format!("{event:?}").contains("PULL"), "{event:?}");
+        let event = wait_for!(theirs, HandshakeFailed);
+        assert!(format!("{event:?}").contains("PULL"), "{event:?}");
+        // A hundred attempts would fit in: none is made.
+        for monitor in [monitor, theirs] {
+            let more = monitor.recv_timeout(Duration::from_millis(100));
+            assert!(more.is_err(), "{transport}: {more:?}");
+        }
     }
 }
 

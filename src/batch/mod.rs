@@ -176,6 +176,13 @@ impl Batch {
         filled
     }
 
+    /// One message alone.
+    pub(crate) fn of(message: Message) -> Self {
+        let mut batch = Batch::default();
+        batch.push(&[], &mut message.into());
+        batch
+    }
+
     /// Turns what was packed into what can be received, without copying it.
     pub(crate) fn into_run(self) -> Run {
         let mut run = Run::default();
@@ -206,6 +213,20 @@ impl Batch {
             if end <= written { &mut done } else { &mut rest }.push(message);
         }
         (done, rest)
+    }
+
+    /// A copy of all of it, as it goes over the wire.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let mut all = Vec::with_capacity(self.wire_len());
+        while all.len() < self.wire_len() {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let filled = self.slices(all.len(), &mut slices);
+            slices
+                .iter()
+                .take(filled)
+                .for_each(|slice| all.extend_from_slice(slice));
+        }
+        all.into()
     }
 
     /// Takes it apart: the buffer, to be packed into again, and the bodies that went by reference, to be dropped where

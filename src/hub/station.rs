@@ -58,6 +58,9 @@ pub(crate) trait Station: Send + Sync {
     /// The peer tells us something, behind all that was delivered; tells how much more may come.
     fn notice(&self, id: PeerId, notice: Notice, effects: &mut Effects) -> Room;
 
+    /// A message of so many frames and bytes was wholly written to the peer that nobody had sent: it is counted.
+    fn greeted(&self, id: PeerId, frames: usize, payload: usize);
+
     /// A PING was answered after so long.
     fn round_trip(&self, id: PeerId, took: Duration);
 
@@ -259,6 +262,9 @@ impl<P: Pattern> Station for Hub<P> {
             let now = self.drive.now();
             state.peers.clock(now);
             state.unlink(id);
+            if *failure != Failure::ClosedHere {
+                self.tell_in_band(state, id);
+            }
             let (unwritten, written) = state.peers.disconnected(id, batch, failure.to_string());
             effects.drop_later(written);
             effects.drop_later(state.pattern.disconnected(&mut state.peers, id, unwritten, why));
@@ -274,6 +280,10 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn ignored(&self, id: PeerId, commands: u64) {
         self.state.lock().peers.ignored(id, commands);
+    }
+
+    fn greeted(&self, id: PeerId, frames: usize, payload: usize) {
+        self.state.lock().peers.greeted(id, frames, payload);
     }
 
     fn round_trip(&self, id: PeerId, took: Duration) {
@@ -401,6 +411,20 @@ impl<P: Pattern> State<P> {
 }
 
 impl<P: Pattern> Hub<P> {
+    /// Tells the application by a message that its peer is lost, if it wants that.
+    fn tell_in_band(&self, state: &mut State<P>, id: PeerId) {
+        let in_band = &self.options.in_band;
+        let message = match state.peers.kind(id) {
+            Some(PeerKind::Accepted) => &in_band.disconnect,
+            Some(PeerKind::Dialed) if !state.peers.is_leaving(id) => &in_band.hiccup,
+            _ => return,
+        };
+        if let (Some(message), Phase::Open) = (message, &state.phase) {
+            let mut run = Batch::of(message.clone()).into_run();
+            state.pattern.deliver(&mut state.peers, id, &mut run);
+        }
+    }
+
     fn end_feeds_if(&self, is_finished: bool) {
         if is_finished {
             self.feeds.end();

@@ -6,6 +6,7 @@
 mod compat;
 mod connection;
 mod heartbeat;
+mod in_band;
 mod kernel;
 mod metadata;
 mod pattern;
@@ -21,6 +22,7 @@ use crate::socket_type::SocketType;
 use crate::socket_type::SocketType::*;
 use bytes::Bytes;
 pub(crate) use heartbeat::Heartbeat;
+use in_band::InBand;
 use std::time::Duration;
 
 /// The settings of a socket; fixed once the socket exists.
@@ -82,6 +84,7 @@ use std::time::Duration;
 /// | `ZMQ_INVERT_MATCHING` | [`invert_matching`](Options::invert_matching) |
 /// | `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`, `ZMQ_HEARTBEAT_TTL` | [`heartbeat`](Options::heartbeat), [`heartbeat_timeout`](Options::heartbeat_timeout), [`heartbeat_ttl`](Options::heartbeat_ttl) |
 /// | `ZMQ_METADATA`, `zmq_msg_gets` | [`metadata`](Options::metadata), `recv_from` and [`PeerInfo`](crate::PeerInfo) |
+/// | `ZMQ_HELLO_MSG`, `ZMQ_DISCONNECT_MSG`, `ZMQ_HICCUP_MSG` | [`hello_message`](Options::hello_message), [`disconnect_message`](Options::disconnect_message), [`hiccup_message`](Options::hiccup_message) |
 /// | CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -96,6 +99,7 @@ pub struct Options {
     pub(crate) retry_refused: Option<Duration>,
     pub(crate) stop_dialing: StopDialing,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) in_band: InBand,
     /// Each name once; names and sizes are checked when the socket is made.
     pub(crate) metadata: Vec<(String, Bytes)>,
     pub(crate) connected_first: bool,
@@ -246,6 +250,7 @@ impl Default for Options {
             retry_refused: None,
             stop_dialing: StopDialing::default(),
             heartbeat: Heartbeat::default(),
+            in_band: InBand::default(),
             metadata: Vec::new(),
             connected_first: false,
             requeue_unwritten: false,
@@ -410,6 +415,9 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("stream_notify", &[Stream]),
     ("relaxed", &[Req]),
     ("retry", &[Req]),
+    ("hello_message", &[Router, Server, Peer, Dealer, Client]),
+    ("disconnect_message", &[Router, Server, Peer]),
+    ("hiccup_message", &[Dealer, Client, Peer]),
     ("at_mark", &[Pub, XPub, Radio]),
     ("invert_matching", &[Pub, XPub, Sub]),
     ("last_values", &[Pub, XPub]),

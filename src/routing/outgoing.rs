@@ -273,6 +273,15 @@ impl OutgoingQueue {
         Some(next)
     }
 
+    /// Counts a message that was written and never queued.
+    pub(super) fn greeted(&mut self, frames: usize, payload: usize) {
+        self.flow.taken += 1;
+        self.flow.taken_bytes += payload as u64;
+        self.flow.passed += 1;
+        self.flow.passed_bytes += payload as u64;
+        self.more_frames += frames.saturating_sub(1) as u64;
+    }
+
     // -- when a connection ends
 
     /// The connection ended, with so many bytes of this batch written. What was not wholly written counts as queued

@@ -613,6 +613,14 @@ impl Peers {
         }
     }
 
+    /// Counts a message that was written to it and never queued.
+    pub(crate) fn greeted(&mut self, id: PeerId, frames: usize, payload: usize) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.out.greeted(frames, payload);
+            self.measure(1, payload as u64);
+        }
+    }
+
     /// A PING to it was answered after so long.
     pub(crate) fn round_trip(&mut self, id: PeerId, took: Duration) {
         if let Some(peer) = self.get_mut(id) {

@@ -2,7 +2,7 @@
 //! ([RFC 41](https://rfc.zeromq.org/spec/41/)).
 
 use super::numbered::{ByNumber, NumberedPattern};
-use super::verbs::{constructors, recv_verbs, send_to_verbs, socket_verbs};
+use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_to_verbs, socket_verbs};
 use super::{Patience, Socket};
 use crate::error::RecvError;
 use crate::hub::Closed;
@@ -45,6 +45,7 @@ pub struct Server {
 constructors!(Server, |options: &Options| ServerPattern::new(options, chance()));
 socket_verbs!(Server);
 recv_verbs!(Server, (RoutingId, Message));
+recv_from_verbs!(Server, (RoutingId, Message), ServerPattern::next);
 send_to_verbs!(Server, RoutingId);
 
 pub(crate) type ServerPattern = NumberedPattern<ServerType>;

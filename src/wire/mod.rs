@@ -99,6 +99,8 @@ impl Credit {
 pub(crate) enum Said {
     /// Greeting, READY or ERROR.
     Handshake,
+    /// A message that goes before all others.
+    Hello,
     /// Asks for a sign of life.
     Ping,
     /// Gives one.

@@ -166,6 +166,8 @@ impl Pairing {
             binder.detach(accepted, false, effects);
             return Err(refused(why));
         }
+        greet((&dialer.station, dialer.peer), (binder, accepted), effects);
+        greet((binder, accepted), (&dialer.station, dialer.peer), effects);
         Ok(pairing)
     }
 
@@ -383,6 +385,15 @@ impl Link for Half {
     }
 
     fn challenge(&self) {}
+}
+
+/// The message that one side sends before all others, if there is one.
+fn greet(from: (&Arc<dyn Station>, PeerId), to: (&Arc<dyn Station>, PeerId), effects: &mut Effects) {
+    if let Some(hello) = &from.0.options().in_band.hello {
+        let mut run = Batch::of(hello.clone()).into_run();
+        to.0.deliver(to.1, &mut run, effects);
+        from.0.greeted(from.1, hello.frame_count(), hello.byte_count());
+    }
 }
 
 fn facts(station: &Arc<dyn Station>) -> Facts {

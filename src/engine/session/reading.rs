@@ -273,8 +273,8 @@ impl<N: Net> Session<N> {
                             read.peer = Some(peer);
                             read.room = self.station.room(peer);
                             read.connection.accept();
-                            self.collect_of(peer, facts.version);
                             self.transmit_of(read);
+                            self.collect_of(peer, facts.version);
                             found.ready = Some(facts.pulse());
                             found.has_output = true;
                         }

@@ -119,11 +119,16 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// From now on batches of this peer are collected.
+    /// From now on batches of this peer are collected, behind the message that goes before all others, if there is one.
     pub(super) fn collect_of(&self, peer: PeerId, version: (u8, u8)) {
         let mut write = self.write.lock();
         write.peer = Some(peer);
         write.version = version;
+        if let Some(hello) = &self.station.options().in_band.hello {
+            write
+                .control
+                .push_back((Said::Hello, Batch::of(hello.clone()).to_bytes()));
+        }
     }
 
     /// Asks the peer for a sign of life: flush next.
@@ -295,8 +300,17 @@ impl<N: Net> Session<N> {
                 let rest = control.get(write.control_written..).unwrap_or_default();
                 let n = self.give(&[IoSlice::new(rest)])?;
                 if n == rest.len() {
-                    if let Some((Said::Ping, _)) = write.control.pop_front() {
-                        write.before_ping.get_or_insert(write.messages);
+                    match write.control.pop_front() {
+                        Some((Said::Ping, _)) => {
+                            write.before_ping.get_or_insert(write.messages);
+                        }
+                        Some((Said::Hello, _)) => {
+                            write.messages += 1;
+                            if let (Some(peer), Some(hello)) = (write.peer, &self.station.options().in_band.hello) {
+                                self.station.greeted(peer, hello.frame_count(), hello.byte_count());
+                            }
+                        }
+                        _ => {}
                     }
                     write.control_written = 0;
                 } else {

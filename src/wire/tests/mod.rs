@@ -4,6 +4,7 @@ mod frames;
 mod handshakes;
 mod hostile;
 mod streams;
+mod types;
 
 use super::command::put_command;
 use super::{Connection, Credit, Facts, Local, Side, Step};
