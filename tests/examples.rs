@@ -140,6 +140,52 @@ fn the_monitor_tells_who_came_and_went() {
     ended.assert_says("in: 2 arrived, 2 received");
 }
 
+#[test]
+fn each_weather_client_hears_every_report_of_its_place() {
+    let ended = Running::start("weather", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("nairobi: ");
+    ended.assert_says("tromso: ");
+    ended.assert_says("check: the clients heard every report, and of no other place");
+}
+
+#[test]
+fn the_roles_of_the_weather_can_be_started_by_hand() {
+    let mut server = Running::start("weather", &["server", "tcp://127.0.0.1:0"]);
+    let ended = Running::start("weather", &["client", &server.endpoint(), "lima"]).end();
+
+    ended.assert_success();
+    ended.assert_says("degrees on average");
+}
+
+#[test]
+fn the_balancing_broker_gives_nothing_to_who_is_busy() {
+    let ended = Running::start("load_balancing_broker", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("100 short jobs are done; the long one is not");
+    ended.assert_says("check: nobody waited for a busy worker");
+}
+
+#[test]
+fn late_subscribers_get_the_last_values() {
+    let ended = Running::start("last_value_cache", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("check: by Options::last_values");
+    ended.assert_says("check: by a proxy with an XPUB");
+}
+
+#[test]
+fn one_thread_hears_of_two_sockets_and_a_descriptor() {
+    let ended = Running::start("poller", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("100 tasks, 100 news, and a word from the pipe, all on one thread");
+    ended.assert_says("check: nothing is left");
+}
+
 /// An example that runs. It does not outlive this value.
 struct Running {
     process: Child,
