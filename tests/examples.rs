@@ -186,6 +186,45 @@ fn one_thread_hears_of_two_sockets_and_a_descriptor() {
     ended.assert_says("check: nothing is left");
 }
 
+#[test]
+fn a_broker_passes_requests_and_replies() {
+    let ended = Running::start("proxy", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("200 requests passed, 200 replies");
+    ended.assert_says("check: every client got the answers to its own questions");
+}
+
+#[test]
+fn the_lazy_pirate_outlives_a_crash_and_a_silence() {
+    let ended = Running::start("lazy_pirate", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("request 3: the peer was lost before it replied; asking again");
+    ended.assert_says("request 6: no reply in time; asking again");
+    ended.assert_says("and where there is no server: the server seems to be gone");
+    ended.assert_says("check: every request got its own answer");
+}
+
+#[test]
+fn the_freelancer_gets_its_answers_from_whoever_works() {
+    let ended = Running::start("freelance", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("failover: 12 answers; of the servers asked, 1 was lost");
+    ended.assert_says("shotgun: 12 answers");
+    ended.assert_says("check: every request got its own answer");
+}
+
+#[test]
+fn those_who_chat_in_a_room_hear_the_same() {
+    let ended = Running::start("chat", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("4 users in 2 rooms heard 100 lines each");
+    ended.assert_says("check: all of their room, nothing else, and in one order");
+}
+
 /// An example that runs. It does not outlive this value.
 struct Running {
     process: Child,
