@@ -156,6 +156,7 @@ fn a_pair_takes_one_peer_and_turns_the_next_away() {
     for transport in ["tcp", "ipc", "inproc"] {
         let context = Context::new().unwrap();
         let first = peermq::Pair::new(&context);
+        let refusing = first.monitor();
         let here = first.bind(endpoint(transport)).unwrap();
         let second = peermq::Pair::new(&context);
         let monitor = second.monitor();
@@ -170,14 +171,58 @@ fn a_pair_takes_one_peer_and_turns_the_next_away() {
         let third = peermq::Pair::with_options(&context, quick).unwrap();
         let turned_away = third.monitor();
         third.connect(&here).unwrap();
-        if transport != "inproc" {
-            wait_for!(turned_away, HandshakeFailed);
-        }
+        wait_for!(turned_away, HandshakeFailed);
+        wait_for!(refusing, HandshakeFailed);
         second.close().unwrap();
         wait_connected(&turned_away);
         third.send("my turn").unwrap();
         assert_eq!(first.recv_timeout(LONG).unwrap(), "my turn");
     }
+}
+
+/// Who was turned away over inproc is not heard again by itself: whatever frees the place lets it in.
+#[test]
+fn a_pair_that_was_turned_away_over_inproc_gets_the_place_that_another_transport_leaves() {
+    for transport in ["tcp", "ipc", "inproc"] {
+        let context = Context::new().unwrap();
+        let pair = peermq::Pair::new(&context);
+        let here = pair.bind(endpoint(transport)).unwrap();
+        let other_name = pair.bind(endpoint("inproc")).unwrap();
+        let first = peermq::Pair::new(&context);
+        let monitor = first.monitor();
+        first.connect(&here).unwrap();
+        wait_connected(&monitor);
+        let second = peermq::Pair::new(&context);
+        let turned_away = second.monitor();
+        second.connect(&other_name).unwrap();
+        wait_for!(turned_away, HandshakeFailed);
+
+        first.close().unwrap();
+
+        wait_connected(&turned_away);
+        second.send("my turn").unwrap();
+        assert_eq!(pair.recv_timeout(LONG).unwrap(), "my turn");
+    }
+}
+
+/// A PAIR that dials twice keeps the first peer; the second one gets its turn once the first is gone.
+#[test]
+fn a_pair_that_dials_two_takes_the_second_when_it_leaves_the_first() {
+    let context = Context::new().unwrap();
+    let pair = peermq::Pair::new(&context);
+    let monitor = pair.monitor();
+    let nobody = common::unused("inproc");
+    pair.connect(&*nobody).unwrap();
+    let other = peermq::Pair::new(&context);
+    let here = other.bind(endpoint("inproc")).unwrap();
+    pair.connect(&here).unwrap();
+    wait_for!(monitor, HandshakeFailed);
+
+    pair.disconnect(&*nobody).unwrap();
+
+    wait_connected(&monitor);
+    pair.send("you then").unwrap();
+    assert_eq!(other.recv_timeout(LONG).unwrap(), "you then");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::dialer::{Begin, Dialer, Dialing, Ending, is_last};
 use super::notes::Note;
+use super::serving::detach;
 use super::timers::Timer;
 use super::{Engine, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
@@ -244,7 +245,7 @@ impl<N: Net> Engine<N> {
         if let Some(Slot::Dialer(_)) = self.slots.get_mut(token)
             && let Some(Slot::Dialer(dialer)) = self.slots.remove(token)
         {
-            dialer.station.detach(dialer.peer, is_confirmed, effects);
+            detach(&dialer.station, dialer.peer, is_confirmed, effects);
             self.leave(&dialer.station, token, effects);
         }
     }

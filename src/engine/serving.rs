@@ -5,8 +5,9 @@ use super::timers::Timer;
 use super::{Engine, Entry, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Stage};
-use crate::hub::{Effects, Station};
+use crate::hub::{Ask, Effects, Station};
 use crate::monitor::Event;
+use crate::routing::PeerId;
 use crate::transport::{Net, Stream};
 use crate::wire::{Heard, Pulse};
 use std::sync::Arc;
@@ -260,7 +261,7 @@ impl<N: Net> Engine<N> {
             (Owner::Dialer(dialer), _) => {
                 self.dialer_lost(dialer, &failure, stage, is_confirmed, now, effects);
             }
-            (Owner::Listener, Some(id)) => entry.station.detach(id, is_confirmed, effects),
+            (Owner::Listener, Some(id)) => detach(&entry.station, id, is_confirmed, effects),
             (Owner::Listener, None) => {
                 if let Some(member) = self.members.get_mut(&entry.station.key()) {
                     member.last_stranger = Some((entry.endpoint.clone(), stage, failure));
@@ -286,6 +287,14 @@ impl<N: Net> Engine<N> {
             }
             Err(error) => self.end(token, Failure::io(&error), now, effects),
         }
+    }
+}
+
+/// A peer is gone for good: those that found no place because of it may find one now.
+pub(super) fn detach(station: &Arc<dyn Station>, peer: PeerId, is_confirmed: bool, effects: &mut Effects) {
+    station.detach(peer, is_confirmed, effects);
+    if let Some(waiting) = station.take_vacancy() {
+        effects.ask(waiting, Ask::Resume);
     }
 }
 

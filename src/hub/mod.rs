@@ -76,6 +76,8 @@ struct State<P> {
     peers: Peers,
     /// By the index of the peer.
     links: Vec<Option<(PeerId, Arc<dyn Link>)>>,
+    /// Stands for all who were turned away over inproc, and wait for a place. Over other transports they come back.
+    turned_away: Option<Arc<dyn Link>>,
     waiters: Waiters,
     watchers: Watchers,
     /// When a queue was made not empty last. Of the whole socket: to each peer alone, taking turns looks quiet.
@@ -125,6 +127,7 @@ impl<P: Pattern> Hub<P> {
                 pattern,
                 peers,
                 links: Vec::new(),
+                turned_away: None,
                 waiters: Waiters::default(),
                 watchers: Watchers::default(),
                 last_sent: None,

@@ -76,6 +76,12 @@ pub(crate) trait Station: Send + Sync {
     /// An attempt to reach a dialed peer failed.
     fn failed(&self, id: PeerId, failure: &Failure);
 
+    /// Somebody found no place here, and is to be resumed once one is free.
+    fn await_vacancy(&self, waiting: Arc<dyn Link>);
+
+    /// Who is to be resumed now that a peer is gone; once.
+    fn take_vacancy(&self) -> Option<Arc<dyn Link>>;
+
     /// The peer is on its way out: it takes no more messages, and what is queued for it is still collected.
     fn retire(&self, id: PeerId, effects: &mut Effects);
 
@@ -292,6 +298,14 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn failed(&self, id: PeerId, failure: &Failure) {
         self.state.lock().peers.failed(id, failure.to_string());
+    }
+
+    fn await_vacancy(&self, waiting: Arc<dyn Link>) {
+        self.state.lock().turned_away = Some(waiting);
+    }
+
+    fn take_vacancy(&self) -> Option<Arc<dyn Link>> {
+        self.state.lock().turned_away.take()
     }
 
     fn retire(&self, id: PeerId, effects: &mut Effects) {

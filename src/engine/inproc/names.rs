@@ -9,7 +9,7 @@ use crate::hub::{Link, Pace, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
 use crate::sync::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 /// Who has bound which name, and who waits for it.
@@ -28,6 +28,13 @@ struct Name {
 }
 
 impl Name {
+    /// Whether one of these sockets has bound it, or waits for it.
+    fn is_of(&self, keys: &[u64]) -> bool {
+        let binder = self.binder.iter().map(|binder| &binder.station);
+        let mut stations = self.waiting.iter().map(|end| &end.station).chain(binder);
+        stations.any(|station| keys.contains(&station.key()))
+    }
+
     fn is_empty(&self) -> bool {
         self.binder.is_none() && self.waiting.is_empty() && self.links.is_empty()
     }
@@ -148,7 +155,7 @@ impl Names {
         let entry = names.get_mut(name)?;
         let is_mine = |end: &&mut End| end.station.key() == key && !end.is_leaving;
         if let Some(end) = entry.waiting.iter_mut().find(is_mine) {
-            let peer = end.peer;
+            let (station, peer) = (Arc::clone(&end.station), end.peer);
             let mut lingering = Lingering::new();
             if end.begin_leaving(&mut after) {
                 lingering.push(self.parting(name, key, peer));
@@ -158,6 +165,7 @@ impl Names {
             }
             drop(names);
             after.run();
+            self.vacate(&station);
             return Some(lingering);
         }
         let link = entry
@@ -196,10 +204,12 @@ impl Names {
         let mut after = After::default();
         let mut names = self.names.lock();
         let Some(entry) = names.get_mut(name) else { return };
+        let mut vacated = None;
         entry.waiting.retain(|end| {
             let is_over = end.is(key, peer);
             if is_over {
                 after.detach(&end.station, peer, false);
+                vacated = Some(Arc::clone(&end.station));
             }
             !is_over
         });
@@ -210,6 +220,7 @@ impl Names {
         forget_if_empty(&mut names, name);
         drop(names);
         after.run();
+        vacated.inspect(|station| self.vacate(station));
         if let Some((link, side)) = link {
             self.end(&link, side, false, Failure::ClosedHere);
         }
@@ -238,21 +249,38 @@ impl Names {
             forget_if_empty(&mut names, &link.name);
             drop(names);
             after.run();
-            for joined in self.retry(&link.name, not_yet) {
+            for joined in self.retry(Some(&link.name), &link.vacated(), not_yet) {
                 let ended = joined.begin();
                 ending.extend(ended.map(|side| (Arc::clone(&joined), side, true, Failure::ClosedHere)));
             }
         }
     }
 
-    /// Tries those again that were turned away, but for this one: a place may be free now. Gives the links that came of it.
-    fn retry(self: &Arc<Self>, name: &str, but: Option<(u64, PeerId)>) -> Vec<Arc<Pairing>> {
+    /// A peer of this socket is gone: those that were turned away, if any were, may find a place now.
+    fn vacate(self: &Arc<Self>, station: &Arc<dyn Station>) {
+        if station.take_vacancy().is_some() {
+            self.vacated(station.key());
+        }
+    }
+
+    /// A peer of this socket is gone that had turned somebody away.
+    fn vacated(self: &Arc<Self>, key: u64) {
+        self.begin(self.retry(None, &[key], None));
+    }
+
+    /// Tries those again, but for this one, who wait for this name though it is bound, or were turned away by one of these
+    /// sockets: a place may be free now. Gives the links that came of it.
+    fn retry(self: &Arc<Self>, name: Option<&str>, vacated: &[u64], but: Option<(u64, PeerId)>) -> Vec<Arc<Pairing>> {
         let mut after = After::default();
         let mut joined = Vec::new();
         let mut names = self.names.lock();
-        if let Some(entry) = names.get_mut(name)
-            && let Some(binder) = entry.binder.clone()
-        {
+        let by_name = name.and_then(|name| names.get_key_value(name)).map(|(name, _)| name);
+        let all = names.iter().filter(|_| !vacated.is_empty());
+        let by_socket = all.filter(|(_, entry)| entry.is_of(vacated)).map(|(name, _)| name);
+        let concerned: BTreeSet<String> = by_name.into_iter().chain(by_socket).cloned().collect();
+        for name in &concerned {
+            let Some(entry) = names.get_mut(name) else { continue };
+            let Some(binder) = entry.binder.clone() else { continue };
             let theirs = binder.station.local().socket_type;
             for end in std::mem::take(&mut entry.waiting) {
                 let is_for_later = but.is_some_and(|(key, peer)| end.is(key, peer));
@@ -286,7 +314,18 @@ impl Names {
         end: End,
         after: &mut After,
     ) -> Option<Arc<Pairing>> {
-        match Pairing::join(self, name, &end, &binder.station, &mut after.effects) {
+        let mut result = Pairing::join(self, name, &end, &binder.station, &mut after.effects);
+        if matches!(result, Err(Failure::Refused { .. })) {
+            for station in [&end.station, &binder.station] {
+                station.await_vacancy(Arc::new(Vacancy {
+                    names: Arc::downgrade(self),
+                    key: station.key(),
+                }));
+            }
+            // A place that became free before that was nobody's to tell.
+            result = Pairing::join(self, name, &end, &binder.station, &mut after.effects);
+        }
+        match result {
             Ok(link) => {
                 for station in [&end.station, &binder.station] {
                     let event = Event::Connected {
@@ -411,6 +450,26 @@ impl Names {
         drop(names);
         after.run();
     }
+}
+
+/// How a socket reaches those that it turned away.
+struct Vacancy {
+    names: Weak<Names>,
+    key: u64,
+}
+
+impl Link for Vacancy {
+    fn flush(&self, _pace: Pace) {}
+
+    fn resume(&self) {
+        if let Some(names) = self.names.upgrade() {
+            names.vacated(self.key);
+        }
+    }
+
+    fn sever(&self, _failure: Failure) {}
+
+    fn challenge(&self) {}
 }
 
 /// How the loop reaches a peer that lingers.

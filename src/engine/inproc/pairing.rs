@@ -215,6 +215,13 @@ impl Pairing {
         self.peer(side, &state).filter(|_| !state.is_over)
     }
 
+    /// Which of the two sockets have turned somebody away before the link ended.
+    pub(super) fn vacated(&self) -> Vec<u64> {
+        let stations = [&self.dialer.station, &self.binder];
+        let vacated = stations.into_iter().filter(|station| station.take_vacancy().is_some());
+        vacated.map(|station| station.key()).collect()
+    }
+
     /// Moves what one side has queued into the other, as far as there is room; the last of a side that wants the link to
     /// end ends it.
     pub(super) fn move_from(self: &Arc<Self>, from: Side) {
