@@ -131,9 +131,9 @@ pub enum RequestError {
     /// The request was not sent. What was given away is in the error.
     #[error(transparent)]
     NotSent(#[from] SendError),
-    /// It was queued for a peer, and no reply came in time. It is not taken back: it may have been served, and if it still
-    /// waits for a peer that is down, it goes out later and `close` waits for it. A reply that comes later is dropped
-    /// and counted as [`DropReason::StaleReply`](crate::DropReason::StaleReply).
+    /// It was queued for a peer, and no reply came in time. If it was not on its way yet, it is taken back, and counted as
+    /// [`DropReason::Abandoned`](crate::DropReason::Abandoned); else it may have been served, and a reply that comes later
+    /// is dropped and counted as [`DropReason::StaleReply`](crate::DropReason::StaleReply).
     #[error("no reply in time")]
     TimedOut,
     /// It was written to a peer, and that peer was lost. It may have been served: ask again only what may be done

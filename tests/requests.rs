@@ -23,6 +23,7 @@ transport_suite!(
     a_request_is_sent_again_to_the_next_when_no_reply_comes,
     a_request_is_sent_again_when_its_peer_is_lost,
     a_request_that_nobody_answers_ends_in_time,
+    what_nobody_waits_for_any_more_is_taken_back,
 );
 
 fn rep(context: &Context, transport: &str) -> (Rep, Endpoint) {
@@ -233,12 +234,11 @@ fn t10_req_relaxed_case_4_requests_before_there_is_a_server(transport: &str) {
     }
     let rep = Rep::new(&context);
     rep.bind(&*at).unwrap();
-    for question in ["A", "B"] {
-        let request = rep.recv_timeout(LONG).unwrap();
-        assert_eq!(*request.message(), question);
-        drop(request);
-    }
-    rep.recv_timeout(LONG).unwrap().reply("to the last").unwrap();
+    // The others were taken back: they had not been on their way.
+    let request = rep.recv_timeout(LONG).unwrap();
+    assert_eq!(*request.message(), "C");
+    request.reply("to the last").unwrap();
+    assert_eq!(req.stats().out.dropped.of(DropReason::Abandoned), 2);
     assert_eq!(waiting.pop().unwrap().join().unwrap().unwrap(), "to the last");
     for abandoned in waiting {
         assert!(matches!(abandoned.join().unwrap(), Err(RequestError::Abandoned)));
@@ -354,29 +354,43 @@ fn a_request_that_nobody_answers_ends_in_time(transport: &str) {
     drop(req.close());
 }
 
+/// Also with retry: neither a copy that waits for room nor one that waits for its peer is left behind.
+fn what_nobody_waits_for_any_more_is_taken_back(transport: &str) {
+    for options in [
+        Options::default(),
+        lockstep(),
+        Options::default().retry(Duration::from_millis(1), 3).send_mark(1),
+    ] {
+        let context = Context::new().unwrap();
+        let req = Arc::new(Req::with_options(&context, options).unwrap());
+        let at = unused(transport);
+        req.connect(&*at).unwrap();
+        let error = req.request_timeout("A", Duration::from_millis(20)).unwrap_err();
+        assert!(matches!(error, RequestError::TimedOut), "{error:?}");
+        assert!(poll_once(req.request_async("B")).is_none());
+
+        let out = req.stats().out;
+        assert_eq!((out.queued, out.passed), (0, 0), "{out:?}");
+        assert_eq!(out.dropped.of(DropReason::Abandoned), out.taken);
+        assert!(out.taken >= 2 && out.is_conserved());
+
+        let waiting = asking(&req, "C");
+        let rep = Rep::new(&context);
+        rep.bind(&*at).unwrap();
+        let request = rep.recv_timeout(LONG).unwrap();
+        assert_eq!(*request.message(), "C");
+        request.reply("D").unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), "D");
+        let report = req.close().unwrap();
+        let out = req.stats().out;
+        assert_eq!((report.written(), report.dropped()), (out.passed, out.dropped.total()));
+    }
+}
+
 #[test]
 fn retry_needs_ids() {
     let context = Context::new().unwrap();
     let options = lockstep().retry(Duration::from_secs(1), 1);
     let error = Req::with_options(&context, options).unwrap_err();
     assert_eq!(error.to_string(), "retry does not go with correlate(false)");
-}
-
-/// A waiter of no runtime's.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(value) => return value,
-            std::task::Poll::Pending => thread::park(),
-        }
-    }
 }

@@ -494,11 +494,12 @@ impl<P: Pattern> State<P> {
         if self.peers.count() > 0 {
             return false;
         }
-        let before = self.peers.stats().out.dropped;
         effects.drop_later(self.pattern.abandon(&mut self.peers));
         let out = self.peers.stats().out;
         for (reason, count) in out.dropped.iter() {
-            report.without_peer.add(reason, count - before.of(reason));
+            let of_peers: u64 = report.peers.iter().map(|peer| peer.dropped.of(reason)).sum();
+            let without_peer = count.saturating_sub(report.gone_dropped.of(reason) + of_peers);
+            report.without_peer.add(reason, without_peer);
         }
         debug_assert_eq!(
             report.written() + report.dropped(),

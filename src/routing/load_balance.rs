@@ -8,6 +8,7 @@ use super::outgoing::Placed;
 use super::peer::PeerId;
 use super::peers::Peers;
 use super::turn::Turn;
+use super::wants::Want;
 use crate::message::{Message, Outgoing};
 use crate::stats::DropReason;
 use std::collections::VecDeque;
@@ -21,7 +22,17 @@ pub(crate) struct LoadBalance {
     connected_first: bool,
     /// Messages that lost their peer, oldest first: they go before any other. At most what lost peers had queued, and
     /// nothing is accepted while there are any.
-    adrift: VecDeque<Message>,
+    adrift: VecDeque<Adrift>,
+}
+
+/// A message without a peer.
+#[derive(Debug)]
+struct Adrift {
+    message: Message,
+    /// What its owner knows it by.
+    of: u32,
+    /// Whom it does not go to if there is another.
+    but: Option<PeerId>,
 }
 
 impl LoadBalance {
@@ -64,30 +75,60 @@ impl LoadBalance {
         self.place(peers, envelope, message)
     }
 
-    /// Takes messages that lost their peer; [`LoadBalance::settle`] finds them another.
-    pub(crate) fn adopt(&mut self, messages: Vec<Message>) {
-        self.adrift.extend(messages);
+    /// Takes a message that lost its peer, or never had one; [`LoadBalance::settle`] finds it another than this one, if
+    /// there is another with room.
+    pub(crate) fn adopt(&mut self, message: Message, of: u32, but: Option<PeerId>) {
+        self.adrift.push_back(Adrift { message, of, but });
     }
 
     /// Sends what is adrift to the peers with room, and says which took what.
-    pub(crate) fn settle(&mut self, peers: &mut Peers, mut placed: impl FnMut(&Peers, PeerId, &Message)) {
-        while let Some(message) = self.adrift.pop_front() {
-            match self.place(peers, &[], &mut Outgoing::from(&message)) {
+    pub(crate) fn settle(&mut self, peers: &mut Peers, mut placed: impl FnMut(&Peers, PeerId, u32)) {
+        while let Some(adrift) = self.adrift.pop_front() {
+            match self.place_elsewhere(peers, &adrift) {
                 Some(id) => {
-                    peers.settled(&message);
-                    placed(peers, id, &message);
+                    peers.settled(&adrift.message);
+                    placed(peers, id, adrift.of);
                 }
                 None => {
-                    self.adrift.push_front(message);
+                    self.adrift.push_front(adrift);
                     return;
                 }
             }
         }
     }
 
+    fn place_elsewhere(&mut self, peers: &mut Peers, adrift: &Adrift) -> Option<PeerId> {
+        let mut message = Outgoing::from(&adrift.message);
+        let Some(but) = adrift.but else {
+            return self.place(peers, &[], &mut message);
+        };
+        // Only if it stood there: one that is about to go does not.
+        let (stood, stood_last) = (self.turn.remove(but), self.last.remove(but));
+        let elsewhere = self.place(peers, &[], &mut message);
+        if stood {
+            self.turn.enter(but);
+        }
+        if stood_last {
+            self.last.enter(but);
+        }
+        elsewhere.or_else(|| self.place(peers, &[], &mut message))
+    }
+
+    /// Drops and counts what is adrift and known by this. `false`: nothing is.
+    pub(crate) fn forsake(&mut self, peers: &mut Peers, of: u32, why: DropReason) -> bool {
+        let Some(at) = self.adrift.iter().position(|adrift| adrift.of == of) else {
+            return false;
+        };
+        if let Some(Adrift { message, .. }) = self.adrift.remove(at) {
+            peers.drop_adrift(&message, why);
+            peers.wants.push(Want::Drop(message));
+        }
+        true
+    }
+
     /// Nobody will take what is adrift any more.
     pub(crate) fn abandon(&mut self, peers: &mut Peers) -> Dropped {
-        let messages: Vec<_> = self.adrift.drain(..).collect();
+        let messages: Vec<_> = self.adrift.drain(..).map(|adrift| adrift.message).collect();
         for message in &messages {
             peers.drop_adrift(message, DropReason::Linger);
         }

@@ -95,13 +95,7 @@ impl OutgoingQueue {
         if !self.has_room(mark) {
             return Placed::Refused;
         }
-        if self.open.messages() >= half(mark.messages) || self.open.wire_len() >= BATCH_BYTES {
-            self.closed.push_back(std::mem::take(&mut self.open));
-        }
-        if self.open.is_empty() {
-            self.open = Batch::with_buffer(spares.take());
-        }
-        let payload = self.open.push(envelope, message);
+        let payload = self.pack(mark, spares, envelope, message);
         self.queued.add(1, payload);
         self.flow.taken += 1;
         self.flow.taken_bytes += payload as u64;
@@ -112,6 +106,17 @@ impl OutgoingQueue {
         } else {
             Placed::Last
         }
+    }
+
+    #[inline(always)]
+    fn pack(&mut self, mark: Mark, spares: &mut Spares, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> usize {
+        if self.open.messages() >= half(mark.messages) || self.open.wire_len() >= BATCH_BYTES {
+            self.closed.push_back(std::mem::take(&mut self.open));
+        }
+        if self.open.is_empty() {
+            self.open = Batch::with_buffer(spares.take());
+        }
+        self.open.push(envelope, message)
     }
 
     /// Packs a message to the end, whether there is room or not.
@@ -154,6 +159,36 @@ impl OutgoingQueue {
         let message = self.oldest.pop()?;
         self.drop_queued(&message, why);
         Some(message)
+    }
+
+    /// Takes out and counts a message that no connection has collected, by its place among all that were taken on, counted
+    /// from 1; those behind it are packed again. Gives how many had left the queue before, and the message, to be dropped
+    /// where no lock is held.
+    pub(super) fn drop_at(
+        &mut self,
+        place: u64,
+        mark: Mark,
+        spares: &mut Spares,
+        why: DropReason,
+    ) -> Option<(u64, Message)> {
+        let left = self.left();
+        let before = place.checked_sub(left + self.writing.messages as u64 + 1)?;
+        let index = usize::try_from(before).ok()?;
+        if self.newest.is_some() || index >= self.queued.messages {
+            return None;
+        }
+        let mut dropped = None;
+        for (at, message) in self.drain().into_iter().enumerate() {
+            if at == index {
+                dropped = Some(message);
+            } else {
+                self.pack(mark, spares, &[], &mut message.into());
+            }
+        }
+        let message = dropped?;
+        self.drop_queued(&message, why);
+        self.timing.forget();
+        Some((left, message))
     }
 
     fn drop_queued(&mut self, message: &Message, why: DropReason) {
@@ -332,23 +367,27 @@ impl OutgoingQueue {
         self.note_peak();
         self.timing.forget();
         let mut all = unwritten;
-        all.extend(std::iter::from_fn(|| self.oldest.pop()));
-        if let Some(newest) = &mut self.newest {
-            all.extend(std::iter::from_fn(|| newest.pop()));
-        }
-        let open = std::mem::take(&mut self.open);
-        for batch in self.closed.drain(..).chain([open]) {
-            let mut run = batch.into_run();
-            while let Some(message) = run.pop() {
-                all.push(message);
-            }
-        }
+        all.append(&mut self.drain());
         let queued = std::mem::take(&mut self.queued);
         self.flow.taken -= queued.messages as u64;
         self.flow.taken_bytes -= queued.payload as u64;
         let frames: usize = all.iter().map(Message::frame_count).sum();
         self.more_frames = self.more_frames.saturating_sub((frames - all.len()) as u64);
         (all, queued)
+    }
+
+    /// Unpacks everything; the counts stay as they are.
+    fn drain(&mut self) -> Vec<Message> {
+        let mut all: Vec<_> = std::iter::from_fn(|| self.oldest.pop()).collect();
+        if let Some(newest) = &mut self.newest {
+            all.extend(std::iter::from_fn(|| newest.pop()));
+        }
+        let open = std::mem::take(&mut self.open);
+        for batch in self.closed.drain(..).chain([open]) {
+            let mut run = batch.into_run();
+            all.extend(std::iter::from_fn(|| run.pop()));
+        }
+        all
     }
 
     /// Drops and counts everything, `unwritten` included.
@@ -544,6 +583,36 @@ mod tests {
                     "{size} lent: {is_lent}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_message_is_taken_out_by_its_place_and_those_around_it_keep_their_order() {
+        for place in 1..=8 {
+            let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
+            for number in 1..=8u8 {
+                queue.enqueue(MARK, &mut spares, &[], &mut Outgoing::from(vec![number; 1 << number]));
+            }
+            queue.drop_oldest(DropReason::Conflated);
+            let first = queue.collect(&mut spares).unwrap();
+            let taken = 1 + first.messages() as u64;
+
+            let dropped = queue.drop_at(place, MARK, &mut spares, DropReason::Abandoned);
+
+            assert_eq!(dropped.is_some(), place > taken, "the others are gone, or on their way");
+            assert!(dropped.is_none_or(|(left, message)| left == 1 && message.first()[0] == place as u8));
+            queue.written(first.tally(), None);
+            let mut numbers = Vec::new();
+            while let Some(batch) = queue.collect(&mut spares) {
+                assert!(batch.messages() <= 4, "half a mark");
+                queue.written(batch.tally(), None);
+                let mut run = batch.into_run();
+                numbers.extend(std::iter::from_fn(|| run.pop()).map(|message| u64::from(message.first()[0])));
+            }
+            let expected: Vec<u64> = (taken + 1..=8).filter(|&number| number != place).collect();
+            assert_eq!(numbers, expected);
+            assert!(queue.stats(None).is_conserved());
+            assert_eq!(queue.held().messages, 0);
         }
     }
 

@@ -475,6 +475,21 @@ impl Peers {
         has
     }
 
+    /// Drops and counts a message that no connection has taken yet, by its place among those that were taken on for the
+    /// peer ([`Peers::accepted`]). Gives how many had left the queue before: those between are one place further behind
+    /// now. `None`: it is on its way, or was.
+    pub(crate) fn drop_at(&mut self, id: PeerId, place: u64, why: DropReason) -> Option<u64> {
+        let mark = self.send_mark;
+        let peer = self
+            .slots
+            .get_mut(id.index)
+            .filter(|peer| peer.generation == id.generation)?;
+        let (left, message) = peer.out.drop_at(place, mark, &mut self.spares, why)?;
+        self.wants.push(Want::Drop(message));
+        self.note_room(id);
+        Some(left)
+    }
+
     /// Counts a message that was taken on and is for nobody.
     pub(crate) fn drop_unsent(&mut self, payload: usize, why: DropReason) {
         refuse(&mut self.gone.out, payload, why);

@@ -54,12 +54,14 @@ impl Turn {
         }
     }
 
-    /// Takes a peer out wherever it stands.
-    pub(crate) fn remove(&mut self, id: PeerId) {
-        if self.standing.get(id.index()) == Some(&Some(id)) {
+    /// Takes a peer out wherever it stands. Gives whether it did.
+    pub(crate) fn remove(&mut self, id: PeerId) -> bool {
+        let stands = self.standing.get(id.index()) == Some(&Some(id));
+        if stands {
             self.queue.retain(|&other| other != id);
             self.mark_gone(id);
         }
+        stands
     }
 
     pub(crate) fn is_empty(&self) -> bool {

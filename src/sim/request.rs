@@ -100,7 +100,7 @@ impl Service {
     /// Takes what has come to the askers.
     fn collect(&mut self) {
         for (n, id) in self.open.keys().copied().collect::<Vec<_>>() {
-            let outcome = self.reqs[n].attempt(Awaited::Reply(id), |pattern, _| pattern.take(id));
+            let outcome = self.reqs[n].attempt(Awaited::Reply(id), |pattern, peers| pattern.take(peers, id));
             match outcome {
                 Poll::Ready(Ok(Outcome::Replied(reply))) => {
                     assert_eq!(

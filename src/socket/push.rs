@@ -93,8 +93,9 @@ impl<K: Kind> Pattern for Balanced<K> {
                 if !self.requeue {
                     return peers.drop_queue(id, unwritten, why);
                 }
-                let messages = peers.take_back(id, unwritten);
-                self.out.adopt(messages);
+                for message in peers.take_back(id, unwritten) {
+                    self.out.adopt(message, 0, None);
+                }
                 self.out.settle(peers, |_, _, _| {});
                 Dropped::default()
             }

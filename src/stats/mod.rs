@@ -20,8 +20,9 @@ use std::time::Duration;
 
 /// Why a message was dropped. Nothing is dropped without one of these.
 ///
-/// Outgoing messages are dropped as `PeerLost`, `Linger`, `PeerGone`, `PeerFull`, `Unroutable`, `IdentityChanged` or
-/// `Replaced`, incoming ones for the other reasons, and as `Replaced` too. More reasons may come with more socket types.
+/// Outgoing messages are dropped as `PeerLost`, `Linger`, `PeerGone`, `PeerFull`, `Unroutable`, `Abandoned`,
+/// `IdentityChanged` or `Replaced`, incoming ones for the other reasons, and as `Replaced` too. More reasons may come with
+/// more socket types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -48,6 +49,8 @@ pub enum DropReason {
     WrongDirection,
     /// It was queued for a peer that came back under another identity: a new peer.
     IdentityChanged,
+    /// It was a request that nobody waited for any more, and it was not on its way yet.
+    Abandoned,
     /// It was published, and nobody had subscribed to its topic.
     NoSubscriber,
     /// It was published, and the subscriber was at its mark: see [`AtMark`](crate::AtMark).
@@ -80,6 +83,7 @@ impl DropReason {
         DropReason::PeerFull,
         DropReason::WrongDirection,
         DropReason::IdentityChanged,
+        DropReason::Abandoned,
         DropReason::NoSubscriber,
         DropReason::SubscriberFull,
         DropReason::Conflated,
@@ -96,7 +100,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-const REASONS: usize = 17;
+const REASONS: usize = 18;
 
 /// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]

@@ -1,10 +1,11 @@
 //! REQ: requests to the peers with room, in turn, and the reply of the one that was asked
 //! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 
+mod asked;
 mod pattern;
 
 #[cfg(test)]
-pub(crate) use pattern::Outcome;
+pub(crate) use asked::Outcome;
 pub(crate) use pattern::ReqPattern;
 
 use super::verbs::{constructors, socket_verbs};
@@ -25,7 +26,10 @@ use std::time::Duration;
 /// May be called from several threads at once: each request carries an id in its envelope that its reply carries too
 /// (libzmq's REP and ours echo it), so each caller gets its own reply. A reply counts only if it comes from the peer
 /// that was asked; one that comes too late is dropped as `StaleReply`. If the peer is lost after the request was
-/// written, the call fails with `PeerLost`; if it was not written yet, it goes to the next peer.
+/// written, the call fails with `PeerLost`; if it was not written yet, it goes to the next peer. What may be served twice
+/// can be sent again when no reply comes: [`Options::retry`](crate::Options::retry).
+///
+/// A request that nobody waits for any more, and that is not on its way yet, is taken back and counted as `Abandoned`.
 ///
 /// ```
 /// use peermq::{Context, Rep, Req, RequestError};
@@ -57,8 +61,8 @@ impl Req {
     /// Sends a request and waits for its reply, both together at most this long.
     ///
     /// Fails with `NotSent` (`TimedOut`) if no peer had room in time, with `TimedOut` if it was queued for one and no reply
-    /// came, and like [`request`](Req::request). A peer that was connected to has room although nobody is there yet: such a
-    /// request is not taken back, and is sent once somebody is.
+    /// came, and like [`request`](Req::request). A peer that was connected to has room although nobody is there yet; the
+    /// request is taken back then.
     pub fn request_timeout<'m>(
         &self,
         message: impl Into<Outgoing<'m>>,
@@ -67,8 +71,9 @@ impl Req {
         self.ask(message.into(), Patience::Limit(Some(timeout)))
     }
 
-    /// Sends a request and waits for its reply, as a future of no runtime's own. Dropped before it is ready, it forgets
-    /// the request: it may be served all the same, and a reply that comes is dropped as `StaleReply`.
+    /// Sends a request and waits for its reply, as a future of no runtime's own. Dropped before it is ready, it takes the
+    /// request back if it is not on its way yet; else it may be served all the same, and a reply that comes is dropped as
+    /// `StaleReply`.
     pub async fn request_async<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
         let mut message = message.into();
         let hub = &self.socket.hub;
@@ -82,7 +87,7 @@ impl Req {
         let id = asked.id;
         self.begin_waiting(id);
         match hub
-            .pending(Awaited::Reply(id), move |pattern, _| pattern.take(id))
+            .pending(Awaited::Reply(id), move |pattern, peers| pattern.take(peers, id))
             .await
         {
             Ok(outcome) => outcome.into(),
@@ -111,7 +116,9 @@ impl Req {
         };
         let asked = Asking { hub, id };
         self.begin_waiting(id);
-        match hub.wait(Awaited::Reply(id), until, |pattern, _| pattern.take(asked.id)) {
+        match hub.wait(Awaited::Reply(id), until, |pattern, peers| {
+            pattern.take(peers, asked.id)
+        }) {
             Ok(outcome) => outcome.into(),
             Err(Stop::TimedOut) => Err(RequestError::TimedOut),
             Err(_) => Err(RequestError::Closed),

@@ -1,79 +1,28 @@
-//! What REQ does with messages: which request went to whom, and what became of it.
+//! What a REQ does with messages: which request went where, and whose the replies are.
 
+use super::asked::{Again, Asked, Copy, Outcome};
 use crate::batch::Run;
-use crate::error::RequestError;
 use crate::message::{Message, Outgoing};
 use crate::options::{Options, Retry};
 use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Unwritten, Want};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
-
-/// What became of a request.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Replied(Message),
-    PeerLost,
-    /// A later request took its place.
-    Abandoned,
-}
-
-impl From<Outcome> for Result<Message, RequestError> {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Replied(message) => Ok(message),
-            Outcome::PeerLost => Err(RequestError::PeerLost),
-            Outcome::Abandoned => Err(RequestError::Abandoned),
-        }
-    }
-}
 
 pub(crate) struct ReqPattern {
     out: LoadBalance,
     correlate: bool,
-    /// A new request takes the place of one that waits, where only one can.
-    is_relaxed: bool,
+    relaxed: bool,
     retry: Option<Retry>,
-    /// When the loop looks for requests that are to be sent again; `None`: it does not.
+    /// When the loop looks for requests that are to be sent again; `None`: it does not. Not later than the first of `due`.
     alarm: Option<Instant>,
     probe: bool,
     next_id: u32,
     /// Requests whose callers wait, by id: one a caller.
     asked: BTreeMap<u32, Asked>,
-}
-
-/// A request whose caller waits.
-struct Asked {
-    /// Whoever was asked, and can still answer: one, or with retry as many as were.
-    copies: Vec<Sent>,
-    outcome: Option<Outcome>,
-    /// How it is sent again.
-    again: Option<Again>,
-}
-
-/// One time that a request was sent.
-struct Sent {
-    /// `None`: it has no peer now.
-    peer: Option<PeerId>,
-    /// Which of the messages to that peer it is, counted from 1.
-    place: u64,
-}
-
-/// What it takes to send a request again.
-struct Again {
-    /// With its envelope.
-    message: Message,
-    /// How many times more.
-    left: u32,
-    /// When, if no reply comes before.
-    due: Option<Instant>,
-}
-
-impl Asked {
-    fn is_open(&self) -> bool {
-        self.outcome.is_none()
-    }
+    /// When which of them is looked after next: one entry for each that may be sent again, from when its caller waits.
+    due: BTreeSet<(Instant, u32)>,
 }
 
 impl ReqPattern {
@@ -82,18 +31,19 @@ impl ReqPattern {
         ReqPattern {
             out: LoadBalance::new(options.connected_first),
             correlate: options.correlate,
-            is_relaxed: options.relaxed,
+            relaxed: options.relaxed,
             retry: options.retry,
             alarm: None,
             probe: options.probe,
             next_id: first_id,
             asked: BTreeMap::new(),
+            due: BTreeSet::new(),
         }
     }
 
     /// Sends a request to the next peer with room, and remembers it.
     pub(crate) fn ask(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> Option<u32> {
-        if !self.correlate && !self.is_relaxed && self.asked.values().any(Asked::is_open) {
+        if !self.out.has_room() || !self.is_free() {
             return None;
         }
         while self.asked.contains_key(&self.next_id) {
@@ -102,32 +52,27 @@ impl ReqPattern {
         let id = self.next_id;
         let bytes = id.to_be_bytes();
         let envelope: &[&[u8]] = if self.correlate { &[&bytes, b""] } else { &[b""] };
-        let peer = self.out.send(peers, envelope, message)?;
-        self.next_id = id.wrapping_add(1);
+        let (peer, again) = match self.retry {
+            None => (self.out.send(peers, envelope, message)?, None),
+            Some(retry) => {
+                let whole = message.share(envelope);
+                let peer = self.out.send(peers, &[], &mut Outgoing::from(&whole))?;
+                (peer, Some(Again::new(whole, retry)))
+            }
+        };
         if !self.correlate {
-            self.abandon_all(peers);
+            self.abandon_pending(peers);
         }
-        let copy = Sent {
-            peer: Some(peer),
-            place: peers.accepted(peer),
-        };
-        let asked = Asked {
-            copies: vec![copy],
-            outcome: None,
-            again: self.retry.map(|retry| Again {
-                message: message.share(envelope),
-                left: retry.times,
-                due: None,
-            }),
-        };
-        self.asked.insert(id, asked);
+        self.next_id = id.wrapping_add(1);
+        let place = peers.accepted(peer);
+        self.asked.insert(id, Asked::new(Copy { peer, place }, again));
         Some(id)
     }
 
     /// A request was sent just now: gives when the loop is to look whether it has its reply, unless it looks before.
     pub(crate) fn begin_waiting(&mut self, id: u32, now: Instant) -> Option<Instant> {
-        let due = now.checked_add(self.retry?.after)?;
-        self.asked.get_mut(&id)?.again.as_mut()?.due = Some(due);
+        self.schedule(id, now);
+        let &(due, _) = self.due.first()?;
         if self.alarm.is_some_and(|alarm| alarm <= due) {
             return None;
         }
@@ -135,94 +80,165 @@ impl ReqPattern {
         self.alarm
     }
 
-    /// Those that wait give way to a new one.
-    fn abandon_all(&mut self, peers: &mut Peers) {
-        for (&id, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.is_open()) {
-            asked.outcome = Some(Outcome::Abandoned);
-            peers.wants.push(Want::Ready(Awaited::Reply(id)));
-        }
-    }
-
-    /// Sends a request again, if it may be: to the next peer that has room, now or once there is one.
-    fn send_again(out: &mut LoadBalance, asked: &mut Asked, peers: &mut Peers) -> bool {
-        let Some(again) = asked.again.as_mut().filter(|again| again.left > 0) else {
-            return false;
-        };
-        again.left -= 1;
-        peers.retried();
-        asked.copies.push(Sent { peer: None, place: 0 });
-        peers.set_adrift(&again.message);
-        out.adopt(vec![again.message.clone()]);
-        true
-    }
-
-    pub(crate) fn take(&mut self, id: u32) -> Option<Outcome> {
-        match self.asked.get_mut(&id) {
-            Some(asked) => asked.outcome.take(),
+    /// What became of a request, once: it is over then.
+    pub(crate) fn take(&mut self, peers: &mut Peers, id: u32) -> Option<Outcome> {
+        match self.asked.get(&id) {
+            Some(asked) if asked.outcome.is_none() => None,
+            Some(_) => self.forget(peers, id),
             None => Some(Outcome::PeerLost),
         }
     }
 
+    /// Its caller waits no more. What is not on its way of it is taken back.
     pub(crate) fn forget(&mut self, peers: &mut Peers, id: u32) -> Option<Outcome> {
-        let asked = self.asked.remove(&id);
+        let mut asked = self.asked.remove(&id)?;
+        unschedule(&mut self.due, &mut asked, id);
+        if asked.is_adrift && self.out.forsake(peers, id, DropReason::Abandoned) {
+            peers.wants.push(Want::Ready(Awaited::Writable));
+        }
+        self.drop_unsent(peers, asked.give_up());
         if !self.correlate {
             peers.wants.push(Want::Ready(Awaited::Writable));
         }
-        asked.and_then(|asked| asked.outcome)
+        asked.outcome
     }
 
-    /// The request that a message belongs to, and its place among the frames.
-    fn id_of(&self, message: &Message) -> Option<(u32, usize)> {
-        if !self.correlate {
-            let (&id, _) = self.asked.iter().find(|(_, asked)| asked.is_open())?;
-            return message.first().is_empty().then_some((id, 1));
+    /// Whether a request may be sent as far as the others are concerned.
+    fn is_free(&self) -> bool {
+        self.correlate || self.relaxed || self.asked.is_empty()
+    }
+
+    /// Without ids the reply is to the one that waits for it.
+    fn pending(&self) -> Option<u32> {
+        let mut pending = self.asked.iter().filter(|(_, asked)| asked.outcome.is_none());
+        pending.next().map(|(&id, _)| id)
+    }
+
+    fn abandon_pending(&mut self, peers: &mut Peers) {
+        if let Some(id) = self.pending()
+            && let Some(asked) = self.asked.get_mut(&id)
+        {
+            asked.outcome = Some(Outcome::Abandoned);
+            peers.wants.push(Want::Ready(Awaited::Reply(id)));
+            let copies = asked.give_up();
+            self.drop_unsent(peers, copies);
         }
-        let id = u32::from_be_bytes(message.first().try_into().ok()?);
-        (message.frame(1)?.is_empty()).then_some((id, 2))
     }
 
-    fn settle(&mut self, peers: &mut Peers) {
-        let mut placed = Vec::new();
-        self.out.settle(peers, |peers, peer, message| {
-            placed.push((peer, peers.accepted(peer), message.clone()))
-        });
-        for (peer, place, message) in placed {
-            if let Some((id, _)) = self.id_of(&message)
-                && let Some(asked) = self.asked.get_mut(&id)
-                && let Some(copy) = asked.copies.iter_mut().find(|copy| copy.peer.is_none())
-            {
-                copy.peer = Some(peer);
-                copy.place = place;
+    /// Drops what is not on its way of a request that nobody waits for.
+    fn drop_unsent(&mut self, peers: &mut Peers, copies: Vec<Copy>) {
+        for Copy { peer, place } in copies {
+            if let Some(left) = peers.drop_at(peer, place, DropReason::Abandoned) {
+                for other in self.asked.values_mut() {
+                    other.shift(peer, left, place);
+                }
             }
         }
     }
 
-    /// Takes all that this peer was not given: those requests have no peer until they are settled.
+    // -- where they are
+
+    /// Sends what has no peer to those with room.
+    fn settle(&mut self, peers: &mut Peers) {
+        let asked = &mut self.asked;
+        let mut settled = Vec::new();
+        self.out.settle(peers, |peers, peer, id| {
+            let place = peers.accepted(peer);
+            if let Some(asked) = asked.get_mut(&id) {
+                asked.placed(Copy { peer, place });
+                settled.push(id);
+            }
+        });
+        let Some(now) = peers.now() else { return };
+        for id in settled {
+            self.schedule(id, now);
+        }
+    }
+
+    /// Takes all that this peer was not given: those requests have no peer until they are settled. What nobody waits for
+    /// goes nowhere.
     fn take_back(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten) {
         self.out.remove(id);
-        let (requests, probes) = peers.take_back(id, unwritten).into_iter().partition(is_request);
-        self.out.adopt(requests);
-        for probe in probes as Vec<Message> {
-            peers.drop_adrift(&probe, DropReason::PeerLost);
+        let first = peers.left(id) + 1;
+        let mut owners = BTreeMap::new();
+        for (&request, asked) in &mut self.asked {
+            owners.extend(asked.take_back(id, first).into_iter().map(|place| (place, request)));
         }
-        for asked in self.asked.values_mut().filter(|asked| asked.is_open()) {
-            for copy in asked.copies.iter_mut().filter(|copy| copy.peer == Some(id)) {
-                copy.peer = None;
+        for (place, message) in (first..).zip(peers.take_back(id, unwritten)) {
+            let owner = owners.get(&place).copied();
+            let asked = owner.and_then(|request| Some((request, self.asked.get_mut(&request)?)));
+            match asked {
+                Some((request, asked)) if asked.outcome.is_none() && !asked.is_adrift => {
+                    asked.is_adrift = true;
+                    self.out.adopt(message, request, None);
+                }
+                _ => {
+                    let why = match is_request(&message) {
+                        true => DropReason::Abandoned,
+                        false => DropReason::PeerLost,
+                    };
+                    peers.drop_adrift(&message, why);
+                    peers.wants.push(Want::Drop(message));
+                }
             }
         }
     }
 
-    /// Requests to this peer that it cannot answer any more.
-    fn lose(&mut self, peers: &mut Peers, id: PeerId, is_lost: impl Fn(&Sent) -> bool) {
-        for (&request, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.is_open()) {
-            let before = asked.copies.len();
-            asked.copies.retain(|copy| copy.peer != Some(id) || !is_lost(copy));
-            let has_lost_all = asked.copies.len() < before && asked.copies.is_empty();
-            if has_lost_all && !Self::send_again(&mut self.out, asked, peers) {
+    /// Requests to this peer that it cannot answer any more: each is sent again, if it may be, or is lost.
+    fn lose(&mut self, peers: &mut Peers, id: PeerId, is_lost: impl Fn(u64) -> bool) {
+        let mut again = Vec::new();
+        for (&request, asked) in &mut self.asked {
+            if !asked.is_with(id) {
+                continue;
+            }
+            let was_latest = asked.lose(id, &is_lost);
+            if asked.outcome.is_some() {
+                continue;
+            }
+            if was_latest && !asked.is_adrift && asked.again.as_ref().is_some_and(|again| again.left > 0) {
+                again.push(request);
+            } else if asked.is_hopeless() {
                 asked.outcome = Some(Outcome::PeerLost);
                 peers.wants.push(Want::Ready(Awaited::Reply(request)));
             }
         }
+        for request in again {
+            self.send_again(peers, request, Some(id));
+        }
+    }
+
+    // -- once more
+
+    /// Makes another copy, for somebody else than this peer if there is one; [`ReqPattern::settle`] sends it.
+    fn send_again(&mut self, peers: &mut Peers, id: u32, but: Option<PeerId>) {
+        if let Some(asked) = self.asked.get_mut(&id)
+            && !asked.is_adrift
+            && let Some(again) = asked.again.as_mut().filter(|again| again.left > 0)
+        {
+            again.left -= 1;
+            asked.is_adrift = true;
+            peers.retried();
+            peers.set_adrift(&again.message);
+            self.out.adopt(again.message.clone(), id, but);
+        }
+    }
+
+    /// The time until it is sent again begins now, if it may be.
+    fn schedule(&mut self, id: u32, now: Instant) {
+        let Some(asked) = self.asked.get_mut(&id) else { return };
+        unschedule(&mut self.due, asked, id);
+        if let Some(again) = asked.again.as_mut().filter(|again| again.left > 0)
+            && let Some(due) = now.checked_add(again.retry.after)
+        {
+            again.due = Some(due);
+            self.due.insert((due, id));
+        }
+    }
+}
+
+fn unschedule(all: &mut BTreeSet<(Instant, u32)>, asked: &mut Asked, id: u32) {
+    if let Some(due) = asked.again.as_mut().and_then(|again| again.due.take()) {
+        all.remove(&(due, id));
     }
 }
 
@@ -236,7 +252,7 @@ impl Pattern for ReqPattern {
     fn connected(&mut self, peers: &mut Peers, id: PeerId) {
         // What was dropped because another peer came back in its place is lost.
         let left = peers.left(id);
-        self.lose(peers, id, |copy| copy.place <= left);
+        self.lose(peers, id, |place| place <= left);
         // What waits for a peer that was lost need not wait any more.
         let lost: Vec<_> = peers.ids().into_iter().filter(|&other| peers.was_lost(other)).collect();
         for &other in &lost {
@@ -260,36 +276,34 @@ impl Pattern for ReqPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         while let Some(message) = run.pop() {
             let size = message.byte_count();
-            let Some((request, skip)) = self.id_of(&message) else {
-                peers.discard(id, 1, size, DropReason::Malformed);
-                peers.wants.push(Want::Drop(message));
-                continue;
+            let is_reply = |asked: &&mut Asked| asked.outcome.is_none() && asked.is_with(id);
+            let why = match envelope(&message, self.correlate) {
+                None => DropReason::Malformed,
+                Some((said, skip)) => {
+                    let request = said.or_else(|| self.pending());
+                    let asked = request.and_then(|request| Some((request, self.asked.get_mut(&request)?)));
+                    if let Some((request, asked)) = asked.filter(|(_, asked)| is_reply(asked)) {
+                        peers.more_frames(id, message.frame_count() - 1);
+                        let body = message.into_frames().split_off(skip);
+                        asked.outcome = Some(Outcome::Replied(Message::many(body)));
+                        peers.hand_over(id, size);
+                        peers.wants.push(Want::Ready(Awaited::Reply(request)));
+                        continue;
+                    }
+                    DropReason::StaleReply
+                }
             };
-            match self.asked.get_mut(&request) {
-                Some(asked)
-                    if asked.is_open()
-                        && asked.copies.iter().any(|copy| copy.peer == Some(id))
-                        && message.frame_count() > skip =>
-                {
-                    peers.more_frames(id, message.frame_count() - 1);
-                    let body = message.into_frames().split_off(skip);
-                    asked.outcome = Some(Outcome::Replied(Message::many(body)));
-                    peers.hand_over(id, size);
-                    peers.wants.push(Want::Ready(Awaited::Reply(request)));
-                }
-                _ => {
-                    peers.discard(id, 1, size, DropReason::StaleReply);
-                    peers.wants.push(Want::Drop(message));
-                }
-            }
+            peers.discard(id, 1, size, why);
+            peers.wants.push(Want::Drop(message));
         }
     }
 
     /// What was written is lost with the peer; what was not goes to the next, now or when one comes, and back to a
     /// dialed one only if there is no other.
     fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, _why: DropReason) -> Dropped {
+        self.out.remove(id);
         let left = peers.left(id);
-        self.lose(peers, id, |copy| copy.place <= left);
+        self.lose(peers, id, |place| place <= left);
         self.take_back(peers, id, unwritten);
         self.settle(peers);
         if peers.kind(id) == Some(PeerKind::Dialed) {
@@ -308,45 +322,45 @@ impl Pattern for ReqPattern {
         self.settle(peers);
     }
 
+    /// Sends what has waited long enough for its reply again.
+    fn on_alarm(&mut self, peers: &mut Peers, now: Instant) -> Option<Instant> {
+        peers.clock(now);
+        while let Some(&(due, id)) = self.due.first()
+            && due <= now
+        {
+            self.due.pop_first();
+            if let Some(asked) = self.asked.get(&id).filter(|asked| asked.outcome.is_none()) {
+                let latest = asked.latest();
+                self.send_again(peers, id, latest);
+                self.schedule(id, now);
+            }
+        }
+        self.settle(peers);
+        self.alarm = self.due.first().map(|&(due, _)| due);
+        self.alarm
+    }
+
     fn is_ready(&self, awaited: Awaited) -> bool {
         match awaited {
-            Awaited::Writable => {
-                let is_free = self.correlate || self.is_relaxed || !self.asked.values().any(Asked::is_open);
-                is_free && self.out.has_room()
-            }
+            Awaited::Writable => self.out.has_room() && self.is_free(),
             Awaited::Reply(id) => self.asked.get(&id).is_none_or(|asked| asked.outcome.is_some()),
             _ => false,
         }
     }
 
-    /// Sends what has waited long enough for its reply again.
-    fn on_alarm(&mut self, peers: &mut Peers, now: Instant) -> Option<Instant> {
-        let after = self.retry?.after;
-        let mut next: Option<Instant> = None;
-        for asked in self.asked.values_mut().filter(|asked| asked.is_open()) {
-            let Some(due) = asked.again.as_ref().and_then(|again| again.due) else {
-                continue;
-            };
-            if due <= now {
-                Self::send_again(&mut self.out, asked, peers);
-            }
-            if let Some(again) = &mut asked.again {
-                if due <= now {
-                    again.due = now.checked_add(after).filter(|_| again.left > 0);
-                }
-                next = again
-                    .due
-                    .map_or(next, |due| Some(next.map_or(due, |next| next.min(due))));
-            }
-        }
-        self.settle(peers);
-        self.alarm = next;
-        next
-    }
-
     fn abandon(&mut self, peers: &mut Peers) -> Dropped {
         self.out.abandon(peers)
     }
+}
+
+/// The id that a reply carries, and where its body begins. `None`: it is none.
+fn envelope(message: &Message, has_id: bool) -> Option<(Option<u32>, usize)> {
+    let (id, skip) = match has_id {
+        true => (Some(u32::from_be_bytes(message.first().try_into().ok()?)), 2),
+        false => (None, 1),
+    };
+    let is_whole = message.frame(skip - 1)?.is_empty() && message.frame_count() > skip;
+    is_whole.then_some((id, skip))
 }
 
 /// A request has an envelope and a body; a probe is for one connection, and nobody waits for its reply.
@@ -357,8 +371,26 @@ fn is_request(message: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Tally;
+    use crate::batch::{Batch, Tally};
+    use crate::chance::SplitMix64;
     use crate::options::Mark;
+    use std::time::Duration;
+
+    fn new(options: Options) -> (ReqPattern, Peers) {
+        let mark = Mark {
+            messages: 8,
+            bytes: 1 << 20,
+        };
+        (ReqPattern::new(&options, 7), Peers::new(mark, mark))
+    }
+
+    /// Its connection ends, with so much of this batch written, and it with it.
+    fn lose(pattern: &mut ReqPattern, peers: &mut Peers, id: PeerId, batch: Option<(Batch, usize)>) {
+        let (unwritten, _) = peers.disconnected(id, batch, "lost".into());
+        drop(pattern.disconnected(peers, id, unwritten, DropReason::PeerLost));
+        pattern.detached(peers, id);
+        peers.detach(id);
+    }
 
     fn accepted(pattern: &mut ReqPattern, peers: &mut Peers) -> PeerId {
         let id = peers.attach(PeerKind::Accepted, "from somewhere".into());
@@ -370,50 +402,379 @@ mod tests {
 
     #[test]
     fn a_probe_goes_with_its_peer_and_is_taken_for_no_request() {
-        let mark = Mark {
-            messages: 8,
-            bytes: 1 << 20,
-        };
-        let mut peers = Peers::new(mark, mark);
-        let mut pattern = ReqPattern::new(&Options::default().correlate(false).probe(true), 7);
+        let (mut pattern, mut peers) = new(Options::default().correlate(false).probe(true));
         let first = accepted(&mut pattern, &mut peers);
         let asked = pattern.ask(&mut peers, &mut "question".into()).unwrap();
         assert_eq!(peers.outgoing(first), 2, "the probe is before the request");
 
-        let (unwritten, _) = peers.disconnected(first, None, "lost".into());
-        drop(pattern.disconnected(&mut peers, first, unwritten, DropReason::PeerLost));
-        pattern.detached(&mut peers, first);
-        peers.detach(first);
+        lose(&mut pattern, &mut peers, first, None);
         assert!(peers.stats().out.is_conserved());
         assert_eq!(peers.stats().out.dropped.of(DropReason::PeerLost), 1);
 
         let second = accepted(&mut pattern, &mut peers);
         assert_eq!(peers.outgoing(second), 2, "its own probe, and the request");
-        assert!(pattern.take(asked).is_none(), "it is neither answered nor lost");
+        assert!(
+            pattern.take(&mut peers, asked).is_none(),
+            "it is neither answered nor lost"
+        );
     }
 
     #[test]
     fn a_request_that_was_not_written_outlives_its_peer_until_the_next_one_comes() {
-        let mark = Mark {
-            messages: 8,
-            bytes: 1 << 20,
-        };
-        let mut peers = Peers::new(mark, mark);
-        let mut pattern = ReqPattern::new(&Options::default(), 7);
+        let (mut pattern, mut peers) = new(Options::default());
         let first = accepted(&mut pattern, &mut peers);
         let asked = pattern.ask(&mut peers, &mut "question".into()).unwrap();
 
-        let (unwritten, _) = peers.disconnected(first, None, "lost".into());
-        drop(pattern.disconnected(&mut peers, first, unwritten, DropReason::PeerLost));
-        pattern.detached(&mut peers, first);
-        peers.detach(first);
+        lose(&mut pattern, &mut peers, first, None);
 
-        assert!(pattern.take(asked).is_none(), "it is neither answered nor lost");
+        assert!(
+            pattern.take(&mut peers, asked).is_none(),
+            "it is neither answered nor lost"
+        );
         let second = accepted(&mut pattern, &mut peers);
         let batch = peers.collect(second, Tally::default(), Vec::new()).unwrap();
         let mut run = batch.into_run();
         pattern.deliver(&mut peers, second, &mut run);
-        assert!(matches!(pattern.take(asked), Some(Outcome::Replied(message)) if message == "question"));
+        assert!(matches!(pattern.take(&mut peers, asked), Some(Outcome::Replied(message)) if message == "question"));
         assert!(peers.stats().out.is_conserved());
+    }
+
+    // -- once more
+
+    const AFTER: Duration = Duration::from_millis(100);
+
+    fn retrying(times: u32) -> (ReqPattern, Peers, Instant) {
+        let (pattern, mut peers) = new(Options::default().retry(AFTER, times));
+        let start = Instant::now();
+        peers.clock(start);
+        (pattern, peers, start)
+    }
+
+    fn ask(pattern: &mut ReqPattern, peers: &mut Peers, question: &str) -> u32 {
+        let id = pattern.ask(peers, &mut question.into()).unwrap();
+        if let Some(now) = peers.now() {
+            pattern.begin_waiting(id, now);
+        }
+        id
+    }
+
+    /// Writes all that is queued for a peer, and gives it.
+    fn write(peers: &mut Peers, id: PeerId) -> Vec<Message> {
+        let mut written = Vec::new();
+        while let Some(batch) = peers.collect(id, Tally::default(), Vec::new()) {
+            peers.moved(id, batch.tally());
+            let mut run = batch.into_run();
+            written.extend(std::iter::from_fn(|| run.pop()));
+        }
+        written
+    }
+
+    fn reply(pattern: &mut ReqPattern, peers: &mut Peers, from: PeerId, message: &Message) {
+        let mut batch = Batch::default();
+        batch.push(&[], &mut message.into());
+        pattern.deliver(peers, from, &mut batch.into_run());
+    }
+
+    fn wait(pattern: &mut ReqPattern, peers: &mut Peers, now: Instant) {
+        pattern.on_alarm(peers, now);
+        assert!(peers.stats().out.is_conserved());
+    }
+
+    #[test]
+    fn a_request_without_a_reply_goes_to_the_next_peer_and_whichever_replies_first_wins() {
+        for first_wins in [false, true] {
+            let (mut pattern, mut peers, start) = retrying(1);
+            let [one, two] = [(); 2].map(|()| accepted(&mut pattern, &mut peers));
+            let asked = ask(&mut pattern, &mut peers, "question");
+            let sent = write(&mut peers, one);
+            assert_eq!(pattern.alarm, Some(start + AFTER));
+
+            wait(&mut pattern, &mut peers, start + AFTER - Duration::from_millis(1));
+            assert_eq!(peers.outgoing(two), 0, "not before its time");
+            wait(&mut pattern, &mut peers, start + AFTER);
+            let again = write(&mut peers, two);
+
+            assert_eq!(again, sent, "all copies have one id");
+            assert_eq!(peers.stats().retried_requests, 1);
+            let (winner, loser) = if first_wins { (one, two) } else { (two, one) };
+            reply(&mut pattern, &mut peers, winner, &sent[0]);
+            assert!(
+                matches!(pattern.take(&mut peers, asked), Some(Outcome::Replied(message)) if message == "question")
+            );
+            reply(&mut pattern, &mut peers, loser, &sent[0]);
+            assert_eq!(peers.stats().incoming.dropped.of(DropReason::StaleReply), 1);
+        }
+    }
+
+    #[test]
+    fn with_one_peer_it_is_asked_again_as_often_as_was_said_and_then_no_more() {
+        let (mut pattern, mut peers, start) = retrying(2);
+        let only = accepted(&mut pattern, &mut peers);
+        let asked = ask(&mut pattern, &mut peers, "question");
+        for n in 0..10 {
+            write(&mut peers, only);
+            wait(&mut pattern, &mut peers, start + AFTER * n);
+        }
+        write(&mut peers, only);
+        assert_eq!((peers.stats().retried_requests, peers.stats().out.passed), (2, 3));
+        assert!(
+            pattern.take(&mut peers, asked).is_none(),
+            "it waits on for a reply to any of them"
+        );
+        assert!(pattern.due.is_empty());
+
+        lose(&mut pattern, &mut peers, only, None);
+
+        assert!(matches!(pattern.take(&mut peers, asked), Some(Outcome::PeerLost)));
+    }
+
+    #[test]
+    fn a_lost_peers_request_is_sent_again_at_once_and_fails_when_all_are_lost() {
+        let (mut pattern, mut peers, _) = retrying(1);
+        let [one, two] = [(); 2].map(|()| accepted(&mut pattern, &mut peers));
+        let asked = ask(&mut pattern, &mut peers, "question");
+        write(&mut peers, one);
+
+        lose(&mut pattern, &mut peers, one, None);
+        assert_eq!(write(&mut peers, two).len(), 1);
+        assert!(pattern.take(&mut peers, asked).is_none());
+
+        lose(&mut pattern, &mut peers, two, None);
+        assert!(matches!(pattern.take(&mut peers, asked), Some(Outcome::PeerLost)));
+        assert!(peers.stats().out.is_conserved());
+    }
+
+    /// It was asked before, and is still there: the last one's end is not the request's.
+    #[test]
+    fn a_peer_that_was_asked_earlier_may_reply_after_the_last_one_is_lost() {
+        let (mut pattern, mut peers, start) = retrying(1);
+        let [one, two] = [(); 2].map(|()| accepted(&mut pattern, &mut peers));
+        let asked = ask(&mut pattern, &mut peers, "question");
+        let sent = write(&mut peers, one);
+        wait(&mut pattern, &mut peers, start + AFTER);
+        write(&mut peers, two);
+
+        lose(&mut pattern, &mut peers, two, None);
+
+        assert!(pattern.take(&mut peers, asked).is_none(), "one of two is left");
+        reply(&mut pattern, &mut peers, one, &sent[0]);
+        assert!(matches!(pattern.take(&mut peers, asked), Some(Outcome::Replied(_))));
+    }
+
+    #[test]
+    fn what_finds_no_room_waits_for_it_and_goes_with_its_caller() {
+        for comes_to_an_end in [false, true] {
+            let (mut pattern, mut peers, start) = retrying(5);
+            let only = accepted(&mut pattern, &mut peers);
+            let ids: Vec<u32> = (0..8).map(|_| ask(&mut pattern, &mut peers, "question")).collect();
+            assert!(pattern.ask(&mut peers, &mut "one too many".into()).is_none());
+
+            wait(&mut pattern, &mut peers, start + AFTER);
+            assert_eq!(peers.stats().out.queued, 16, "one more of each");
+            assert_eq!(peers.outgoing(only), 8, "the mark holds");
+
+            if comes_to_an_end {
+                for id in ids {
+                    drop(pattern.forget(&mut peers, id));
+                    assert!(peers.stats().out.is_conserved());
+                }
+                assert_eq!(peers.stats().out.dropped.of(DropReason::Abandoned), 16);
+                assert_eq!(peers.stats().out.queued, 0);
+                assert!(pattern.is_ready(Awaited::Writable) || !peers.wants.is_empty());
+            } else {
+                while peers.stats().out.queued > 0 {
+                    write(&mut peers, only);
+                    pattern.has_room(&mut peers, only);
+                }
+                assert_eq!(peers.stats().out.passed, 16);
+            }
+        }
+    }
+
+    // -- taken back
+
+    /// Peers, requests and callers that come and go by chance, against what each request should have become.
+    #[test]
+    fn requests_are_found_again_wherever_they_are_and_nobody_elses_is_dropped() {
+        for seed in 0..400 {
+            let mut chance = SplitMix64::new(seed);
+            let mut below = |limit: usize| (chance.next() % limit as u64) as usize;
+            let (mut pattern, mut peers, mut now) = retrying(1 + seed as u32 % 3);
+            let mut live: Vec<PeerId> = Vec::new();
+            let mut open: BTreeMap<u32, String> = BTreeMap::new();
+            // Written, and not replied to.
+            let mut with: Vec<(PeerId, Message)> = Vec::new();
+            for step in 0..200 {
+                match below(10) {
+                    0 if live.len() < 3 => live.push(accepted(&mut pattern, &mut peers)),
+                    1 | 2 => {
+                        let question = format!("{seed}:{step}");
+                        if let Some(id) = pattern.ask(&mut peers, &mut question.clone().into()) {
+                            pattern.begin_waiting(id, now);
+                            assert!(open.insert(id, question).is_none());
+                        }
+                    }
+                    3 if !open.is_empty() => {
+                        let id = *open.keys().nth(below(open.len())).unwrap();
+                        drop(pattern.forget(&mut peers, id));
+                        open.remove(&id);
+                    }
+                    4 | 5 if !live.is_empty() => {
+                        let peer = live[below(live.len())];
+                        with.extend(write(&mut peers, peer).into_iter().map(|message| (peer, message)));
+                    }
+                    6 if !with.is_empty() => {
+                        let (peer, message) = with.swap_remove(below(with.len()));
+                        reply(&mut pattern, &mut peers, peer, &message);
+                    }
+                    7 if !live.is_empty() => {
+                        let peer = live.swap_remove(below(live.len()));
+                        let batch = peers.collect(peer, Tally::default(), Vec::new());
+                        let written = batch.as_ref().map_or(0, |batch| below(batch.wire_len() + 1));
+                        lose(&mut pattern, &mut peers, peer, batch.map(|batch| (batch, written)));
+                        with.retain(|(other, _)| *other != peer);
+                    }
+                    8 => {
+                        now += AFTER / 3;
+                        wait(&mut pattern, &mut peers, now);
+                    }
+                    _ => {
+                        for id in open.keys().copied().collect::<Vec<_>>() {
+                            match pattern.take(&mut peers, id) {
+                                Some(Outcome::Replied(reply)) => {
+                                    assert_eq!(reply, *open[&id].as_bytes(), "seed {seed}")
+                                }
+                                Some(_) => {}
+                                None => continue,
+                            }
+                            drop(pattern.forget(&mut peers, id));
+                            open.remove(&id);
+                        }
+                    }
+                }
+                for want in std::mem::take(&mut peers.wants) {
+                    if let Want::Room(id) = want {
+                        pattern.has_room(&mut peers, id);
+                    }
+                }
+                let stats = peers.stats();
+                assert!(
+                    stats.out.is_conserved() && stats.incoming.is_conserved(),
+                    "seed {seed}: {stats:#?}"
+                );
+            }
+            // All who still wait are served by one that comes: none was dropped with another's.
+            live.drain(..)
+                .for_each(|peer| lose(&mut pattern, &mut peers, peer, None));
+            let last = accepted(&mut pattern, &mut peers);
+            for _ in 0..20 {
+                for message in write(&mut peers, last) {
+                    reply(&mut pattern, &mut peers, last, &message);
+                }
+                pattern.has_room(&mut peers, last);
+            }
+            for (id, question) in open {
+                match pattern.take(&mut peers, id) {
+                    Some(Outcome::Replied(reply)) => assert_eq!(reply, *question.as_bytes(), "seed {seed}"),
+                    Some(Outcome::PeerLost) => {}
+                    other => panic!("seed {seed}: {question} became {other:?}"),
+                }
+                drop(pattern.forget(&mut peers, id));
+            }
+            assert!(pattern.asked.is_empty() && pattern.due.is_empty(), "seed {seed}");
+            assert_eq!(peers.stats().out.queued, 0, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_caller_that_waits_no_more_takes_its_request_back_and_those_around_it_stay() {
+        let (mut pattern, mut peers) = new(Options::default());
+        let first = accepted(&mut pattern, &mut peers);
+        let ids: Vec<u32> = (0..5).map(|n| ask(&mut pattern, &mut peers, &n.to_string())).collect();
+        let writing = peers.collect(first, Tally::default(), Vec::new()).unwrap();
+        let in_flight = writing.messages();
+        assert_eq!(in_flight, 4, "half a mark");
+
+        drop(pattern.forget(&mut peers, ids[0]));
+        assert_eq!(peers.stats().out.dropped.total(), 0, "it is being written");
+        drop(pattern.forget(&mut peers, ids[4]));
+        assert_eq!(peers.stats().out.dropped.of(DropReason::Abandoned), 1);
+        assert_eq!(peers.outgoing(first), 4);
+
+        // The connection breaks before a byte is out: the others go on, but for the first, which nobody waits for.
+        lose(&mut pattern, &mut peers, first, Some((writing, 0)));
+        let second = accepted(&mut pattern, &mut peers);
+        let bodies: Vec<_> = write(&mut peers, second)
+            .iter()
+            .map(|message| message.frame(2).unwrap().to_vec())
+            .collect();
+        assert_eq!(bodies, [b"1", b"2", b"3"]);
+        assert_eq!(peers.stats().out.dropped.of(DropReason::Abandoned), 2);
+        assert!(peers.stats().out.is_conserved());
+    }
+
+    #[test]
+    fn relaxed_a_new_request_abandons_the_one_that_waits_and_takes_it_back() {
+        let (mut pattern, mut peers) = new(Options::default().correlate(false).relaxed(true));
+        let [one, two] = [(); 2].map(|()| accepted(&mut pattern, &mut peers));
+        let old = ask(&mut pattern, &mut peers, "old");
+        let new = ask(&mut pattern, &mut peers, "new");
+
+        assert!(matches!(pattern.take(&mut peers, old), Some(Outcome::Abandoned)));
+        assert!(write(&mut peers, one).is_empty(), "it had not been on its way");
+        let sent = write(&mut peers, two);
+        reply(&mut pattern, &mut peers, one, &Message::from(["", "late"]));
+        assert!(
+            pattern.take(&mut peers, new).is_none(),
+            "another peer was asked for this one"
+        );
+        reply(&mut pattern, &mut peers, two, &sent[0]);
+        assert!(matches!(pattern.take(&mut peers, new), Some(Outcome::Replied(message)) if message == "new"));
+        drop((pattern.forget(&mut peers, old), pattern.forget(&mut peers, new)));
+        assert!(peers.stats().out.is_conserved());
+        assert_eq!(peers.stats().out.dropped.of(DropReason::Abandoned), 1);
+    }
+
+    /// RFC 28: what has no empty frame, or nothing behind it, is no reply.
+    #[test]
+    fn what_is_no_reply_is_malformed_and_what_nobody_waits_for_is_stale() {
+        for (correlate, good, bad) in [
+            (
+                true,
+                vec!["\0\0\0\x07", "", "x"],
+                vec![
+                    vec!["x"],
+                    vec!["", "x"],
+                    vec!["\0\0\0\x07", ""],
+                    vec!["\0\0\0\x07", "x", "y"],
+                ],
+            ),
+            (false, vec!["", "x"], vec![vec![""], vec!["x"], vec!["x", "", "y"]]),
+        ] {
+            let (mut pattern, mut peers) = new(Options::default().correlate(correlate));
+            let only = accepted(&mut pattern, &mut peers);
+            reply(
+                &mut pattern,
+                &mut peers,
+                only,
+                &Message::from_frames(good.clone()).unwrap(),
+            );
+            let asked = ask(&mut pattern, &mut peers, "question");
+            write(&mut peers, only);
+            for frames in &bad {
+                reply(
+                    &mut pattern,
+                    &mut peers,
+                    only,
+                    &Message::from_frames(frames.clone()).unwrap(),
+                );
+                assert!(pattern.take(&mut peers, asked).is_none());
+            }
+            reply(&mut pattern, &mut peers, only, &Message::from_frames(good).unwrap());
+            assert!(matches!(pattern.take(&mut peers, asked), Some(Outcome::Replied(message)) if message == "x"));
+            let dropped = peers.stats().incoming.dropped;
+            assert_eq!(dropped.of(DropReason::StaleReply), 1);
+            assert_eq!(dropped.of(DropReason::Malformed), bad.len() as u64);
+        }
     }
 }
