@@ -67,7 +67,7 @@ impl SocketType {
     }
 
     /// Returns whether sockets of these two types may be connected
-    /// ([RFC 37](https://rfc.zeromq.org/spec/37/), "Socket Type Compatibility"; RFCs 41, 48, 49, 51, 52 and libzmq's
+    /// ([RFC 37](https://rfc.zeromq.org/spec/37/), "Socket Type Compatibility"; RFCs 47, 48, 49, 51, 52 and libzmq's
     /// drafts for the younger ones).
     pub fn speaks_with(self, other: SocketType) -> bool {
         match self {

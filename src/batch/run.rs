@@ -149,26 +149,45 @@ impl Run {
         }
     }
 
+    /// Whether a message has several frames.
+    pub(crate) fn has_several_frames(&self) -> bool {
+        let mut border = Border { part: 0, at: self.at };
+        while let Some((next, header)) = self.skip_frame(border) {
+            if header.has_more() {
+                return true;
+            }
+            border = next;
+        }
+        false
+    }
+
     /// The border behind the message that begins at this one, and the bytes of its bodies.
     fn skip_message(&self, mut border: Border) -> Option<(Border, usize)> {
         let mut payload = 0;
         loop {
-            let header = Header::parse(self.parts.get(border.part)?.get(border.at..)?)?;
-            let body = usize::try_from(header.body).ok()?;
-            for len in [header.len, body].into_iter().filter(|&len| len > 0) {
-                border.at += len;
-                if border.at >= self.parts.get(border.part).map_or(0, Bytes::len) {
-                    border = Border {
-                        part: border.part + 1,
-                        at: 0,
-                    };
-                }
-            }
-            payload += body;
+            let (next, header) = self.skip_frame(border)?;
+            payload += usize::try_from(header.body).ok()?;
             if !header.has_more() {
-                return Some((border, payload));
+                return Some((next, payload));
+            }
+            border = next;
+        }
+    }
+
+    /// The border behind the frame that begins at this one, and its header.
+    fn skip_frame(&self, mut border: Border) -> Option<(Border, Header)> {
+        let header = Header::parse(self.parts.get(border.part)?.get(border.at..)?)?;
+        let body = usize::try_from(header.body).ok()?;
+        for len in [header.len, body].into_iter().filter(|&len| len > 0) {
+            border.at += len;
+            if border.at >= self.parts.get(border.part).map_or(0, Bytes::len) {
+                border = Border {
+                    part: border.part + 1,
+                    at: 0,
+                };
             }
         }
+        Some((border, header))
     }
 
     /// Packs it again, to be written.

@@ -3,11 +3,15 @@
 //! Round robin over the peers that have messages, one whole message a turn: a peer that floods us delays the others by
 //! one message each ([RFC 30](https://rfc.zeromq.org/spec/30/), "fair-queuing").
 
+use super::Pattern;
 use super::incoming::Popped;
 use super::peer::PeerId;
 use super::peers::Peers;
 use super::turn::Turn;
+use super::wants::{Awaited, Want};
+use crate::batch::{Batch, Run};
 use crate::message::Message;
+use crate::stats::DropReason;
 
 /// Incoming messages of all peers, in turn.
 #[derive(Debug, Default)]
@@ -16,6 +20,21 @@ pub(crate) struct FairQueue {
 }
 
 impl FairQueue {
+    /// Whole messages came to a socket of this pattern. Where messages have one frame, those that have several are dropped
+    /// and counted, before anybody is told that there is something.
+    #[inline]
+    pub(crate) fn deliver<P: Pattern>(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        if P::ONE_FRAME && run.has_several_frames() {
+            keep_single_frames(peers, id, run);
+            if run.is_empty() {
+                return;
+            }
+        }
+        peers.deliver(id, run);
+        self.enter(id);
+        peers.wants.push(Want::Ready(Awaited::Readable));
+    }
+
     /// A peer has messages.
     pub(crate) fn enter(&mut self, id: PeerId) {
         self.turn.enter(id);
@@ -48,5 +67,99 @@ impl FairQueue {
 
     pub(crate) fn has_messages(&self) -> bool {
         !self.turn.is_empty()
+    }
+}
+
+fn keep_single_frames(peers: &mut Peers, id: PeerId, run: &mut Run) {
+    let mut kept = Batch::default();
+    while let Some(message) = run.pop() {
+        if message.frame_count() == 1 {
+            kept.push(&[], &mut message.into());
+        } else {
+            peers.discard(id, 1, message.byte_count(), DropReason::Malformed);
+            peers.wants.push(Want::Drop(message));
+        }
+    }
+    *run = kept.into_run();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Mark;
+    use crate::routing::PeerKind;
+    use crate::socket::gather::GatherPattern as OneFrame;
+    use crate::socket::pull::PullPattern as AnyFrames;
+
+    fn run_of(messages: &[&[&[u8]]]) -> Run {
+        let mut batch = Batch::default();
+        for frames in messages {
+            batch.push(&[], &mut (*frames).into());
+        }
+        batch.into_run()
+    }
+
+    /// Large bodies lie in parts of their own: the walk over the headers meets all kinds of borders.
+    #[test]
+    fn where_messages_have_one_frame_others_are_dropped_and_counted_before_anybody_is_told() {
+        let mark = Mark {
+            messages: 100,
+            bytes: 1 << 30,
+        };
+        let large = vec![7; 100_000];
+        let two: &[&[u8]] = &[b"two", &large];
+        let one: &[&[u8]] = &[b"one"];
+        let big: &[&[u8]] = &[&large];
+        let empty: &[&[u8]] = &[b"", b""];
+        for (came, kept) in [
+            (vec![two], vec![]),
+            (vec![empty], vec![]),
+            (vec![one, big, one], vec![one, big, one]),
+            (vec![one, two, big, empty, one], vec![one, big, one]),
+            (vec![big, big, two], vec![big, big]),
+        ] {
+            let mut peers = Peers::new(mark, mark);
+            let id = peers.attach(PeerKind::Accepted, "peer".into());
+            let mut queue = FairQueue::default();
+
+            queue.deliver::<OneFrame>(&mut peers, id, &mut run_of(&came));
+
+            assert_eq!(queue.has_messages(), !kept.is_empty());
+            assert_eq!(
+                peers.wants.contains(&Want::Ready(Awaited::Readable)),
+                !kept.is_empty(),
+                "nobody is woken in vain"
+            );
+            let mut message = Message::empty();
+            let received: Vec<Message> = std::iter::from_fn(|| {
+                queue.recv(&mut peers, &mut message)?;
+                Some(message.clone())
+            })
+            .collect();
+            let kept: Vec<Message> = kept.iter().map(|frames| Message::from(frames[0].to_vec())).collect();
+            assert_eq!(received, kept);
+            let incoming = peers.stats().incoming;
+            assert_eq!(incoming.taken as usize, came.len());
+            assert_eq!(
+                incoming.dropped.of(DropReason::Malformed) as usize,
+                came.len() - kept.len()
+            );
+            assert!(incoming.is_conserved());
+        }
+    }
+
+    #[test]
+    fn where_messages_have_any_number_of_frames_all_are_kept() {
+        let mark = Mark {
+            messages: 100,
+            bytes: 1 << 30,
+        };
+        let mut peers = Peers::new(mark, mark);
+        let id = peers.attach(PeerKind::Accepted, "peer".into());
+        let mut queue = FairQueue::default();
+        queue.deliver::<AnyFrames>(&mut peers, id, &mut run_of(&[&[b"a", b"b"]]));
+        let mut message = Message::empty();
+        assert_eq!(queue.recv(&mut peers, &mut message), Some(id));
+        assert_eq!(message, Message::from(["a", "b"]));
     }
 }

@@ -174,18 +174,6 @@ pub(crate) trait Receives: Pattern {
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool;
 }
 
-/// Takes the next message that this pattern may have.
-#[inline(always)]
-pub(crate) fn take_whole<P: Pattern>(queue: &mut FairQueue, peers: &mut Peers, into: &mut Message) -> bool {
-    while let Some(id) = queue.recv(peers, into) {
-        if !P::ONE_FRAME || into.frame_count() == 1 {
-            return true;
-        }
-        peers.dropped_after_pop(id, into.byte_count(), DropReason::Malformed);
-    }
-    false
-}
-
 /// What becomes of the queue to a peer whose connection ended: a dialed one keeps it, `unwritten` in front; of another it
 /// is dropped.
 pub(crate) fn keep_or_drop(peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {

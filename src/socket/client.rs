@@ -1,4 +1,4 @@
-//! CLIENT: each message to one of the servers with room, in turn ([RFC 41](https://rfc.zeromq.org/spec/41/)).
+//! CLIENT: each message to one of the servers with room, in turn ([RFC 47](https://rfc.zeromq.org/spec/47/)).
 
 use super::dealer::BothWays;
 use super::kind::ClientKind;
@@ -8,7 +8,7 @@ use crate::error::RecvError;
 use crate::message::Message;
 
 /// Exchanges messages of one frame with [`Server`](crate::Server) sockets, with no order between sending and receiving
-/// ([RFC 41](https://rfc.zeromq.org/spec/41/)).
+/// ([RFC 47](https://rfc.zeromq.org/spec/47/)).
 ///
 /// A [`Dealer`](crate::Dealer) of messages of one frame: what has several is an error, `SeveralFrames`, that gives it back;
 /// what comes with several is dropped and counted as `Malformed`. See [`Server`](crate::Server) for an example.

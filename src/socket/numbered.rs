@@ -1,15 +1,12 @@
-//! What those types do with messages that address their peers by number: PEER, and SERVER in libzmq.
+//! What those types do with messages that address their peers by number: PEER and SERVER.
 
 use crate::batch::Run;
 use crate::chance::SplitMix64;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{
-    Addressed, Awaited, FairQueue, Identities, NameKind, NoRoute, Pattern, PeerId, PeerKind, Peers, Want,
-};
+use crate::routing::{Addressed, Awaited, FairQueue, Identities, NameKind, NoRoute, Pattern, PeerId, PeerKind, Peers};
 use crate::routing_id::RoutingId;
 use crate::socket_type::SocketType;
-use crate::stats::DropReason;
 use std::marker::PhantomData;
 
 /// Which type it is.
@@ -37,19 +34,13 @@ impl<T: ByNumber> NumberedPattern<T> {
 
     /// The next message, and whose it is.
     pub(crate) fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> Option<RoutingId> {
-        loop {
-            let id = self.queue.recv(peers, into)?;
-            let sender = self.numbers.sender(id);
-            debug_assert!(sender.is_some(), "who is attached has a number");
-            if peers.kind(id).is_none() {
-                self.numbers.forget(id);
-            }
-            if into.frame_count() == 1 {
-                return sender;
-            }
-            peers.dropped_after_pop(id, into.byte_count(), DropReason::Malformed);
-            peers.wants.push(Want::Drop(std::mem::replace(into, Message::empty())));
+        let id = self.queue.recv(peers, into)?;
+        let sender = self.numbers.sender(id);
+        debug_assert!(sender.is_some(), "who is attached has a number");
+        if peers.kind(id).is_none() {
+            self.numbers.forget(id);
         }
+        sender
     }
 
     pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(RoutingId, Message)> {
@@ -87,9 +78,7 @@ impl<T: ByNumber> Pattern for NumberedPattern<T> {
     }
 
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        peers.deliver(id, run);
-        self.queue.enter(id);
-        peers.wants.push(Want::Ready(Awaited::Readable));
+        self.queue.deliver::<Self>(peers, id, run);
     }
 
     fn leaving(&mut self, peers: &mut Peers, id: PeerId) {

@@ -8,9 +8,7 @@ use crate::error::RecvError;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{
-    Awaited, FairQueue, LoadBalance, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want, take_whole,
-};
+use crate::routing::{Awaited, FairQueue, LoadBalance, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want};
 use crate::socket_type::SocketType;
 use std::marker::PhantomData;
 
@@ -113,9 +111,7 @@ impl<K: Kind> Pattern for Exclusive<K> {
     }
 
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        peers.deliver(id, run);
-        self.queue.enter(id);
-        peers.wants.push(Want::Ready(Awaited::Readable));
+        self.queue.deliver::<Self>(peers, id, run);
     }
 
     fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
@@ -157,6 +153,6 @@ impl<K: Kind> Sends for Exclusive<K> {
 impl<K: Kind> Receives for Exclusive<K> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        take_whole::<Self>(&mut self.queue, peers, into)
+        self.queue.recv(peers, into).is_some()
     }
 }

@@ -7,7 +7,7 @@ use crate::batch::Run;
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives, Want, take_whole};
+use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives};
 use crate::socket_type::SocketType;
 use std::marker::PhantomData;
 
@@ -72,9 +72,7 @@ impl<K: Kind> Pattern for Fair<K> {
     fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        peers.deliver(id, run);
-        self.queue.enter(id);
-        peers.wants.push(Want::Ready(Awaited::Readable));
+        self.queue.deliver::<Self>(peers, id, run);
     }
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
@@ -91,6 +89,6 @@ impl<K: Kind> Pattern for Fair<K> {
 impl<K: Kind> Receives for Fair<K> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        take_whole::<Self>(&mut self.queue, peers, into)
+        self.queue.recv(peers, into).is_some()
     }
 }

@@ -1,5 +1,5 @@
 //! SERVER: each message of one frame to the client that it is addressed to by number
-//! ([RFC 41](https://rfc.zeromq.org/spec/41/)).
+//! ([RFC 47](https://rfc.zeromq.org/spec/47/)).
 
 use super::numbered::{ByNumber, NumberedPattern};
 use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_to_verbs, socket_verbs};
@@ -14,7 +14,7 @@ use crate::socket_type::SocketType;
 use crate::transport::real::chance;
 
 /// Exchanges messages of one frame with any number of [`Client`](crate::Client) sockets, each addressed by a
-/// [`RoutingId`] ([RFC 41](https://rfc.zeromq.org/spec/41/)).
+/// [`RoutingId`] ([RFC 47](https://rfc.zeromq.org/spec/47/)).
 ///
 /// This socket makes up the number of each client, and `recv` gives it with each message. A client that came to us has
 /// another number when it comes again, and what waits for it is dropped as `PeerLost` when it goes.
