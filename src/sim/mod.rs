@@ -19,6 +19,7 @@ mod pipeline;
 mod publish;
 mod request;
 mod router;
+mod service;
 mod stream;
 
 use crate::endpoint::Endpoint;

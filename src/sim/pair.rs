@@ -1,24 +1,25 @@
-//! PAIR under faults, both ways at once, with a third that would like to be one of the two.
+//! PAIR and CHANNEL under faults, both ways at once, with a third that would like to be one of the two.
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{Ledger, check, numbered, send, small};
+use super::laws::{Ledger, check, numbered_for, send, small};
 use crate::hub::Hub;
 use crate::message::Message;
-use crate::routing::Awaited;
-use crate::socket::pair::PairPattern;
+use crate::routing::{Awaited, Pattern};
+use crate::socket::kind::{ChannelKind, Kind, PairKind};
+use crate::socket::pair::Exclusive;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-struct Pairs {
+struct Pairs<K: Kind> {
     world: World,
-    hubs: Vec<Arc<Hub<PairPattern>>>,
+    hubs: Vec<Arc<Hub<Exclusive<K>>>>,
     ledger: Ledger,
     next: [u32; 3],
 }
 
-impl Pairs {
+impl<K: Kind> Pairs<K> {
     /// The first listens; the second dials, and so may a third.
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 3);
@@ -26,7 +27,7 @@ impl Pairs {
         let hubs: Vec<_> = (0..=dialing)
             .map(|n| {
                 let options = small(&mut world.chance);
-                world.open(n, PairPattern::new, options)
+                world.open(n, Exclusive::new, options)
             })
             .collect();
         world.listen(0, &hubs[0], 1);
@@ -38,14 +39,14 @@ impl Pairs {
         Pairs {
             world,
             hubs,
-            ledger: Ledger::default(),
+            ledger: Ledger::of::<Exclusive<K>>(),
             next: [0; 3],
         }
     }
 
     fn recv(&mut self, n: usize) -> bool {
         let mut message = Message::empty();
-        let step = |pattern: &mut PairPattern, peers: &mut _| pattern.queue.recv(peers, &mut message);
+        let step = |pattern: &mut Exclusive<K>, peers: &mut _| pattern.queue.recv(peers, &mut message);
         if let Poll::Ready(Ok(peer)) = self.hubs[n].attempt(Awaited::Readable, step) {
             self.ledger.note(n, peer, &message);
             return true;
@@ -59,7 +60,7 @@ impl Pairs {
             match self.world.chance.within(0..8) {
                 0 | 1 => {
                     let size = self.world.chance.within(0..60);
-                    if send(&self.hubs[n], numbered(n, self.next[n], size)) {
+                    if send(&self.hubs[n], numbered_for::<Exclusive<K>>(n, self.next[n], size)) {
                         self.next[n] += 1;
                     }
                 }
@@ -89,7 +90,7 @@ impl Pairs {
 }
 
 /// Messages that are neither here nor there, and no counter's: written, and lost on their way.
-fn lost(hubs: &[Arc<Hub<PairPattern>>]) -> i64 {
+fn lost<P: Pattern>(hubs: &[Arc<Hub<P>>]) -> i64 {
     let mut lost = 0;
     for stats in hubs.iter().map(|hub| check(hub)) {
         lost += (stats.out.passed + stats.out.queued) as i64 - stats.incoming.taken as i64;
@@ -98,10 +99,9 @@ fn lost(hubs: &[Arc<Hub<PairPattern>>]) -> i64 {
     lost
 }
 
-#[test]
-fn pairs_keep_the_law_under_faults_and_lose_nothing_without() {
-    with_seeds(500, |seed| {
-        let mut it = Pairs::new(seed);
+fn pairs_keep_the_law<K: Kind>(seeds: u64) {
+    with_seeds(seeds, |seed| {
+        let mut it = Pairs::<K>::new(seed);
         it.world.fabric().has_faults = true;
         it.play(300);
         it.world.fabric().has_faults = false;
@@ -149,4 +149,14 @@ fn pairs_keep_the_law_under_faults_and_lose_nothing_without() {
         it.world.run_for(Duration::from_secs(2));
         assert_eq!(it.world.fabric().open_ends(), 0, "a stream is left open");
     });
+}
+
+#[test]
+fn pairs_keep_the_law_under_faults_and_lose_nothing_without() {
+    pairs_keep_the_law::<PairKind>(500);
+}
+
+#[test]
+fn channels_keep_the_law_under_faults_and_lose_nothing_without() {
+    pairs_keep_the_law::<ChannelKind>(40);
 }

@@ -1,23 +1,24 @@
-//! PUSH and PULL under faults: nothing is counted wrongly, nothing comes twice or out of order, and once the faults are
+//! PUSH and PULL, and SCATTER and GATHER, under faults: nothing is counted wrongly, nothing comes twice or out of order, and once the faults are
 //! over nothing is lost.
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{Ledger, check, numbered, send, small};
+use super::laws::{Ledger, check, numbered_for, send, small};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::Awaited;
-use crate::socket::pull::PullPattern;
-use crate::socket::push::PushPattern;
+use crate::routing::{Awaited, Pattern};
+use crate::socket::kind::{GatherKind, Kind, PullKind, PushKind, ScatterKind};
+use crate::socket::pull::Fair;
+use crate::socket::push::Balanced;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-struct Pipeline {
+struct Pipeline<A: Kind, B: Kind> {
     world: World,
-    pushes: Vec<Arc<Hub<PushPattern>>>,
-    pulls: Vec<Arc<Hub<PullPattern>>>,
+    pushes: Vec<Arc<Hub<Balanced<A>>>>,
+    pulls: Vec<Arc<Hub<Fair<B>>>>,
     ledger: Ledger,
     next: [u32; 2],
     refused: u64,
@@ -35,7 +36,7 @@ struct Totals {
     unread: u64,
 }
 
-impl Pipeline {
+impl<A: Kind, B: Kind> Pipeline<A, B> {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 4);
         let mut options = || {
@@ -45,10 +46,10 @@ impl Pipeline {
         };
         let options: Vec<Options> = (0..4).map(|_| options()).collect();
         let pushes: Vec<_> = (0..2)
-            .map(|n| world.open(n, PushPattern::new, options[n].clone()))
+            .map(|n| world.open(n, Balanced::new, options[n].clone()))
             .collect();
         let pulls: Vec<_> = (0..2)
-            .map(|n| world.open(2 + n, PullPattern::new, options[2 + n].clone()))
+            .map(|n| world.open(2 + n, Fair::new, options[2 + n].clone()))
             .collect();
         let pushes_dial = world.chance.within(0..4) != 0;
         match pushes_dial {
@@ -62,7 +63,7 @@ impl Pipeline {
             world,
             pushes,
             pulls,
-            ledger: Ledger::default(),
+            ledger: Ledger::of::<Fair<B>>(),
             next: [0; 2],
             refused: 0,
         }
@@ -77,7 +78,7 @@ impl Pipeline {
             0 => self.world.chance.within(0..1000),
             _ => self.world.chance.within(0..40),
         };
-        if send(&self.pushes[n], numbered(n, self.next[n], size)) {
+        if send(&self.pushes[n], numbered_for::<Balanced<A>>(n, self.next[n], size)) {
             self.next[n] += 1;
         } else {
             self.refused += 1;
@@ -86,7 +87,7 @@ impl Pipeline {
 
     fn recv(&mut self, n: usize) {
         let mut message = Message::empty();
-        let step = |pattern: &mut PullPattern, peers: &mut _| pattern.queue.recv(peers, &mut message);
+        let step = |pattern: &mut Fair<B>, peers: &mut _| pattern.queue.recv(peers, &mut message);
         if let Poll::Ready(Ok(peer)) = self.pulls[n].attempt(Awaited::Readable, step) {
             self.ledger.note(n, peer, &message);
         }
@@ -139,7 +140,7 @@ impl Pipeline {
 }
 
 /// The law, and what comes of it.
-fn totals(pushes: &[Arc<Hub<PushPattern>>], pulls: &[Arc<Hub<PullPattern>>]) -> Totals {
+fn totals<A: Pattern, B: Pattern>(pushes: &[Arc<Hub<A>>], pulls: &[Arc<Hub<B>>]) -> Totals {
     let mut all = Totals::default();
     for stats in pushes.iter().map(|hub| check(hub)) {
         all.accepted += stats.out.taken;
@@ -157,10 +158,9 @@ fn totals(pushes: &[Arc<Hub<PushPattern>>], pulls: &[Arc<Hub<PullPattern>>]) -> 
     all
 }
 
-#[test]
-fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
-    with_seeds(500, |seed| {
-        let mut it = Pipeline::new(seed);
+fn pipelines_keep_the_law<A: Kind, B: Kind>(seeds: u64) {
+    with_seeds(seeds, |seed| {
+        let mut it = Pipeline::<A, B>::new(seed);
         it.world.fabric().has_faults = true;
         it.play(400);
         it.world.fabric().has_faults = false;
@@ -207,9 +207,19 @@ fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
 }
 
 #[test]
+fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
+    pipelines_keep_the_law::<PushKind, PullKind>(500);
+}
+
+#[test]
+fn scattered_messages_keep_the_law_under_faults_and_none_is_lost_without() {
+    pipelines_keep_the_law::<ScatterKind, GatherKind>(40);
+}
+
+#[test]
 fn a_closed_socket_without_faults_writes_all_it_accepted() {
     with_seeds(100, |seed| {
-        let mut it = Pipeline::new(seed);
+        let mut it = Pipeline::<PushKind, PullKind>::new(seed);
         it.run_for(Duration::from_secs(1));
         it.play(100);
         let options: Vec<_> = it.pushes.iter().map(|hub| hub.options().linger).collect();
@@ -224,7 +234,7 @@ fn a_closed_socket_without_faults_writes_all_it_accepted() {
     });
 }
 
-impl Pipeline {
+impl<A: Kind, B: Kind> Pipeline<A, B> {
     fn drain_closing(&mut self) {
         for _ in 0..100_000 {
             (0..2).for_each(|n| self.recv(n));

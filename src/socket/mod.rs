@@ -6,7 +6,7 @@ pub(crate) mod client;
 pub(crate) mod dealer;
 pub(crate) mod dish;
 pub(crate) mod gather;
-mod kind;
+pub(crate) mod kind;
 mod live;
 mod numbered;
 pub(crate) mod pair;
