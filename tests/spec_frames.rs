@@ -193,7 +193,7 @@ fn frames_of_two_messages_never_mix() {
 fn over_connections_that_are_cut_messages_come_in_order_and_none_twice() {
     let context = Context::new().unwrap();
     let options = Options::default().reconnect(Duration::from_millis(1), Duration::from_millis(2));
-    let push = Push::with_options(&context, options.send_mark(100)).unwrap();
+    let push = Push::with_options(&context, options.send_mark(100).linger(Duration::ZERO)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     push.connect(format!("tcp://{}", listener.local_addr().unwrap()))
         .unwrap();
@@ -302,7 +302,8 @@ macro_rules! bound_and_connected {
 #[test]
 fn every_socket_binds_connects_and_says_its_type() {
     let (_context, bound) = bound_and_connected!(
-        Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair, Radio, Dish
+        Req, Rep, Dealer, Router, Pub, XPub, Sub, XSub, Push, Pull, Pair, Radio, Dish, Client, Server, Scatter, Gather,
+        Peer, Channel
     );
     let speaks = |one: &str, other: &str| {
         let legal: &[&str] = match one {

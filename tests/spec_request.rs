@@ -1,4 +1,4 @@
-//! RFC 28: REQ and REP. Names with a number are tests of libzmq.
+//! RFC 28: REQ and REP.
 
 mod common;
 #[path = "spec/raw.rs"]
@@ -65,7 +65,7 @@ fn a_reply_is_awaited_before_the_next_request() {
 
 /// RFC 28: "SHALL prefix the outgoing message with an empty delimiter frame."
 #[test]
-fn t02_req_message_format() {
+fn the_delimiter_goes_before_the_message() {
     for (options, id) in [(strict(), 0), (Options::default(), 1)] {
         let context = Context::new().unwrap();
         let (req, [mut rep]) = req_and_raw_reps(&context, options);
@@ -90,7 +90,7 @@ fn t02_req_message_format() {
 
 /// RFC 28: "SHALL route outgoing messages to connected peers using a round-robin strategy."
 #[test]
-fn t01_round_robin_out() {
+fn requests_go_round() {
     for transport in TRANSPORTS {
         let context = Context::new().unwrap();
         let req = Req::new(&context);
@@ -240,7 +240,7 @@ fn each_request_has_one_reply() {
 /// RFC 28: "An address envelope consisting of zero or more frames, each containing one identity. A delimiter, consisting of
 /// an empty frame. One or more data frames": the envelope is kept, the rest passed on, and the reply goes behind it.
 #[test]
-fn t03_envelope() {
+fn the_envelope_goes_back_as_it_came() {
     let context = Context::new().unwrap();
     let rep = Rep::new(&context);
     let mut client = Raw::dial(&rep.bind("tcp://127.0.0.1:0").unwrap()).greet("DEALER");
@@ -266,7 +266,7 @@ fn t03_envelope() {
 
 /// RFC 28: "SHALL receive incoming messages from its peers using a fair-queuing strategy."
 #[test]
-fn t03_fair_queue_in() {
+fn clients_are_served_in_turn() {
     for transport in TRANSPORTS {
         let context = Context::new().unwrap();
         let rep = Rep::new(&context);

@@ -6,10 +6,13 @@ mod receiving;
 
 pub use receiving::*;
 
-use crate::common::{LONG, endpoint, until, unused, wait_connected, wait_for};
+use crate::common::{LONG, address, endpoint, hello, until, unused, wait_connected, wait_for};
 use crate::types::{Node, Receives, Sends, join, number, numbered, quick, tight};
 use peermq::{Context, DropReason, Message, NotSent, Options};
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -323,4 +326,60 @@ pub fn what_cannot_be_queued_is_not_discarded<S: Sends, R: Receives>() {
         let out = sender.stats().out;
         assert_eq!((out.taken, out.dropped.total()), (u64::from(COUNT), 0));
     }
+}
+
+/// "MUST be thread-safe and allow sending from multiple threads", "MUST be thread-safe and allow receiving from multiple
+/// threads": each message is one call, and comes once.
+pub fn many_threads_send_and_receive<S: Sends, R: Receives>() {
+    const THREADS: u32 = 4;
+    const EACH: u32 = 500;
+    for transport in TRANSPORTS {
+        let context = Context::new().unwrap();
+        let sender = S::make(&context, quick().mark(7));
+        let receiver = R::make(&context, quick().mark(7));
+        join(&sender, &receiver, &receiver.bind(&endpoint(transport)).to_string());
+        let came = Mutex::new(BTreeSet::new());
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (sender, receiver, came) = (&sender, &receiver, &came);
+                scope.spawn(move || (0..EACH).for_each(|n| sender.send(numbered(thread * EACH + n))));
+                scope.spawn(move || {
+                    for _ in 0..EACH {
+                        let n = number(&receiver.recv());
+                        assert!(came.lock().unwrap().insert(n), "{n} came twice");
+                    }
+                });
+            }
+        });
+        assert!(receiver.has_nothing());
+        assert_eq!(came.into_inner().unwrap().len() as u32, THREADS * EACH);
+    }
+}
+
+/// "MUST NOT send multi-part messages": they are given back, and nothing of them is accepted.
+pub fn several_frames_are_not_sent<S: Sends, R: Receives>() {
+    let context = Context::new().unwrap();
+    let (sender, receiver) = (S::make(&context, quick()), R::make(&context, quick()));
+    join(&sender, &receiver, &receiver.bind(&endpoint("inproc")).to_string());
+    let several = || Message::from(["two", "frames"]);
+    assert_eq!(sender.try_send(several()), Err(NotSent::SeveralFrames));
+    assert_eq!(sender.send_timeout(several(), LONG), Err(NotSent::SeveralFrames));
+    sender.send("one");
+    assert_eq!(receiver.recv(), "one");
+    assert_eq!(sender.stats().out.taken, 1);
+}
+
+/// "MUST discard any part of a multipart message": it is counted, and what follows it is received.
+pub fn several_frames_are_discarded<R: Receives>(theirs: &str) {
+    let context = Context::new().unwrap();
+    let receiver = R::make(&context, quick());
+    let here = receiver.bind("tcp://127.0.0.1:0");
+    let mut stream = TcpStream::connect(address(&here)).unwrap();
+    let several = b"\x01\x01a\x01\x01b\0\x01c\x01\0\0\0\0\x03one";
+    stream.write_all(&[&hello(theirs), &several[..]].concat()).unwrap();
+    assert_eq!(receiver.recv(), "one");
+    assert!(receiver.has_nothing());
+    let incoming = receiver.stats().incoming;
+    assert_eq!((incoming.dropped.of(DropReason::Malformed), incoming.passed), (2, 1));
+    assert!(incoming.is_conserved());
 }
