@@ -225,6 +225,25 @@ fn those_who_chat_in_a_room_hear_the_same() {
     ended.assert_says("check: all of their room, nothing else, and in one order");
 }
 
+#[test]
+fn the_paranoid_pirate_loses_workers_and_no_request() {
+    let ended = Running::start("paranoid_pirate", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("60 requests answered; ");
+    ended.assert_says("check: neither the crash nor the freeze cost a request");
+}
+
+#[test]
+fn clones_that_join_late_equal_the_original() {
+    let ended = Running::start("clone", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("early: from change 0 on");
+    ended.assert_says("600 changes, 20 keys, 4 replicas");
+    ended.assert_says("check: all replicas equal the original");
+}
+
 /// An example that runs. It does not outlive this value.
 struct Running {
     process: Child,
