@@ -202,7 +202,11 @@ fn the_lazy_pirate_outlives_a_crash_and_a_silence() {
     ended.assert_success();
     ended.assert_says("request 3: the peer was lost before it replied; asking again");
     ended.assert_says("request 6: no reply in time; asking again");
-    ended.assert_says("and where there is no server: the server seems to be gone");
+    ended.assert_says("by hand: 10 answers");
+    ended.assert_says("request 3: was asked");
+    ended.assert_says("request 6: was asked");
+    ended.assert_says("by Options::retry: 10 answers");
+    ended.assert_says("and where there is no server: no reply in time");
     ended.assert_says("check: every request got its own answer");
 }
 
