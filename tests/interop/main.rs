@@ -7,6 +7,7 @@
 mod common;
 
 mod closing;
+mod cuts;
 mod heartbeats;
 mod latest;
 mod matrix;

@@ -228,6 +228,25 @@ def hear_all(name, first, count):
     return ""
 
 
+def count_up(name, start, end, size):
+    """Numbers in four bytes, each with a frame of this size."""
+    for number in range(int(start), int(end)):
+        sockets[name].send_multipart([number.to_bytes(4, "big"), PATTERN[: int(size)]])
+    return ""
+
+
+def follow(name, end, size):
+    """What `count_up` sends, up to the last; some may be missing, none may be cut or there twice."""
+    seen = set()
+    while int(end) - 1 not in seen:
+        number, rest = sockets[name].recv_multipart()
+        number = int.from_bytes(number, "big")
+        if number in seen or rest != PATTERN[: int(size)]:
+            raise ValueError(f"{number} again, or with {len(rest)} bytes")
+        seen.add(number)
+    return ""
+
+
 # ---- a proxy ----
 
 
@@ -260,7 +279,7 @@ def end_proxy(name):
 
 ORDERS = (
     (call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
-    + (property, subscribe_all, unsubscribe_all, hear_all, proxy, end_proxy)
+    + (property, subscribe_all, unsubscribe_all, hear_all, count_up, follow, proxy, end_proxy)
 )
 COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options, "await": wait}
 

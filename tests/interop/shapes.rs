@@ -65,3 +65,8 @@ impl Display for Shape {
         write!(f, "{} {} {}", self.seed, self.frames, self.size)
     }
 }
+
+/// The first bytes of what both sides compute.
+pub(crate) fn window(size: usize) -> &'static [u8] {
+    &PATTERN[..size]
+}
