@@ -53,7 +53,8 @@ impl Options {
     /// Sets whether a request takes the place of one that waits for its reply. Default no: it waits until that has its reply.
     /// REQ only, and only together with [`correlate(false)`](Options::correlate): with ids each has a place of its own.
     ///
-    /// Yes: whoever asked before gets [`RequestError::Abandoned`](crate::RequestError::Abandoned). A late reply to it that
+    /// Yes: whoever asked before gets [`RequestError::Abandoned`](crate::RequestError::Abandoned), and its request is taken
+    /// back if it is not on its way yet, as that of any caller who waits no more. A late reply to it that
     /// comes from the peer which is asked now is taken for the new one's (`ZMQ_REQ_RELAXED`, of which libzmq says the same).
     pub fn relaxed(mut self, yes: bool) -> Self {
         self.relaxed = yes;

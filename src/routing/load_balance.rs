@@ -20,8 +20,8 @@ pub(crate) struct LoadBalance {
     /// Peers that are down and are to be passed over while one in `turn` has room.
     last: Turn,
     connected_first: bool,
-    /// Messages that lost their peer, oldest first: they go before any other. At most what lost peers had queued, and
-    /// nothing is accepted while there are any.
+    /// Messages without a peer, oldest first: they go before any other, and nothing is accepted while there are any. At most
+    /// what lost peers had queued, and one of each request that is sent again.
     adrift: VecDeque<Adrift>,
 }
 

@@ -14,7 +14,8 @@ use std::marker::PhantomData;
 
 /// Exchanges messages with exactly one other `Pair` ([RFC 31](https://rfc.zeromq.org/spec/31/)).
 ///
-/// While it has a peer, others are turned away: they are told nothing, and try again later. At the peer's mark `send`
+/// While it has a peer, others are turned away, and get in once the place is free: the monitors of both sides are told
+/// `HandshakeFailed`, on this side because of [`Failure::Refused`](crate::Failure::Refused). At the peer's mark `send`
 /// waits. What waits for a peer that was connected to is kept until it is back; what waits for one that came to us is
 /// dropped and counted as `PeerLost` when it goes.
 ///
@@ -87,7 +88,7 @@ impl<K: Kind> Pattern for Exclusive<K> {
             Ok(())
         } else {
             Err(NoPlace {
-                why: "this PAIR has a peer already",
+                why: "it has a peer already",
                 holder: None,
             })
         }
