@@ -303,6 +303,27 @@ fn names_of_properties_may_be_in_any_case() {
     assert_eq!(router.recv_timeout(LONG).unwrap().0, Identity::new("me").unwrap());
 }
 
+/// RFC 37: "Metadata names starting with "X-" SHALL be reserved for application use": an application may say nothing else of
+/// itself, and nothing of ours begins so.
+#[test]
+fn names_that_begin_with_x_are_the_applications() {
+    let context = Context::new().unwrap();
+    for (options, said) in [
+        (Options::default(), 0),
+        (Options::default().metadata("X-Zone", "north"), 1),
+    ] {
+        let pull = Pull::with_options(&context, options).unwrap();
+        let mut peer = Raw::dial(&pull.bind("tcp://127.0.0.1:0").unwrap());
+        peer.say(&hello("PUSH"));
+        peer.hear(64);
+        let (_, ready) = peer.frame();
+        let beginnings = ready.windows(3).filter(|bytes| bytes[0] < 0x20 && bytes[1..] == *b"X-");
+        assert_eq!(beginnings.count(), said, "{}", ready.escape_ascii());
+        assert_eq!(ready.ends_with(b"\x06X-Zone\0\0\0\x05north"), said == 1);
+    }
+    assert!(Pull::with_options(&context, Options::default().metadata("Zone", "north")).is_err());
+}
+
 /// RFC 37: "The implementation SHALL accept all resource requests". Ours has no resources, and takes every peer for its
 /// socket's.
 #[test]
