@@ -68,7 +68,10 @@ impl<N: Net> Seat<N> {
                     if state.notes.is_empty() && !state.is_shut_down {
                         state.keeper = Keeper::Pacing;
                         drop(state);
-                        crate::sync::park(Some(PACE));
+                        // Writing to many takes longer, and each write wakes a process: as much again, so that more goes
+                        // with each.
+                        let spent = self.now().saturating_duration_since(now);
+                        crate::sync::park(Some(spent.clamp(PACE, LONGEST_PACE)));
                     }
                 }
                 continue;
@@ -201,6 +204,8 @@ impl Patience {
 
 /// How long a stream that is written without the seat is let grow.
 const PACE: Duration = Duration::from_micros(50);
+/// The longest, of one that goes to many.
+const LONGEST_PACE: Duration = Duration::from_millis(1);
 /// How long the seat stays empty for who left it, before the keeper comes back.
 pub(super) const LEASE: Duration = Duration::from_millis(1);
 /// The same while others wait who cannot take it.
