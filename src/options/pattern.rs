@@ -125,7 +125,8 @@ impl Options {
     /// The first comes before all messages of the connection, the second behind them (behind those that are unread when
     /// a peer that this socket connected to is back already, it comes too early). As many as
     /// [`recv_mark`](Options::recv_mark) wait to be received; the next ones are dropped and counted as
-    /// [`DropReason::Unnoticed`](crate::DropReason::Unnoticed). Empty messages of the peers themselves look the same.
+    /// [`DropReason::Unnoticed`](crate::DropReason::Unnoticed). A connection that came and went without a message, while an
+    /// earlier one of the same identity was unread, is not told. Empty messages of the peers themselves look the same.
     ///
     /// Yes: `recv` gives more than what peers send. No: only a [`Monitor`](crate::Monitor) tells, apart from the
     /// messages and without the identity.

@@ -154,11 +154,20 @@ impl<K: Name> Identities<K> {
 
     /// Nothing is unread of it, and nothing will come.
     pub(crate) fn forget(&mut self, id: PeerId) {
-        if let Some(name) = self.name_of(id).cloned()
-            && let Some(place) = self.known.get_mut(id.index())
-        {
+        self.forget_behind(id, None);
+    }
+
+    /// The same. If it bore its name last, `before` does now.
+    pub(crate) fn forget_behind(&mut self, id: PeerId, before: Option<PeerId>) {
+        let Some(name) = self.name_of(id).cloned() else { return };
+        if let Some(place) = self.known.get_mut(id.index()) {
             *place = None;
-            self.take_bearer(&name, id);
+        }
+        if self.bearers.get(&name) == Some(&id) {
+            match before {
+                Some(before) => drop(self.bearers.insert(name, before)),
+                None => drop(self.bearers.remove(&name)),
+            }
         }
     }
 
@@ -200,6 +209,13 @@ impl<K: Name> Identities<K> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.routes.is_empty()
+    }
+
+    /// Whether nothing is kept of any peer.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        let is_known = self.known.iter().any(Option::is_some);
+        self.routes.is_empty() && self.bearers.is_empty() && self.full.is_empty() && !is_known
     }
 
     /// Whether a call that waits for this peer's room would find it, or find that the peer is gone.

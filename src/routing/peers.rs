@@ -531,9 +531,12 @@ impl Peers {
             .is_some_and(|peer| std::mem::take(&mut peer.owes_notices))
     }
 
-    /// Packs an empty message, so that a ROUTER hears of us. Where the queue is full, what waits there does as much.
+    /// Packs an empty message, so that a ROUTER hears of us. Where the queue is full, what waits there does as much; to one
+    /// that leaves nothing new is said.
     pub(crate) fn probe(&mut self, id: PeerId) {
-        let _full = self.enqueue(id, &[], &mut Outgoing::from(Message::empty()));
+        if !self.is_leaving(id) {
+            let _full = self.enqueue(id, &[], &mut Outgoing::from(Message::empty()));
+        }
     }
 
     /// Takes off what was wholly written, then gives the oldest batch: at most half a mark of messages, at least one.

@@ -1,67 +1,89 @@
-//! Who is received only once all of another was: a peer that took the place of one that left something unread.
+//! Who is received only once all of another was: a peer that came under the name of one that left something unread.
 
 use super::peer::PeerId;
-use super::peers::Peers;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// Peers that follow upon others. At most one entry for each peer.
+/// Peers that follow upon others. At most one entry for each peer that is there, or has something unread.
 #[derive(Debug, Default)]
 pub(crate) struct Succession {
     /// Who follows upon whom. A peer has one heir at most.
     heirs: BTreeMap<PeerId, PeerId>,
-    /// The heirs: none of theirs is received yet.
-    waiting: BTreeSet<PeerId>,
+    /// The other way round: who waits for whom.
+    waiting: BTreeMap<PeerId, PeerId>,
 }
 
 impl Succession {
     /// `heir` is not received before all of `before` was.
     pub(crate) fn follow(&mut self, before: PeerId, heir: PeerId) {
         self.heirs.insert(before, heir);
-        self.waiting.insert(heir);
+        self.waiting.insert(heir, before);
     }
 
     /// Whether it has to wait until another was received.
     pub(crate) fn waits(&self, id: PeerId) -> bool {
-        self.waiting.contains(&id)
+        self.waiting.contains_key(&id)
     }
 
-    /// Nothing of this peer is unread any more, and nothing will come: gives those whose time it is now, in order. Only
-    /// the last of them has anything to be received, or is still there.
-    pub(crate) fn release(&mut self, peers: &Peers, id: PeerId) -> Vec<PeerId> {
-        let mut released = Vec::new();
-        let mut last = id;
-        while let Some(heir) = self.heirs.remove(&last) {
-            self.waiting.remove(&heir);
-            released.push(heir);
-            if peers.has_incoming(heir) || peers.kind(heir).is_some() {
-                break;
-            }
-            last = heir;
+    /// Nothing of this peer is unread any more: whose time it is now.
+    pub(crate) fn release(&mut self, id: PeerId) -> Option<PeerId> {
+        let heir = self.heirs.remove(&id)?;
+        self.waiting.remove(&heir);
+        Some(heir)
+    }
+
+    /// One that waits goes, and leaves nothing: whoever follows upon it follows upon the one before, who is given.
+    pub(crate) fn leave(&mut self, id: PeerId) -> Option<PeerId> {
+        let before = self.waiting.remove(&id)?;
+        self.heirs.remove(&before);
+        if let Some(heir) = self.heirs.remove(&id) {
+            self.follow(before, heir);
         }
-        released
+        Some(before)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heirs.is_empty() && self.waiting.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Mark;
-    use crate::routing::PeerKind;
+
+    fn peer(index: usize) -> PeerId {
+        PeerId { index, generation: 0 }
+    }
 
     #[test]
-    fn an_heir_that_is_gone_hands_on_to_its_own() {
-        let mark = Mark { messages: 1, bytes: 1 };
-        let mut peers = Peers::new(mark, mark);
-        let [first, second, third] = [(); 3].map(|()| peers.attach(PeerKind::Accepted, String::new()));
+    fn an_heir_waits_until_it_is_released() {
+        let [first, second, third] = [1, 2, 3].map(peer);
         let mut succession = Succession::default();
         succession.follow(first, second);
         succession.follow(second, third);
-        peers.detach(second);
-        assert!(succession.waits(third), "the first is not read to its end");
 
-        assert_eq!(succession.release(&peers, first), [second, third]);
+        assert_eq!(succession.release(first), Some(second));
 
-        assert!(!succession.waits(second) && !succession.waits(third));
-        assert!(succession.release(&peers, second).is_empty());
+        assert!(!succession.waits(second) && succession.waits(third));
+        assert_eq!(succession.release(first), None);
+        assert_eq!(succession.release(second), Some(third));
+        assert!(succession.is_empty());
+    }
+
+    #[test]
+    fn one_that_leaves_nothing_is_followed_upon_no_more() {
+        let [first, second, third] = [1, 2, 3].map(peer);
+        let mut succession = Succession::default();
+        succession.follow(first, second);
+        succession.follow(second, third);
+
+        assert_eq!(succession.leave(second), Some(first));
+        assert_eq!(succession.release(first), Some(third));
+        assert!(succession.is_empty());
+
+        succession.follow(first, second);
+        assert_eq!(succession.leave(second), Some(first));
+        assert_eq!(succession.leave(first), None);
+        assert!(succession.is_empty());
     }
 }

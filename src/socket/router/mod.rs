@@ -1,6 +1,8 @@
 //! ROUTER: each message to the peer that it is addressed to, and those of all peers, in turn, each with whose it is
 //! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 
+#[cfg(test)]
+mod model;
 mod notify;
 mod pattern;
 

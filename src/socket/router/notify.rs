@@ -68,6 +68,12 @@ impl News {
         }
     }
 
+    /// One that waited for its time goes, and has said nothing: it need not be told of at all.
+    pub(super) fn never_mind(&mut self, id: PeerId) {
+        self.arriving.remove(&id);
+        self.parting.remove(&id);
+    }
+
     /// The oldest that is to be received.
     pub(super) fn take(&mut self, peers: &mut Peers) -> Option<Identity> {
         let (id, name) = self.told.pop_front()?;
@@ -77,6 +83,11 @@ impl News {
 
     pub(super) fn is_empty(&self) -> bool {
         self.told.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_empty() && self.arriving.is_empty() && self.parting.is_empty()
     }
 
     fn tell(&mut self, peers: &mut Peers, id: PeerId, name: &Identity) {

@@ -88,29 +88,39 @@ impl RouterPattern {
         })
     }
 
-    /// Nothing of this peer is unread: those that follow upon it have their turn.
+    /// Whether nothing is kept of any peer.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.identities.is_idle() && self.succession.is_empty() && self.replaced.is_empty() && self.news.is_idle()
+    }
+
+    /// Nothing of this peer is unread: who follows upon it has its turn.
     fn read_out(&mut self, peers: &mut Peers, id: PeerId) {
-        self.tell_if_parted(peers, id);
-        if peers.kind(id).is_none() {
-            self.identities.forget(id);
-        }
+        self.finish(peers, id);
         self.release_heirs(peers, id);
     }
 
+    /// Those that follow upon this peer have their turn, up to the first that has something to be received.
     fn release_heirs(&mut self, peers: &mut Peers, id: PeerId) {
-        for heir in self.succession.release(peers, id) {
+        let mut last = id;
+        while let Some(heir) = self.succession.release(last) {
             if let Some(name) = self.identities.name_of(heir).cloned() {
                 self.news.may_arrive(peers, heir, &name);
             }
             if peers.has_incoming(heir) {
                 self.queue.enter(heir);
                 peers.wants.push(Want::Ready(Awaited::Readable));
-                continue;
+                return;
             }
-            self.tell_if_parted(peers, heir);
-            if peers.kind(heir).is_none() {
-                self.identities.forget(heir);
-            }
+            self.finish(peers, heir);
+            last = heir;
+        }
+    }
+
+    fn finish(&mut self, peers: &mut Peers, id: PeerId) {
+        self.tell_if_parted(peers, id);
+        if peers.kind(id).is_none() {
+            self.identities.forget(id);
         }
     }
 
@@ -262,10 +272,13 @@ impl Pattern for RouterPattern {
             return;
         }
         self.queue.remove(id);
-        if !self.succession.waits(id) {
+        let before = self.succession.leave(id);
+        if before.is_some() {
+            self.news.never_mind(id);
+        } else {
             self.read_out(peers, id);
-            self.identities.forget(id);
         }
+        self.identities.forget_behind(id, before);
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {
