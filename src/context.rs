@@ -373,6 +373,9 @@ impl Core {
         endpoint: Endpoint,
         with_connections: bool,
     ) -> Result<(), EndpointError> {
+        if !hub.is_open() {
+            return Err(EndpointError::Closed);
+        }
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
             // Also libzmq keeps those over inproc.
@@ -394,6 +397,9 @@ impl Core {
     }
 
     pub(crate) fn disconnect<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<(), EndpointError> {
+        if !hub.is_open() {
+            return Err(EndpointError::Closed);
+        }
         let key = hub.key();
         if let Kind::Inproc(name) = endpoint.kind() {
             let parted = self.names.disconnect(name, key);

@@ -26,7 +26,10 @@ pub(crate) use watch::{Signal, Watch};
 /// taken or used up. Other threads may use the same sockets and be faster, so use the verbs with `try_` after it. A
 /// socket is readable if there is a message to receive, and writable if a message would find room; a type that cannot
 /// receive is never readable, and one that cannot send never writable. For a `Req` that is room for a request; its
-/// replies are waited for by the calls that ask. A `Rep` may drop what it was readable for, as `Malformed`.
+/// replies are waited for by the calls that ask. A `Rep` may drop what it was readable for, as `Malformed`, and others what
+/// they would not hand over either (`NotSubscribed`). Whether a message finds room may depend on it: a socket that names
+/// its peers is writable while there is one, and a publisher under [`AtMark::Block`](crate::AtMark::Block) until a message
+/// was refused, and again once those who kept it have room.
 ///
 /// With sockets alone, who waits drives the loop if nobody else does: of the context of the socket that was added first.
 /// With descriptors it sleeps in the kernel, and is woken.

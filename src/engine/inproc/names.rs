@@ -339,12 +339,12 @@ impl Names {
             }
             Err(failure) => {
                 end.station.failed(end.peer, &failure);
-                for station in [&end.station, &binder.station] {
+                for [station, other] in [[&end.station, &binder.station], [&binder.station, &end.station]] {
                     let event = Event::HandshakeFailed {
                         endpoint: end.endpoint.clone(),
                         peer: end.endpoint.to_string(),
                         stage: Stage::Ready,
-                        failure: failure.clone(),
+                        failure: as_seen_by(station, other, failure.clone()),
                     };
                     after.tell(station, event);
                 }
@@ -470,6 +470,17 @@ impl Link for Vacancy {
     fn sever(&self, _failure: Failure) {}
 
     fn challenge(&self) {}
+}
+
+/// The failure of two that do not speak with each other is told to each with its own type first.
+fn as_seen_by(station: &Arc<dyn Station>, other: &Arc<dyn Station>, failure: Failure) -> Failure {
+    match failure {
+        Failure::IncompatibleSocketType { .. } => Failure::IncompatibleSocketType {
+            ours: station.local().socket_type,
+            theirs: other.local().socket_type.to_string(),
+        },
+        failure => failure,
+    }
 }
 
 /// How the loop reaches a peer that lingers.
