@@ -5,13 +5,14 @@
 //!
 //! | floor | modules | what is there |
 //! |--:|---|---|
-//! | 7 | `poller`, `proxy` | what is made of several sockets |
-//! | 5, 6 | `context`, `socket` | what users hold: one file for each socket type |
-//! | 4 | `engine` | sessions, dialers, listeners, timers, and the seat: joins what is below |
+//! | 7 | `poller`, `proxy` | what is made of several sockets; they watch them, and sleep like any other waiter |
+//! | 6 | `socket` | what users hold: one file for each socket type, with its verbs and the policies it is made of |
+//! | 5 | `context` | starts the loop, knows all sockets, ends them with a report |
+//! | 4 | `engine` | sessions, dialers, listeners, timers, inproc, and the seat: joins what is below |
 //! | 3 | `hub`, `transport` | where application and engine meet; bytes to and from the world |
 //! | 2 | `routing`, `wire` | who gets which message; ZMTP. Neither knows the other, a socket, a clock or a lock |
 //! | 1 | `batch` | whole messages packed back to back: the unit that travels |
-//! | 0 | `message`, `endpoint`, `options`, ... | words |
+//! | 0 | `message`, `endpoint`, `options`, `notice`, `stats`, `explain`, ... | words |
 //!
 //! The walk of one message, from a `Push` over TCP to a `Pull`:
 //!
@@ -25,6 +26,10 @@
 //! | | `Station::deliver` | takes the hub's lock: the run of whole messages goes in, who waits for one is woken |
 //! | receiver | `Pull::recv`, `FairQueue::recv` | takes the hub's lock: the next peer's oldest message; with room again, reading resumes |
 //! | driver | `Station::lost` | the connection ended: what was not wholly written goes back to its peer, or is dropped and counted |
+//!
+//! What is no message, a subscription or a group, walks the same floors as a `Notice`: the pattern owes it to a peer, the
+//! session takes it in front of the next batch, `wire` makes a command of it, and the other side's `Station::notice` hands
+//! it to the pattern behind all messages that came before. PING and PONG are between the two `wire`s.
 //!
 //! A message is in one place at a time. Back-pressure is the same table read upward: a queue that is full is not added
 //! to, so the step above it stops, and in the end `send` waits.

@@ -2,17 +2,30 @@
 //!
 //! | type | sends to | receives from | at every mark |
 //! |---|---|---|---|
-//! | PUSH | the peers with room, in turn | nobody | `send` waits |
-//! | PULL | nobody | all peers, in turn | reading pauses |
+//! | PUSH, SCATTER | the peers with room, in turn | nobody | `send` waits |
+//! | PULL, GATHER | nobody | all peers, in turn | reading pauses |
 //! | REQ | the peers with room, in turn | the peer that was asked | `request` waits |
 //! | REP | the peer that asked | all peers, in turn | `reply` is an error |
+//! | DEALER, CLIENT | the peers with room, in turn | all peers, in turn | `send` waits |
+//! | ROUTER, SERVER, PEER | the peer that is named | all peers, in turn | `send_to` is an error |
 //! | PUB, XPUB | all whose subscriptions match | XPUB: subscriptions, in turn | drops for that peer, or as `AtMark` says |
-//! | SUB, XSUB | XSUB: all | all peers, in turn | reading pauses |
-//! | PAIR | its one peer | its one peer | `send` waits |
-//! | STREAM | the peer that it is addressed to | all peers, in turn | `send_to` is an error |
-//! | DEALER | the peers with room, in turn | all peers, in turn | `send` waits |
-//! | ROUTER | the peer that is named | all peers, in turn | `send_to` is an error |
-//! | PEER | the peer that is named | all peers, in turn | `send_to` is an error |
+//! | SUB, XSUB | XSUB: all | all peers, in turn | reading pauses; XSUB drops for that peer |
+//! | RADIO | all that have joined the group | nobody | drops for that peer, or as `AtMark` says |
+//! | DISH | nobody | all peers, in turn | reading pauses |
+//! | PAIR, CHANNEL | its one peer | its one peer | `send` waits |
+//! | STREAM | the peer that is named | all peers, in turn | `send_to` is an error |
+//!
+//! Who receives pauses at its own mark, whatever else stands here. The types of SCATTER, GATHER, CLIENT, SERVER, PEER, RADIO,
+//! DISH and CHANNEL have messages of one frame. Which policies a type is made of, its file in `socket/` says:
+//!
+//! | policy | what it decides |
+//! |---|---|
+//! | [`LoadBalance`] | the next peer with room; none: who sends waits |
+//! | [`FairQueue`] | the next peer that something has come of |
+//! | [`FanOut`] | all that have subscribed, or joined; what becomes of those at their marks; the last values |
+//! | [`Interests`] | what this side has subscribed to, and which publisher knows of it |
+//! | [`Identities`] | which peer has which name, and who gets a name that is in use |
+//! | [`Succession`] | who comes after whom under one name: what the one left unread is received first |
 
 mod conflation;
 mod dropped;
