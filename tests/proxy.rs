@@ -4,9 +4,9 @@ mod common;
 
 use common::{Chance, LONG, endpoint, transport_suite, until, unused};
 use peermq::{
-    AtMark, Context, Dealer, Dish, Gather, Message, Options, Pair, Passage, Peer, Proxy, ProxyEnd, ProxyError,
-    ProxyHandle, ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Scatter, Stream, Sub, Upstream,
-    XPub, XSub, forwarder, proxy, queue, streamer,
+    AtMark, Client, Context, Dealer, Dish, Gather, Message, Options, Pair, Passage, Peer, Proxy, ProxyEnd, ProxyError,
+    ProxyHandle, ProxyReport, Pub, Pull, Push, Radio, RecvError, Rep, Req, Router, Scatter, Server, Stream, Sub,
+    Upstream, XPub, XSub, forwarder, proxy, queue, streamer,
 };
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -605,6 +605,21 @@ fn a_peer_that_stands_on_both_sides_answers_each_with_its_own_words() {
         for (n, (peer, number)) in peers.iter().enumerate().cycle().take(30) {
             peer.send_to(number, &[n as u8]).unwrap();
             assert_eq!(peer.recv_timeout(LONG).unwrap(), (*number, Message::from(&[n as u8])));
+        }
+    });
+}
+
+#[test]
+fn a_server_that_stands_on_both_sides_answers_each_client_with_its_own_words() {
+    let context = Context::new().unwrap();
+    let mirror = Server::new(&context);
+    let at = mirror.bind("tcp://127.0.0.1:0").unwrap();
+    let clients: Vec<Client> = (0..3).map(|_| Client::new(&context)).collect();
+    clients.iter().for_each(|client| client.connect(at.clone()).unwrap());
+    beside(Proxy::new(&mirror, &mirror), |_| {
+        for (n, client) in clients.iter().enumerate().cycle().take(30) {
+            client.send(&[n as u8]).unwrap();
+            assert_eq!(client.recv_timeout(LONG).unwrap(), Message::from(&[n as u8]));
         }
     });
 }

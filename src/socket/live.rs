@@ -16,6 +16,7 @@ use super::reply::Rep;
 use super::request::Req;
 use super::router::Router;
 use super::scatter::Scatter;
+use super::server::Server;
 use super::stream::Stream;
 use super::subscribe::Sub;
 use super::xpublish::XPub;
@@ -78,8 +79,8 @@ macro_rules! recv_marks {
     )*};
 }
 
-send_marks!(Req Rep Dealer Router Pub XPub XSub Push Pair Radio Stream Client Scatter Peer Channel);
-recv_marks!(Rep Dealer Router XPub Sub XSub Pull Pair Dish Stream Client Gather Peer Channel);
+send_marks!(Req Rep Dealer Router Pub XPub XSub Push Pair Radio Stream Server Client Scatter Peer Channel);
+recv_marks!(Rep Dealer Router XPub Sub XSub Pull Pair Dish Stream Server Client Gather Peer Channel);
 
 fn at_least_1(option: &'static str, value: usize) -> Result<usize, InvalidOptions> {
     match value {

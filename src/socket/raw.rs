@@ -16,6 +16,7 @@ use super::push::Push;
 use super::radio::Radio;
 use super::router::Router;
 use super::scatter::Scatter;
+use super::server::Server;
 use super::stream::Stream;
 use super::subscribe::Sub;
 use super::xpublish::{Upstream, XPub};
@@ -166,16 +167,26 @@ macro_rules! raw_by_identity {
 
 raw_by_identity!(Router);
 raw_by_identity!(Stream);
-raw_with_one_more!(
-    Peer,
-    true,
-    Takes::Addressed,
-    |socket: &Peer| socket.try_recv().map(|(from, message)| in_front(number(from), message)),
-    |socket: &Peer, message| with_first(message, |first, message| match numbered(first) {
-        Some(to) => socket.send_to(&to, message),
-        None => Err(given_back(NotSent::UnknownPeer, message)),
-    })
-);
+/// A type that addresses its peers by number.
+macro_rules! raw_by_number {
+    ($Type:ident) => {
+        raw_with_one_more!(
+            $Type,
+            true,
+            Takes::Addressed,
+            |socket: &$Type| socket
+                .try_recv()
+                .map(|(from, message)| in_front(number(from), message)),
+            |socket: &$Type, message| with_first(message, |first, message| match numbered(first) {
+                Some(to) => socket.send_to(&to, message),
+                None => Err(given_back(NotSent::UnknownPeer, message)),
+            })
+        );
+    };
+}
+
+raw_by_number!(Server);
+raw_by_number!(Peer);
 raw_with_one_more!(
     Dish,
     true,
