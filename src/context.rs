@@ -12,7 +12,6 @@ use crate::failure::Failure;
 use crate::hub::{CannotWait, Closed, Drive, Effects, Hub, Station, block_on};
 use crate::options::Options;
 use crate::routing::{Pattern, PeerId, PeerKind, Peers};
-use crate::socket_type::SocketType;
 use crate::stats::{CloseReport, ContextStats, SocketEntry};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::transport::OpenListener;
@@ -265,9 +264,7 @@ impl Core {
 
     pub(crate) fn bind<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<Endpoint, BindError> {
         endpoint.check_bind()?;
-        if P::TYPE == SocketType::Stream {
-            endpoint.check_raw()?;
-        }
+        endpoint.check_type(P::TYPE, false)?;
         if self.is_forked() {
             return Err(BindError::Forked);
         }
@@ -340,9 +337,7 @@ impl Core {
         attach: impl FnOnce(&mut P, &mut Peers, String) -> Result<PeerId, ConnectError>,
     ) -> Result<PeerId, ConnectError> {
         endpoint.check_connect()?;
-        if P::TYPE == SocketType::Stream {
-            endpoint.check_raw()?;
-        }
+        endpoint.check_type(P::TYPE, true)?;
         if self.is_forked() {
             return Err(ConnectError::Forked);
         }

@@ -1,10 +1,11 @@
-//! Where a socket is reached: `tcp://`, `ipc://` and `inproc://` addresses as values.
+//! Where a socket is reached: `tcp://`, `ipc://`, `inproc://` and `udp://` addresses as values.
 //!
 //! What is written is checked here, once, and an error says what was probably meant. Knows nothing of sockets, and
 //! looks no name up: whether somebody is there shows only when it is bound or connected to.
 
 mod parse;
 
+use crate::socket_type::SocketType;
 use parse::Wrong;
 use std::convert::Infallible;
 use std::fmt;
@@ -25,6 +26,9 @@ use std::str::FromStr;
 /// | `ipc://*` | a Unix socket in a new directory of its own, which goes with it; to bind only, which says its path |
 /// | `ipc://@name` | a Unix socket in Linux's abstract namespace: no file, and no permissions |
 /// | `inproc://name` | another socket of the same context; 1 to 256 bytes |
+/// | `udp://host:port` | datagrams, from [`Radio`](crate::Radio) that connects to [`Dish`](crate::Dish) that binds; hosts and ports as `tcp` |
+/// | `udp://239.1.2.3:port`, `udp://[ff02::1%eth0]:port` | all that have bound this multicast group; the system chooses the interface if none is given |
+/// | `udp://address;239.1.2.3:port` | that group by the interface that has this numeric IPv4 address |
 ///
 /// There are no names of interfaces for the host, as libzmq has them: for `tcp://eth0:5555` write `tcp://*:5555` and
 /// [`bind_to_device`](crate::Options::bind_to_device).
@@ -55,9 +59,11 @@ pub(crate) enum Kind {
     Ipc(IpcPath),
     /// 1 to 256 bytes.
     Inproc(String),
+    /// Where datagrams go, and where from; the source of a multicast group is the address of an interface, also to bind.
+    Udp(Tcp),
 }
 
-/// A host and a port, and where from.
+/// A host and a port, and where from: as UDP has them too.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Tcp {
     pub(crate) host: Host,
@@ -67,7 +73,7 @@ pub(crate) struct Tcp {
     pub(crate) source: Option<SocketAddr>,
 }
 
-/// The host of a [`Tcp`] endpoint.
+/// The host of a [`Tcp`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
     /// `*`: every IPv4 address of this machine.
@@ -104,17 +110,15 @@ pub struct InvalidEndpoint {
 
 impl Endpoint {
     pub(crate) fn tcp(address: SocketAddr) -> Endpoint {
-        let host = match address {
-            SocketAddr::V4(address) => Host::V4(*address.ip()),
-            SocketAddr::V6(address) => Host::V6 {
-                ip: *address.ip(),
-                scope: address.scope_id(),
-            },
-        };
-        Endpoint(Kind::Tcp(Tcp {
-            host,
-            port: address.port(),
-            source: None,
+        Endpoint(Kind::Tcp(Tcp::numeric(address)))
+    }
+
+    /// With the address of an interface, if the group is joined by one.
+    pub(crate) fn udp(address: SocketAddr, interface: Option<SocketAddr>) -> Endpoint {
+        let source = interface;
+        Endpoint(Kind::Udp(Tcp {
+            source,
+            ..Tcp::numeric(address)
         }))
     }
 
@@ -126,60 +130,80 @@ impl Endpoint {
         &self.0
     }
 
-    /// Returns the transport: `tcp`, `ipc` or `inproc`.
+    /// Returns the transport: `tcp`, `ipc`, `inproc` or `udp`.
     pub fn transport(&self) -> &'static str {
         match self.0 {
             Kind::Tcp(_) => TCP,
             Kind::Ipc(_) => IPC,
             Kind::Inproc(_) => INPROC,
+            Kind::Udp(_) => UDP,
         }
     }
 
-    /// Returns the port of a `tcp` endpoint; 0 is any free one. `None` for the other transports.
+    /// Returns the port of a `tcp` or `udp` endpoint; 0 is any free one. `None` for the other transports.
     pub fn port(&self) -> Option<u16> {
         match &self.0 {
-            Kind::Tcp(tcp) => Some(tcp.port),
+            Kind::Tcp(at) | Kind::Udp(at) => Some(at.port),
             Kind::Ipc(_) | Kind::Inproc(_) => None,
         }
     }
 
     /// Whether this is something to bind.
     pub(crate) fn check_bind(&self) -> Result<(), InvalidEndpoint> {
-        let Kind::Tcp(tcp @ Tcp { source: Some(_), .. }) = &self.0 else {
-            return Ok(());
+        let (at, why) = match &self.0 {
+            Kind::Tcp(at) => (at, "a source is for connecting, not for binding"),
+            Kind::Udp(at) if !at.is_multicast() || at.source.is_some_and(|source| source.port() > 0) => (
+                at,
+                "to bind, what stands before the ; is the interface of a multicast group, without a port",
+            ),
+            Kind::Udp(_) | Kind::Ipc(_) | Kind::Inproc(_) => return Ok(()),
         };
-        let mut meant = tcp.clone();
-        meant.source = None;
-        let wrong = Wrong::because("a source is for connecting, not for binding");
-        let wrong = wrong.meaning(Endpoint(Kind::Tcp(meant)).to_string());
+        if at.source.is_none() {
+            return Ok(());
+        }
+        let meant = Tcp {
+            source: None,
+            ..at.clone()
+        };
+        let meant = match self.0 {
+            Kind::Udp(_) => Kind::Udp(meant),
+            _ => Kind::Tcp(meant),
+        };
+        let wrong = Wrong::because(why).meaning(Endpoint(meant).to_string());
         Err(wrong.of(&self.to_string()))
     }
 
-    /// Whether there is a stream of bytes to it.
-    pub(crate) fn check_raw(&self) -> Result<(), InvalidEndpoint> {
-        match &self.0 {
-            Kind::Inproc(_) => Err(Wrong::because("a STREAM socket speaks tcp and ipc").of(&self.to_string())),
-            Kind::Tcp(_) | Kind::Ipc(_) => Ok(()),
-        }
+    /// Whether a socket of this type binds to it, or connects to it if `connects`.
+    pub(crate) fn check_type(&self, socket_type: SocketType, connects: bool) -> Result<(), InvalidEndpoint> {
+        let why = match (&self.0, socket_type) {
+            (Kind::Inproc(_), SocketType::Stream) => "a STREAM socket speaks tcp and ipc",
+            (Kind::Udp(_), SocketType::Radio) if connects => return Ok(()),
+            (Kind::Udp(_), SocketType::Dish) if !connects => return Ok(()),
+            (Kind::Udp(_), SocketType::Radio) => "over udp a RADIO socket connects, and DISH binds",
+            (Kind::Udp(_), SocketType::Dish) => "over udp a DISH socket binds, and RADIO connects",
+            (Kind::Udp(_), _) => "only RADIO and DISH speak udp",
+            _ => return Ok(()),
+        };
+        Err(Wrong::because(why).of(&self.to_string()))
     }
 
     /// Whether this is something to connect to.
     pub(crate) fn check_connect(&self) -> Result<(), InvalidEndpoint> {
-        let tcp = match &self.0 {
-            Kind::Tcp(tcp) => tcp,
+        let at = match &self.0 {
+            Kind::Tcp(at) | Kind::Udp(at) => at,
             Kind::Ipc(IpcPath::Fresh) => {
                 let wrong = Wrong::because("path * is for binding; connecting needs to know which");
                 return Err(wrong.of(&self.to_string()));
             }
             Kind::Ipc(_) | Kind::Inproc(_) => return Ok(()),
         };
-        let wrong = if tcp.host == Host::Any {
+        let wrong = if at.host == Host::Any {
             let wrong = Wrong::because("host * is for binding; connecting needs to know which");
-            match tcp.port {
+            match at.port {
                 0 => wrong,
-                port => wrong.meaning(format!("tcp://127.0.0.1:{port}")),
+                port => wrong.meaning(format!("{}://127.0.0.1:{port}", self.transport())),
             }
-        } else if tcp.port == 0 {
+        } else if at.port == 0 {
             Wrong::because("port 0 (or *) is for binding; connecting needs to know which")
         } else {
             return Ok(());
@@ -189,6 +213,26 @@ impl Endpoint {
 }
 
 impl Tcp {
+    fn numeric(address: SocketAddr) -> Tcp {
+        let host = match address {
+            SocketAddr::V4(address) => Host::V4(*address.ip()),
+            SocketAddr::V6(address) => Host::V6 {
+                ip: *address.ip(),
+                scope: address.scope_id(),
+            },
+        };
+        Tcp {
+            host,
+            port: address.port(),
+            source: None,
+        }
+    }
+
+    /// Whether the host is, by its number, all that have joined it.
+    fn is_multicast(&self) -> bool {
+        self.address().is_some_and(|address| address.ip().is_multicast())
+    }
+
     /// The address, unless it has to be looked up or is `*`.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self.host {
@@ -260,9 +304,14 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://", self.transport())?;
         match &self.0 {
-            Kind::Tcp(Tcp { host, port, source }) => {
-                if let Some(source) = source {
-                    write!(f, "{source};")?;
+            Kind::Tcp(Tcp { host, port, source }) | Kind::Udp(Tcp { host, port, source }) => {
+                match source {
+                    // Of an interface there is no port.
+                    Some(source) if source.port() == 0 && matches!(self.0, Kind::Udp(_)) => {
+                        write!(f, "{};", source.ip())?;
+                    }
+                    Some(source) => write!(f, "{source};")?,
+                    None => {}
                 }
                 match host {
                     Host::Any => write!(f, "*:{port}"),
@@ -312,6 +361,7 @@ fn hint(meant: &Option<String>) -> String {
 const TCP: &str = "tcp";
 const IPC: &str = "ipc";
 const INPROC: &str = "inproc";
+const UDP: &str = "udp";
 
 #[cfg(test)]
 mod tests {
@@ -343,6 +393,13 @@ mod tests {
             "tcp://[fe80::1%3]:0;[fe80::2%3]:5555",
             "tcp://[fe80::1%eth0]:5555",
             "tcp://[fe80::1%3]:0;[fe80::2%wlp4s0]:5555",
+            "udp://127.0.0.1:5555",
+            "udp://*:0",
+            "udp://host:5555",
+            "udp://[ff02::1%eth0]:5555",
+            "udp://239.1.2.3:5555",
+            "udp://192.168.1.17;239.1.2.3:5555",
+            "udp://192.168.1.17:6000;192.168.1.1:5555",
             "ipc://*",
             "ipc://./*",
             "ipc:///run/app/socket",
@@ -373,6 +430,8 @@ mod tests {
             ("tcp://127.0.0.1;host:1", "tcp://127.0.0.1:0;host:1"),
             ("tcp://[0::1];host:1", "tcp://[::1]:0;host:1"),
             ("tcp://[FE80:0::1%eth0]:*", "tcp://[fe80::1%eth0]:0"),
+            ("udp://127.0.0.1:*", "udp://127.0.0.1:0"),
+            ("udp://127.0.0.1:*;239.1.2.3:5", "udp://127.0.0.1;239.1.2.3:5"),
         ];
         for (text, printed) in table {
             assert_eq!(endpoint(text).to_string(), printed);
@@ -406,8 +465,9 @@ mod tests {
     }
 
     #[test]
-    fn only_tcp_has_a_port() {
+    fn only_tcp_and_udp_have_a_port() {
         assert_eq!(endpoint("tcp://*:*").port(), Some(0));
+        assert_eq!(endpoint("udp://239.1.2.3:5").port(), Some(5));
         assert_eq!(endpoint("tcp://1.2.3.4:1;host:5").port(), Some(5));
         assert_eq!(endpoint("ipc://x:1").port(), None);
         assert_eq!(endpoint("inproc://x:1").port(), None);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Module and floor, and the modules beside it that it may use.
 const FLOORS: &[(&str, u32, &[&str])] = &[
     ("message", 0, &[]),
-    ("endpoint", 0, &[]),
+    ("endpoint", 0, &["socket_type"]),
     ("identity", 0, &[]),
     ("routing_id", 0, &[]),
     ("socket_type", 0, &[]),

@@ -23,7 +23,16 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Where the next read goes: at least half a chunk of initialised bytes.
     pub(crate) fn chunk(&mut self) -> &mut BytesMut {
-        if self.chunk.len() < CHUNK / 2 {
+        self.chunk_of(CHUNK / 2)
+    }
+
+    /// Where a read goes that must not be cut short: all of a chunk.
+    pub(crate) fn whole_chunk(&mut self) -> &mut BytesMut {
+        self.chunk_of(CHUNK)
+    }
+
+    fn chunk_of(&mut self, least: usize) -> &mut BytesMut {
+        if self.chunk.len() < least {
             let mut spent = std::mem::take(&mut self.chunk);
             spent.clear();
             if spent.capacity() > 0 {

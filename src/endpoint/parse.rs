@@ -1,6 +1,6 @@
 //! From text to an endpoint, or to what is wrong with it and what was probably meant.
 
-use super::{Host, INPROC, IPC, InvalidEndpoint, IpcPath, Kind, TCP, Tcp};
+use super::{Host, INPROC, IPC, InvalidEndpoint, IpcPath, Kind, TCP, Tcp, UDP};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 pub(super) fn parse(text: &str) -> Result<Kind, Wrong> {
@@ -16,6 +16,7 @@ pub(super) fn parse(text: &str) -> Result<Kind, Wrong> {
     };
     match transport {
         TCP => parse_tcp(rest).map(Kind::Tcp),
+        UDP => parse_udp(rest).map(Kind::Udp),
         IPC => parse_ipc(rest).map(Kind::Ipc),
         INPROC => parse_inproc(rest).map(Kind::Inproc),
         _ => Err(unknown_transport(transport, rest)),
@@ -58,7 +59,7 @@ fn unknown_transport(transport: &str, rest: &str) -> Wrong {
     match meant {
         Some(known) => Wrong::because(format!("unknown transport {transport:?}")).meaning(known.to_owned()),
         None => {
-            let why = format!("unknown transport {transport:?}; there are tcp, ipc and inproc");
+            let why = format!("unknown transport {transport:?}; there are tcp, ipc, inproc and udp");
             Wrong::because(why)
         }
     }
@@ -102,6 +103,15 @@ fn parse_tcp(rest: &str) -> Result<Tcp, Wrong> {
         return Err(Wrong::because("one of source and target is IPv4, the other IPv6"));
     }
     Ok(tcp)
+}
+
+fn parse_udp(rest: &str) -> Result<Tcp, Wrong> {
+    let at = parse_tcp(rest).map_err(|wrong| wrong.said_of_udp())?;
+    if at.source.is_some_and(|source| source.is_ipv6()) && matches!(at.host, Host::V6 { ip, .. } if ip.is_multicast()) {
+        let why = "the interface of an IPv6 group is written behind its address, as in [ff02::1%eth0]";
+        return Err(Wrong::because(why));
+    }
+    Ok(at)
 }
 
 fn parse_source(text: &str) -> Result<SocketAddr, Wrong> {
@@ -276,6 +286,18 @@ impl Wrong {
         self
     }
 
+    /// What is wrong with a host and a port is so over UDP too.
+    fn said_of_udp(self) -> Self {
+        let said = |text: String| {
+            text.replace("tcp://", "udp://")
+                .replace("a tcp address", "a udp address")
+        };
+        Wrong {
+            why: said(self.why),
+            meant: self.meant.map(said),
+        }
+    }
+
     /// A guess is given away only if it would have been accepted, or is no endpoint but a word of one.
     pub(super) fn of(self, text: &str) -> InvalidEndpoint {
         let Wrong { why, meant } = self;
@@ -287,7 +309,7 @@ impl Wrong {
     }
 }
 
-const TRANSPORTS: [&str; 3] = [TCP, IPC, INPROC];
+const TRANSPORTS: [&str; 4] = [TCP, IPC, INPROC, UDP];
 
 /// RFC 1035, in the form in which names are written.
 const MAX_NAME: usize = 253;
@@ -340,10 +362,14 @@ mod tests {
             ("unix:///x", r#"unknown transport "unix""#, "ipc"),
             (
                 "ws://h:1",
-                r#"unknown transport "ws"; there are tcp, ipc and inproc"#,
+                r#"unknown transport "ws"; there are tcp, ipc, inproc and udp"#,
                 "",
             ),
-            ("://h:1", r#"unknown transport ""; there are tcp, ipc and inproc"#, ""),
+            (
+                "://h:1",
+                r#"unknown transport ""; there are tcp, ipc, inproc and udp"#,
+                "",
+            ),
             ("TCP://h:1", lower, "tcp://h:1"),
             ("Ipc://x", lower, "ipc://x"),
             ("Tcp://h", lower, ""),
@@ -401,6 +427,19 @@ mod tests {
                 "one of source and target is IPv4, the other IPv6",
                 "",
             ),
+            (
+                "udp://[::1];[ff02::1]:5",
+                "the interface of an IPv6 group is written behind its address, as in [ff02::1%eth0]",
+                "",
+            ),
+            // The same of datagrams.
+            ("udp:239.1.2.3:5", ":// is missing behind udp", "udp://239.1.2.3:5"),
+            ("upd://h:1", r#"unknown transport "upd""#, "udp"),
+            ("udp://h:1/", "a udp address has no path", "udp://h:1"),
+            ("udp://h", "the port is missing: udp://host:port", ""),
+            ("udp://:5555", "the host is missing", "udp://*:5555"),
+            ("udp://::1:5", "an IPv6 address is written in brackets", "udp://[::1]:5"),
+            ("udp://eth0;239.1.2.3:5", source, ""),
             // Paths and names.
             ("ipc://", "the path is missing", ""),
             ("ipc:///run/", "the path ends with /: that names a directory", ""),

@@ -2,7 +2,7 @@
 
 use super::timers::Timer;
 use super::{Engine, Owner, Phase, Slot};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Kind};
 use crate::hub::{Effects, Origin, Station};
 use crate::monitor::Event;
 use crate::transport::Net;
@@ -115,7 +115,8 @@ impl<N: Net> Engine<N> {
             return false;
         };
         self.drop_listener(token, effects);
-        if with_connections {
+        // Of datagrams there is one for all who send, and it is what is bound.
+        if with_connections || matches!(endpoint.kind(), Kind::Udp(_)) {
             let linger = self.linger_of(key);
             let accepted = self.find_all(key, |slot| {
                 matches!(slot, Slot::Session(entry) if entry.owner == Owner::Listener && entry.endpoint == *endpoint)

@@ -102,7 +102,7 @@ impl Dialer {
 
     fn source(&self) -> Option<SocketAddr> {
         match self.endpoint.kind() {
-            Kind::Tcp(tcp) => tcp.source,
+            Kind::Tcp(at) | Kind::Udp(at) => at.source,
             _ => None,
         }
     }
@@ -111,17 +111,19 @@ impl Dialer {
     pub(crate) fn begin(&mut self) -> Begin {
         self.addresses.clear();
         self.attempts = self.attempts.saturating_add(1);
-        let from = self.source();
         match self.first_stop().kind() {
-            Kind::Tcp(tcp) => match &tcp.host {
+            Kind::Tcp(at) | Kind::Udp(at) => match &at.host {
                 Host::Name(host) => {
                     self.state = Dialing::Resolving;
                     return Begin::Resolve {
                         host: host.clone(),
-                        port: tcp.port,
+                        port: at.port,
                     };
                 }
-                _ => self.addresses.extend(tcp.address().map(|to| Address::Tcp { to, from })),
+                _ => {
+                    let address = at.address().map(|to| self.address(to));
+                    self.addresses.extend(address);
+                }
             },
             Kind::Ipc(path) => self.addresses.push_back(Address::Ipc(path.clone())),
             Kind::Inproc(_) => {}
@@ -131,8 +133,15 @@ impl Dialer {
 
     /// A name was looked up: all its addresses are tried, in order.
     pub(crate) fn resolved(&mut self, addresses: Vec<SocketAddr>) {
+        self.addresses = addresses.into_iter().map(|to| self.address(to)).collect();
+    }
+
+    fn address(&self, to: SocketAddr) -> Address {
         let from = self.source();
-        self.addresses = addresses.into_iter().map(|to| Address::Tcp { to, from }).collect();
+        match self.endpoint.kind() {
+            Kind::Udp(_) => Address::Udp { to, from },
+            _ => Address::Tcp { to, from },
+        }
     }
 
     /// The next address of this attempt.

@@ -111,6 +111,11 @@ impl<N: Net> Engine<N> {
         if std::mem::take(&mut entry.wants_write) {
             match session.flush(effects) {
                 Ok(Flushed::Done) if session.is_shut() => match entry.phase {
+                    Phase::Ending if session.stream.is_datagrams() => {
+                        // Nobody would answer the end.
+                        self.end(token, Failure::ClosedHere, now, effects);
+                        return;
+                    }
                     Phase::Ending => session.discard_input(),
                     Phase::Traffic => {
                         self.end_as_asked(token, now, effects);

@@ -49,6 +49,9 @@ pub(crate) trait Station: Send + Sync {
     /// Takes off a part of the batch that was collected.
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects);
 
+    /// Takes off a part of the batch that was collected, which cannot be written and is dropped.
+    fn refused(&self, id: PeerId, refused: Tally, why: DropReason, effects: &mut Effects);
+
     /// How much may be delivered. Nothing: a resume follows.
     fn room(&self, id: PeerId) -> Room;
 
@@ -177,6 +180,7 @@ impl<P: Pattern> Station for Hub<P> {
             };
             state.link(id, link);
             state.peers.is_a(id, facts.socket_type);
+            state.peers.is_wordless_if(id, facts.is_wordless());
             state.peers.introduce(id, |address| {
                 let Facts {
                     socket_type,
@@ -223,6 +227,10 @@ impl<P: Pattern> Station for Hub<P> {
             self.clock(state, effects);
             state.peers.moved(id, moved);
         });
+    }
+
+    fn refused(&self, id: PeerId, refused: Tally, why: DropReason, effects: &mut Effects) {
+        self.step(effects, |state, _| state.peers.refused(id, refused, why));
     }
 
     fn room(&self, id: PeerId) -> Room {

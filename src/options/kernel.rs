@@ -20,6 +20,8 @@ pub(crate) struct TransportOptions {
     /// The name of a network interface.
     pub(crate) device: Option<String>,
     pub(crate) socks5: Option<Proxy>,
+    pub(crate) multicast_hops: u8,
+    pub(crate) multicast_loop: bool,
 }
 
 /// A SOCKS5 proxy.
@@ -72,6 +74,8 @@ impl Default for TransportOptions {
             busy_poll: None,
             device: None,
             socks5: None,
+            multicast_hops: 1,
+            multicast_loop: true,
         }
     }
 }
@@ -164,7 +168,7 @@ impl Options {
         self
     }
 
-    /// Sets the type of service of TCP packets (IPv4's TOS, IPv6's traffic class), for both directions of a connection
+    /// Sets the type of service of TCP and UDP packets (IPv4's TOS, IPv6's traffic class), for both directions of a connection
     /// only if both sides set it. Default: the system's, 0.
     ///
     /// The upper six bits are the class (DSCP, [RFC 2474](https://www.rfc-editor.org/rfc/rfc2474)); the system keeps the
@@ -177,7 +181,7 @@ impl Options {
         self
     }
 
-    /// Sets the priority of TCP packets in this machine's queues (`SO_PRIORITY`). Default: the system's, which follows
+    /// Sets the priority of TCP and UDP packets in this machine's queues (`SO_PRIORITY`). Default: the system's, which follows
     /// from [`tos`](Options::tos). Linux only: elsewhere `bind` and attempts to connect fail.
     ///
     /// 0 to 6; higher ones need the capability `CAP_NET_ADMIN`, without which `bind` and attempts to connect fail too.
@@ -202,7 +206,7 @@ impl Options {
         self
     }
 
-    /// Sets the network interface (`eth0`) that TCP packets leave and come in by. Default: any. Its name has 1 to 15
+    /// Sets the network interface (`eth0`) that TCP and UDP packets leave and come in by. Default: any. Its name has 1 to 15
     /// bytes. Linux only: elsewhere `bind` and attempts to connect fail.
     ///
     /// With `tcp://*:5555` it is what libzmq writes as `tcp://eth0:5555`. Without such an interface `bind` and attempts
@@ -215,7 +219,7 @@ impl Options {
         self
     }
 
-    /// Sets how long the system polls the network device for a TCP connection on which nothing has come
+    /// Sets how long the system polls the network device for a TCP or UDP socket on which nothing has come
     /// (`SO_BUSY_POLL`). Default: the system's choice (`net.core.busy_read`). In microseconds, rounded down. Linux only:
     /// elsewhere `bind` and attempts to connect fail.
     ///
@@ -226,6 +230,26 @@ impl Options {
     pub fn busy_poll(mut self, time: Duration) -> Self {
         self.transport.busy_poll = Some(time);
         self
+    }
+
+    /// Sets how many networks a datagram to a multicast group may pass (its time to live). Default 1: the local network
+    /// only. 0: this machine only. For [`Radio`](crate::Radio), over udp.
+    ///
+    /// More: routers that know of the group pass it on, and all that have joined it there get a copy. Fewer: those beyond
+    /// get nothing, and nobody is told.
+    pub fn multicast_hops(mut self, hops: u8) -> Self {
+        self.transport.multicast_hops = hops;
+        self.note("multicast_hops")
+    }
+
+    /// Sets whether datagrams to a multicast group also go to who has bound it on this machine. Default yes. For
+    /// [`Radio`](crate::Radio), over udp.
+    ///
+    /// Yes: each costs a copy here. No: [`Dish`](crate::Dish) sockets of this machine get nothing, and nobody is told; but by
+    /// the loopback interface it comes back whatever is set.
+    pub fn multicast_loop(mut self, yes: bool) -> Self {
+        self.transport.multicast_loop = yes;
+        self.note("multicast_loop")
     }
 
     /// Sets the SOCKS5 proxy ([RFC 1928](https://www.rfc-editor.org/rfc/rfc1928)) that TCP connections are made through,

@@ -69,6 +69,7 @@ use std::time::Duration;
 /// | `ZMQ_TCP_KEEPALIVE` and its kin | [`keepalive`](Options::keepalive), [`no_keepalive`](Options::no_keepalive) |
 /// | `ZMQ_TOS`, `ZMQ_PRIORITY` | [`tos`](Options::tos), [`priority`](Options::priority) |
 /// | `ZMQ_TCP_MAXRT` | [`tcp_user_timeout`](Options::tcp_user_timeout) |
+/// | `ZMQ_MULTICAST_HOPS`, `ZMQ_MULTICAST_LOOP` | [`multicast_hops`](Options::multicast_hops), [`multicast_loop`](Options::multicast_loop) |
 /// | `ZMQ_BINDTODEVICE`, `ZMQ_BUSY_POLL` | [`bind_to_device`](Options::bind_to_device), [`busy_poll`](Options::busy_poll) |
 /// | `ZMQ_SOCKS_PROXY`, `ZMQ_SOCKS_USERNAME`, `ZMQ_SOCKS_PASSWORD` | [`socks5`](Options::socks5) |
 /// | `ZMQ_BACKLOG`, `ZMQ_SNDBUF`, `ZMQ_RCVBUF` | [`backlog`](Options::backlog), [`send_buffer`](Options::send_buffer), [`recv_buffer`](Options::recv_buffer) |
@@ -421,6 +422,8 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("at_mark", &[Pub, XPub, Radio]),
     ("invert_matching", &[Pub, XPub, Sub]),
     ("last_values", &[Pub, XPub]),
+    ("multicast_hops", &[Radio]),
+    ("multicast_loop", &[Radio]),
     ("verbosity", &[XPub]),
     ("manual", &[XPub]),
     ("welcome_message", &[XPub]),

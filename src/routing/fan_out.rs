@@ -27,6 +27,8 @@ pub(crate) struct FanOut {
     is_inverted: bool,
     /// Peers whose connection is ready and that take messages, by index.
     up: Vec<Option<PeerId>>,
+    /// Those that say nothing, and so get everything.
+    wordless: Vec<PeerId>,
     /// By index: the last publish that has chosen this peer. One that matches by several of its topics is chosen once.
     chosen_in: Vec<u64>,
     publish: u64,
@@ -59,6 +61,7 @@ impl FanOut {
             at_mark: options.at_mark,
             is_inverted: options.invert_matching,
             up: Vec::new(),
+            wordless: Vec::new(),
             chosen_in: Vec::new(),
             publish: 0,
             chosen: Vec::new(),
@@ -71,8 +74,12 @@ impl FanOut {
 
     // -- subscribers
 
-    /// A connection is ready. It has subscribed to nothing yet.
+    /// A connection is ready. It has subscribed to nothing yet; one that cannot gets everything.
     pub(crate) fn connected(&mut self, peers: &mut Peers, id: PeerId, welcome: Option<&Message>) {
+        if peers.is_wordless(id) {
+            self.wordless.push(id);
+            return;
+        }
         let index = id.index();
         if self.up.len() <= index {
             self.up.resize(index + 1, None);
@@ -93,6 +100,7 @@ impl FanOut {
         {
             *place = None;
         }
+        self.wordless.retain(|&other| other != id);
         self.snapshots.remove(&id);
         if self.missing.remove(&id).is_some() {
             peers.wants.push(Want::ReadyAll(Awaited::Writable));
@@ -142,7 +150,8 @@ impl FanOut {
     /// Packs a message for all that want it. `false`: one of them has no room, and is to be waited for; nothing has happened.
     pub(crate) fn send(&mut self, peers: &mut Peers, group: Option<&[u8]>, message: &mut Outgoing<'_>) -> bool {
         self.choose(group.unwrap_or_else(|| message.first()));
-        let chosen = std::mem::take(&mut self.chosen);
+        let mut chosen = std::mem::take(&mut self.chosen);
+        chosen.extend_from_slice(&self.wordless);
         let has_room = self.at_mark != AtMark::Block || self.all_have_room(peers, &chosen);
         if has_room {
             let envelope = group.as_slice();
@@ -164,7 +173,7 @@ impl FanOut {
         has_room
     }
 
-    /// How many peers would get a message of this topic.
+    /// How many peers want a message of this topic.
     pub(crate) fn subscribers(&mut self, topic: &[u8]) -> usize {
         self.choose(topic);
         self.chosen.len()
@@ -175,8 +184,11 @@ impl FanOut {
         self.subscriptions.len()
     }
 
-    /// What was subscribed to, and what was published in vain.
-    pub(crate) fn explain(&self) -> Topics {
+    /// What was subscribed to, and what was published in vain. `None` if there are peers that get everything.
+    pub(crate) fn explain(&self) -> Option<Topics> {
+        if !self.wordless.is_empty() {
+            return None;
+        }
         let is_in_vain = |topic: &&Vec<u8>| {
             let mut count = 0;
             match self.matching {
@@ -185,10 +197,10 @@ impl FanOut {
             }
             count == 0 && !self.is_inverted
         };
-        Topics {
+        Some(Topics {
             count: self.subscriptions.len(),
             unmatched: self.unmatched.as_ref().filter(is_in_vain).cloned(),
-        }
+        })
     }
 
     /// Whether a message might find all its subscribers with room.

@@ -135,8 +135,11 @@ impl Interests {
         }
     }
 
-    /// A connection is ready, and knows nothing.
+    /// A connection is ready, and knows nothing. A peer without words is told nothing.
     pub(crate) fn connected(&mut self, peers: &mut Peers, id: PeerId) {
+        if peers.is_wordless(id) {
+            return;
+        }
         self.told.insert(
             id,
             Telling {
@@ -188,11 +191,11 @@ impl Interests {
         }
     }
 
-    /// How many peers there are, if all of them have answered this question, and there is one.
+    /// How many peers there are that can be asked, if all of them have answered this question, and there is one.
     pub(crate) fn answered(&self, peers: &Peers, question: u32) -> Option<usize> {
         let has = |telling: &&Telling| telling.answered >= Some(question);
         let answered = self.told.values().filter(has).count();
-        (answered > 0 && answered >= peers.count()).then_some(answered)
+        (answered > 0 && answered >= peers.count_with_words()).then_some(answered)
     }
 
     /// What a peer is to be told next: about so many bytes.

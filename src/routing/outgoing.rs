@@ -275,6 +275,16 @@ impl OutgoingQueue {
         self.writing.sub(written);
     }
 
+    /// Takes off, and counts as dropped, a part of the batch that was collected: it cannot be written.
+    pub(super) fn refused(&mut self, refused: Tally, why: DropReason) {
+        self.note_peak();
+        self.writing.sub(refused);
+        self.flow.dropped.add(why, refused.messages as u64);
+        if self.timing.times_a_message() && self.left() >= self.timing.place() {
+            self.timing.forget();
+        }
+    }
+
     /// Gives the oldest batch: at most half a mark of messages, at least one. `None`: nothing is queued, and nobody is
     /// answerable any more.
     pub(super) fn collect(&mut self, spares: &mut Spares) -> Option<Batch> {

@@ -50,6 +50,8 @@ pub(super) struct Peer {
     /// Who it was by earlier ones, oldest first, with how many unread messages came by each: all of them are older than the
     /// others. None without such a message, so there are at most as many as the mark of what is unread.
     pub(super) earlier: VecDeque<(usize, Arc<PeerInfo>)>,
+    /// It says nothing of itself, and is told nothing but messages.
+    pub(super) is_wordless: bool,
     pub(super) last_error: Option<String>,
     /// How long the last PING of this connection took to be answered.
     pub(super) round_trip: Option<Duration>,
@@ -78,6 +80,7 @@ impl Peer {
             socket_type: None,
             info: None,
             earlier: VecDeque::new(),
+            is_wordless: false,
             last_error: None,
             round_trip: None,
             ignored: 0,

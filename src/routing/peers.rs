@@ -204,6 +204,17 @@ impl Peers {
         result.zip(sender)
     }
 
+    /// Whether it says nothing of itself, and is told nothing but messages.
+    pub(crate) fn is_wordless_if(&mut self, id: PeerId, is_wordless: bool) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.is_wordless = is_wordless;
+        }
+    }
+
+    pub(crate) fn is_wordless(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| peer.is_wordless)
+    }
+
     /// An attempt to reach it failed.
     pub(crate) fn failed(&mut self, id: PeerId, why: String) {
         if let Some(peer) = self.get_mut(id) {
@@ -352,6 +363,12 @@ impl Peers {
     /// Peers that are attached and whose last connection is not over.
     pub(crate) fn count(&self) -> usize {
         self.slots.iter().filter(|(_, peer)| !peer.is_over).count()
+    }
+
+    /// Those of them that can be asked something.
+    pub(crate) fn count_with_words(&self) -> usize {
+        let has_words = |peer: &Peer| !peer.is_over && !peer.is_wordless;
+        self.slots.iter().filter(|(_, peer)| has_words(peer)).count()
     }
 
     /// All of them, also those with something unread whose connection is over.
@@ -562,6 +579,13 @@ impl Peers {
         let Some(peer) = self.get_mut(id) else { return };
         peer.out.written(moved, now);
         self.measure(moved.messages as u64, moved.payload as u64);
+        self.note_room(id);
+    }
+
+    /// Takes off, and counts as dropped, what was collected and cannot be written.
+    pub(crate) fn refused(&mut self, id: PeerId, refused: Tally, why: DropReason) {
+        let Some(peer) = self.get_mut(id) else { return };
+        peer.out.refused(refused, why);
         self.note_room(id);
     }
 

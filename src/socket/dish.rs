@@ -3,7 +3,7 @@
 use super::radio::group;
 use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
 use super::{Patience, Socket};
-use crate::batch::Run;
+use crate::batch::{Batch, Run};
 use crate::error::{RecvError, SubscribeError};
 use crate::explain::Topics;
 use crate::hub::Closed;
@@ -23,6 +23,15 @@ use std::time::Duration;
 ///
 /// What comes for another group is dropped and counted as `NotSubscribed`, what has not exactly a group and a body as
 /// `Malformed`. See [`Radio`](crate::Radio) for an example.
+///
+/// # Datagrams
+///
+/// Over `udp` it binds: to an address of its own, or to a multicast group, which it joins in the network, and which any
+/// number of sockets on one machine can bind. It takes what anybody sends there; what is for a group that it has not joined,
+/// or malformed, is dropped when it comes, and takes no room. At the receive mark it reads no more, and the system drops
+/// what comes then, uncounted. All senders are one peer, which is there from `bind` until `unbind`; it is told nothing, and
+/// [`join_confirmed`](Dish::join_confirmed) does not ask it. A body over
+/// [`max_message_size`](crate::Options::max_message_size) is `Malformed`.
 pub struct Dish {
     socket: Socket<DishPattern>,
 }
@@ -50,7 +59,7 @@ impl Dish {
     }
 
     /// Joins a group, and waits until every radio has taken it, at most this long; as
-    /// [`Sub::subscribe_confirmed`](crate::Sub::subscribe_confirmed).
+    /// [`Sub::subscribe_confirmed`](crate::Sub::subscribe_confirmed). Over `udp` nobody is asked, nor counted.
     pub fn join_confirmed(&self, name: impl AsRef<[u8]>, timeout: Duration) -> Result<usize, SubscribeError> {
         self.join(name)?;
         let question = self.socket.if_open(|pattern, peers| pattern.interests.ask(peers))?;
@@ -88,18 +97,37 @@ impl DishPattern {
         let mut message = Message::empty();
         loop {
             let id = self.queue.recv(peers, &mut message)?;
-            let size = message.byte_count();
-            let why = match message.frame_count() {
-                2 if self.interests.count(message.first()) > 0 => {
+            match self.refusal(&message) {
+                Some(why) => peers.dropped_after_pop(id, message.byte_count(), why),
+                None => {
                     let mut frames = message.into_frames();
                     let body = frames.pop().map_or_else(Message::empty, Message::from);
                     return Some((frames.pop().unwrap_or_default(), body));
                 }
-                2 => DropReason::NotSubscribed,
-                _ => DropReason::Malformed,
-            };
-            peers.dropped_after_pop(id, size, why);
+            }
+            message = Message::empty();
         }
+    }
+
+    /// Why a message is not for us.
+    fn refusal(&self, message: &Message) -> Option<DropReason> {
+        match message.frame_count() {
+            2 if self.interests.count(message.first()) > 0 => None,
+            2 => Some(DropReason::NotSubscribed),
+            _ => Some(DropReason::Malformed),
+        }
+    }
+
+    /// Drops what is not for us of messages that anybody may have sent, to anybody: it is not to take the room of what is.
+    fn sift(&self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        let mut wanted = Batch::default();
+        while let Some(message) = run.pop() {
+            match self.refusal(&message) {
+                Some(why) => peers.discard(id, 1, message.byte_count(), why),
+                None => drop(wanted.push(&[], &mut message.into())),
+            }
+        }
+        *run = wanted.into_run();
     }
 }
 
@@ -113,6 +141,12 @@ impl Pattern for DishPattern {
     }
 
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
+        if peers.is_wordless(id) {
+            self.sift(peers, id, run);
+            if run.is_empty() {
+                return;
+            }
+        }
         peers.deliver(id, run);
         self.queue.enter(id);
         peers.wants.push(Want::Ready(Awaited::Readable));

@@ -115,7 +115,7 @@ impl Pattern for PubPattern {
     }
 
     fn topics(&self) -> Option<Topics> {
-        Some(self.fan.explain())
+        self.fan.explain()
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

@@ -21,6 +21,8 @@ use std::time::Duration;
 /// Sends messages of one frame to all [`Dish`](crate::Dish) sockets that have joined their group
 /// ([RFC 48](https://rfc.zeromq.org/spec/48/)).
 ///
+/// Over `udp` it sends datagrams: see [below](#datagrams).
+///
 /// A group is named in full, by at most 255 bytes. Otherwise it is like [`Pub`](crate::Pub): `send` does not wait, a peer at
 /// its mark misses what it has no room for, and [`at_mark`](crate::Options::at_mark) says otherwise.
 ///
@@ -34,6 +36,32 @@ use std::time::Duration;
 /// dish.connect(radio.bind("inproc://waves")?)?;
 /// radio.wait_for_members("weather", 1, Duration::from_secs(5))?;
 /// radio.send("sports", "nobody hears it")?;
+/// radio.send("weather", "sunny")?;
+/// assert_eq!(dish.recv()?, ("weather".into(), "sunny".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Datagrams
+///
+/// Over `udp` it connects, to one address or to a multicast group, and sends each message as one datagram: a byte with the
+/// length of the group's name, the name, and the body, as libzmq does. Nobody joins anything there: messages of all groups
+/// go, and the [`Dish`](crate::Dish) picks. Such a peer counts as connected at once, and for ever: whether somebody listens
+/// is not known. A written datagram may be lost on its way, and is never sent again; its peer is never `confirmed`.
+///
+/// A message that does not fit, with its group, in a datagram (65,506 bytes over IPv4) is dropped for that peer, and counted
+/// as [`TooLarge`](crate::DropReason::TooLarge). libzmq receives no more than 8,191, and over a network each packet of which
+/// a datagram is made must arrive: 1,400 bytes fit in one.
+///
+/// ```
+/// use peermq::{Context, Dish, Event, Radio};
+///
+/// let context = Context::new()?;
+/// let (radio, dish) = (Radio::new(&context), Dish::new(&context));
+/// dish.join("weather")?;
+/// let monitor = radio.monitor();
+/// radio.connect(dish.bind("udp://127.0.0.1:0")?)?;
+/// while !matches!(monitor.recv()?, Event::Connected { .. }) {}
+/// radio.send("sports", "it is dropped there")?;
 /// radio.send("weather", "sunny")?;
 /// assert_eq!(dish.recv()?, ("weather".into(), "sunny".into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -88,7 +116,8 @@ impl Radio {
         }
     }
 
-    /// Waits until so many peers have joined a group, and returns how many have; at most this long.
+    /// Waits until so many peers have joined a group, and returns how many have; at most this long. Over `udp` nobody joins,
+    /// nor counts.
     pub fn wait_for_members(
         &self,
         group: impl AsRef<[u8]>,
@@ -208,7 +237,7 @@ impl Pattern for RadioPattern {
     }
 
     fn topics(&self) -> Option<Topics> {
-        Some(self.fan.explain())
+        self.fan.explain()
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

@@ -332,7 +332,7 @@ impl Pattern for XPubPattern {
     }
 
     fn topics(&self) -> Option<Topics> {
-        Some(self.fan.explain())
+        self.fan.explain()
     }
 
     fn is_ready(&self, awaited: Awaited) -> bool {

@@ -68,6 +68,8 @@ pub enum DropReason {
     /// It would have told that a peer came or went ([`Options::router_notify`](crate::Options::router_notify)), and too
     /// many such were unread.
     Unnoticed,
+    /// It does not fit in a datagram (`udp`).
+    TooLarge,
 }
 
 impl DropReason {
@@ -91,6 +93,7 @@ impl DropReason {
         DropReason::Replaced,
         DropReason::Unroutable,
         DropReason::Unnoticed,
+        DropReason::TooLarge,
     ];
 }
 
@@ -100,7 +103,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-const REASONS: usize = 18;
+const REASONS: usize = 19;
 
 /// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]

@@ -12,6 +12,7 @@ pub(crate) mod socks5;
 pub(crate) mod tcp;
 #[cfg(test)]
 mod tests;
+pub(crate) mod udp;
 
 pub use open::OpenListener;
 
@@ -30,6 +31,11 @@ pub(crate) enum Address {
         from: Option<SocketAddr>,
     },
     Ipc(IpcPath),
+    /// Datagrams; port 0 of the source: any.
+    Udp {
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+    },
 }
 
 /// What came of looking a name up, in the resolver's order; never empty if it is `Ok`.
@@ -74,8 +80,14 @@ pub(crate) trait Net: Send + 'static {
     ) -> io::Result<(Self::Stream, String)>;
 }
 
-/// A byte stream; never waits: `WouldBlock` says that an event will come.
+/// A byte stream, or datagrams; never waits: `WouldBlock` says that an event will come.
 pub(crate) trait Stream: Send + Sync + 'static {
+    /// Whether each write is one datagram, and each read. One goes as a whole or not at all; `FileTooLarge` says that none
+    /// is that large. There is no end of stream: neither can it be told, nor does it come.
+    fn is_datagrams(&self) -> bool {
+        false
+    }
+
     fn read(&self, into: &mut [u8]) -> io::Result<usize>;
     fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize>;
     /// After this the peer reads an end of stream behind what was written.

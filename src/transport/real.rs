@@ -4,7 +4,7 @@
 
 use super::names::{Answer, Resolver, look_up};
 use super::open::{OpenListener, Opened};
-use super::{Address, Net, Reached, Stream, ipc, tcp};
+use super::{Address, Net, Reached, Stream, ipc, tcp, udp};
 use crate::chance::SplitMix64;
 use crate::endpoint::{Endpoint, Kind};
 use crate::options::TransportOptions;
@@ -34,6 +34,10 @@ pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Resul
             Ok((RealListener::Unix(listener), bound))
         }
         Kind::Inproc(_) => Err(invalid("inproc needs no transport")),
+        Kind::Udp(at) => {
+            let (socket, bound) = udp::bind(at, options)?;
+            Ok((RealListener::Udp(socket), bound))
+        }
     }
 }
 
@@ -103,18 +107,22 @@ impl Net for RealNet {
                 let remote = Endpoint::ipc(path.clone()).to_string();
                 RealStream::Unix(ipc::connect(path, options)?, remote)
             }
+            Address::Udp { to, from } => RealStream::Udp(udp::connect(*to, *from, options)?),
         };
         self.register(stream.source(), token, BOTH)?;
         Ok(stream)
     }
 
     fn listen(&mut self, listener: &mut RealListener, token: usize) -> io::Result<()> {
-        self.register(listener.source(), token, Interest::READABLE)
+        match listener.source() {
+            Some(source) => self.register(source, token, Interest::READABLE),
+            None => Ok(()),
+        }
     }
 
     fn unlisten(&mut self, listener: &mut RealListener) {
         // It fails only for a listener that was never registered, and then there is nothing to stop.
-        let _ = self.registry.deregister(listener.source());
+        let _ = listener.source().map(|source| self.registry.deregister(source));
     }
 
     fn accept(
@@ -132,6 +140,11 @@ impl Net for RealNet {
                 let stream = uninterrupted(|| ipc::accept(listener, options))?;
                 (RealStream::Unix(stream, listener.text.clone()), listener.text.clone())
             }
+            RealListener::Udp(bound) => {
+                let socket = bound.waiting.take().ok_or(ErrorKind::WouldBlock)?;
+                let text = socket.text.clone();
+                (RealStream::Udp(socket), text)
+            }
         };
         self.register(stream.source(), token, BOTH)?;
         Ok((stream, from))
@@ -142,13 +155,17 @@ impl Net for RealNet {
 pub(crate) enum RealListener {
     Tcp(TcpListener),
     Unix(ipc::Listener),
+    /// Nobody connects to it: it gives its one socket, at once.
+    Udp(udp::Bound),
 }
 
 impl RealListener {
-    fn source(&mut self) -> &mut dyn Source {
+    /// What reports connections.
+    fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
-            RealListener::Tcp(listener) => listener,
-            RealListener::Unix(listener) => &mut listener.socket,
+            RealListener::Tcp(listener) => Some(listener),
+            RealListener::Unix(listener) => Some(&mut listener.socket),
+            RealListener::Udp(_) => None,
         }
     }
 }
@@ -158,6 +175,7 @@ pub(crate) enum RealStream {
     Tcp(TcpStream),
     /// With the endpoint, since the peer has no name of its own.
     Unix(UnixStream, String),
+    Udp(udp::Datagrams),
 }
 
 impl RealStream {
@@ -165,6 +183,7 @@ impl RealStream {
         match self {
             RealStream::Tcp(stream) => stream,
             RealStream::Unix(stream, _) => stream,
+            RealStream::Udp(datagrams) => &mut datagrams.socket,
         }
     }
 
@@ -172,15 +191,21 @@ impl RealStream {
         match self {
             RealStream::Tcp(stream) => stream.into(),
             RealStream::Unix(stream, _) => stream.into(),
+            RealStream::Udp(datagrams) => (&datagrams.socket).into(),
         }
     }
 }
 
 impl Stream for RealStream {
+    fn is_datagrams(&self) -> bool {
+        matches!(self, RealStream::Udp(_))
+    }
+
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         uninterrupted(|| match self {
             RealStream::Tcp(stream) => (&*stream).read(into),
             RealStream::Unix(stream, _) => (&*stream).read(into),
+            RealStream::Udp(datagrams) => datagrams.read(into),
         })
     }
 
@@ -192,14 +217,22 @@ impl Stream for RealStream {
         uninterrupted(|| match self {
             RealStream::Tcp(stream) => stream.try_io(write),
             RealStream::Unix(stream, _) => stream.try_io(write),
+            RealStream::Udp(datagrams) => datagrams.write(from),
         })
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        self.socket().shutdown(Shutdown::Write)
+        match self {
+            RealStream::Udp(_) => Ok(()),
+            _ => self.socket().shutdown(Shutdown::Write),
+        }
     }
 
     fn connected(&self) -> io::Result<Option<Reached>> {
+        if let RealStream::Udp(datagrams) = self {
+            let remote = datagrams.text.clone();
+            return Ok(Some(Reached { remote, itself: false }));
+        }
         if let Some(error) = self.socket().take_error()? {
             return Err(error);
         }
@@ -214,6 +247,7 @@ impl Stream for RealStream {
                 remote: remote.clone(),
                 itself: false,
             }),
+            RealStream::Udp(_) => return Ok(None),
         };
         match reached {
             Ok(reached) => Ok(Some(reached)),

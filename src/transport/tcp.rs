@@ -66,7 +66,8 @@ pub(crate) fn text(address: SocketAddr) -> String {
     }
 }
 
-fn addresses(at: &Tcp) -> io::Result<Vec<SocketAddr>> {
+/// Where a host can be bound. May look a name up, and so block.
+pub(super) fn addresses(at: &Tcp) -> io::Result<Vec<SocketAddr>> {
     let Host::Name(name) = &at.host else {
         let any = (Ipv4Addr::UNSPECIFIED, at.port).into();
         return Ok(vec![at.address().unwrap_or(any)]);

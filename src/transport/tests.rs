@@ -2,6 +2,7 @@
 
 mod adopted;
 mod settings;
+mod udp;
 
 use super::real::{RealListener, RealNet, RealStream, bind};
 use super::{Address, Net, Reached, Stream};
@@ -96,6 +97,10 @@ fn address(endpoint: &Endpoint) -> Address {
             from: None,
         },
         Kind::Ipc(path) => Address::Ipc(path.clone()),
+        Kind::Udp(at) => Address::Udp {
+            to: at.address().unwrap(),
+            from: at.source,
+        },
         Kind::Inproc(_) => panic!("{endpoint}"),
     }
 }
@@ -112,12 +117,14 @@ fn assert_never_waits(listener: &RealListener, streams: [&RealStream; 2]) {
     let listener = match listener {
         RealListener::Tcp(listener) => SockRef::from(listener),
         RealListener::Unix(listener) => SockRef::from(&listener.socket),
+        RealListener::Udp(_) => panic!("it does not listen"),
     };
     assert!(listener.nonblocking().unwrap());
     for stream in streams {
         let socket = match stream {
             RealStream::Tcp(stream) => SockRef::from(stream),
             RealStream::Unix(stream, _) => SockRef::from(stream),
+            RealStream::Udp(datagrams) => SockRef::from(&datagrams.socket),
         };
         assert!(socket.nonblocking().unwrap());
         assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);

@@ -10,11 +10,10 @@ use super::heartbeat::{Heard, Pong, answered, time_to_live};
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
 use super::notices::{answer, notice};
-use super::{Credit, Facts, Local, Said, Side, Step, raw};
+use super::{Credit, Facts, Form, Local, Said, Side, Step, datagram, raw};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::notice::Notice;
-use crate::socket_type::SocketType;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use std::sync::Arc;
 pub(crate) struct Connection {
     local: Arc<Local>,
     side: Side,
+    form: Form,
     state: State,
     /// Greeting, READY and ERROR that wait to go out, in this order; a few hundred bytes at most.
     handshake: Vec<u8>,
@@ -40,12 +40,13 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 enum State {
     ExpectPeer(Handshake),
-    /// A raw stream, of which our socket does not know yet.
+    /// A raw stream, or datagrams, of which our socket does not know yet.
     Unknown,
     /// The peer's READY is in; our socket has not said whether it takes the peer.
     ExpectVerdict,
     Traffic(Inbox),
     Raw,
+    Datagrams,
     Ended {
         stage: Stage,
         failure: Failure,
@@ -53,16 +54,17 @@ enum State {
 }
 
 impl Connection {
-    /// A connection that nothing came over yet. Our greeting is ready to go; on a raw stream there is none, and the peer
-    /// is ready before it says anything.
-    pub(crate) fn new(local: Arc<Local>, side: Side) -> Self {
-        let (state, handshake) = match local.socket_type {
-            SocketType::Stream => (State::Unknown, Vec::new()),
-            _ => (State::ExpectPeer(Handshake::new()), greeting(MECHANISM)),
+    /// A connection that nothing came over yet. Our greeting is ready to go; on a raw stream, and with datagrams, there is
+    /// none, and the peer is ready before it says anything.
+    pub(crate) fn new(local: Arc<Local>, side: Side, form: Form) -> Self {
+        let (state, handshake) = match form {
+            Form::Raw | Form::Datagrams => (State::Unknown, Vec::new()),
+            Form::Framed => (State::ExpectPeer(Handshake::new()), greeting(MECHANISM)),
         };
         Connection {
             local,
             side,
+            form,
             state,
             handshake,
             pong: None,
@@ -87,8 +89,12 @@ impl Connection {
             State::ExpectPeer(_) => self.handle_handshake(input),
             State::Unknown => {
                 self.state = State::ExpectVerdict;
-                Ok(Step::Ready(Facts::raw()))
+                Ok(Step::Ready(match self.form {
+                    Form::Datagrams => Facts::of_datagrams(self.local.socket_type),
+                    Form::Raw | Form::Framed => Facts::raw(),
+                }))
             }
+            State::Datagrams => Ok(datagram::take(input, credit, &self.local.limits, run)),
             State::Raw => Ok(raw::take(input, credit, &self.local.limits, run)),
             State::ExpectVerdict => Ok(Step::Paused),
             State::Traffic(_) => self.handle_traffic(input, credit, buffers, run),
@@ -110,7 +116,7 @@ impl Connection {
         match &mut self.state {
             State::Traffic(inbox) => Ok(inbox.handle_body(n, buffers, run)),
             State::Ended { failure, .. } => Err(failure.clone()),
-            State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict | State::Raw => {
+            State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams => {
                 debug_assert!(false, "no body was wanted");
                 Ok(BytesMut::new())
             }
@@ -120,7 +126,7 @@ impl Connection {
     /// The peer's stream ended here: why this connection is over.
     pub(crate) fn handle_end(&self) -> Failure {
         match &self.state {
-            State::Unknown | State::Raw => Failure::ClosedByPeer,
+            State::Unknown | State::Raw | State::Datagrams => Failure::ClosedByPeer,
             State::ExpectPeer(_) | State::ExpectVerdict => Failure::CutShort { what: "the handshake" },
             State::Traffic(inbox) => match inbox.in_the_middle_of() {
                 None => Failure::ClosedByPeer,
@@ -134,13 +140,16 @@ impl Connection {
     /// follows.
     pub(crate) fn accept(&mut self) {
         debug_assert!(matches!(self.state, State::ExpectVerdict), "nobody asked");
-        if self.local.socket_type == SocketType::Stream {
-            self.state = State::Raw;
-        } else if let State::ExpectVerdict = self.state {
-            if self.side == Side::Accepted {
-                null::put_ready(&mut self.handshake, &self.local);
+        match self.form {
+            Form::Raw => self.state = State::Raw,
+            Form::Datagrams => self.state = State::Datagrams,
+            Form::Framed if matches!(self.state, State::ExpectVerdict) => {
+                if self.side == Side::Accepted {
+                    null::put_ready(&mut self.handshake, &self.local);
+                }
+                self.state = State::Traffic(Inbox::new(self.local.limits));
             }
-            self.state = State::Traffic(Inbox::new(self.local.limits));
+            Form::Framed => {}
         }
     }
 
@@ -183,7 +192,7 @@ impl Connection {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.stage(),
             State::Unknown | State::ExpectVerdict => Stage::Ready,
-            State::Traffic(_) | State::Raw => Stage::Traffic,
+            State::Traffic(_) | State::Raw | State::Datagrams => Stage::Traffic,
             State::Ended { stage, .. } => *stage,
         }
     }
@@ -193,7 +202,7 @@ impl Connection {
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.is_idle(),
-            State::Unknown | State::ExpectVerdict | State::Raw | State::Ended { .. } => true,
+            State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams | State::Ended { .. } => true,
             State::Traffic(inbox) => inbox.in_the_middle_of().is_none(),
         }
     }
@@ -214,7 +223,7 @@ impl Connection {
         match &self.state {
             State::Traffic(inbox) => inbox.held(),
             State::ExpectPeer(handshake) => handshake.held(),
-            State::Unknown | State::ExpectVerdict | State::Raw | State::Ended { .. } => 0,
+            State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams | State::Ended { .. } => 0,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod command;
 mod connection;
+mod datagram;
 mod greeting;
 mod handshake;
 mod heartbeat;
@@ -20,6 +21,7 @@ mod tests;
 mod walk;
 
 pub(crate) use connection::Connection;
+pub(crate) use datagram::datagram;
 pub(crate) use heartbeat::{Heard, Ping, Pong, Pulse};
 pub(crate) use notices::put_notice;
 
@@ -64,6 +66,24 @@ pub(crate) struct Facts {
     pub(crate) version: (u8, u8),
     /// The other properties, in the peer's order. Names are printable, values are whatever the peer sent.
     pub(crate) metadata: Vec<(String, Bytes)>,
+}
+
+impl Facts {
+    /// Whether the peer says nothing of itself, and is told nothing but messages.
+    pub(crate) fn is_wordless(&self) -> bool {
+        self.version == (0, 0)
+    }
+}
+
+/// How messages are told from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// By ZMTP, behind a handshake.
+    Framed,
+    /// Not at all: a stream of bytes.
+    Raw,
+    /// Each is a datagram.
+    Datagrams,
 }
 
 /// Which side of the connection we are.

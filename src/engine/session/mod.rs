@@ -17,8 +17,8 @@ use crate::failure::Failure;
 use crate::hub::{Effects, Link, Origin, Pace, Station};
 use crate::socket_type::SocketType;
 use crate::sync::{AtomicBool, Mutex, Ordering};
-use crate::transport::Net;
-use crate::wire::{Connection, Side};
+use crate::transport::{Net, Stream};
+use crate::wire::{Connection, Form, Side};
 use reading::Reading;
 use std::sync::{Arc, Weak};
 use writing::Writing;
@@ -50,14 +50,18 @@ impl<N: Net> Session<N> {
             Origin::Dialed(_) => Side::Dialed,
             Origin::Accepted(_) => Side::Accepted,
         };
-        let is_raw = station.local().socket_type == SocketType::Stream;
-        let connection = Connection::new(Arc::clone(station.local()), side);
+        let form = match station.local().socket_type {
+            _ if stream.is_datagrams() => Form::Datagrams,
+            SocketType::Stream => Form::Raw,
+            _ => Form::Framed,
+        };
+        let connection = Connection::new(Arc::clone(station.local()), side, form);
         Arc::new(Session {
             token,
             stream,
             station,
             seat,
-            write: Mutex::new(Writing::new(matches!(side, Side::Accepted), is_raw)),
+            write: Mutex::new(Writing::new(matches!(side, Side::Accepted), form)),
             read: Mutex::new(Reading::new(connection, origin)),
             blocked: AtomicBool::new(false),
             is_hung_up: AtomicBool::new(false),

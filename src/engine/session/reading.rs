@@ -4,6 +4,7 @@
 //! there is room again.
 
 use super::super::life::Signs;
+use super::writing::DATAGRAM_COST;
 use super::{Session, SessionLink};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
@@ -166,10 +167,14 @@ impl<N: Net> Session<N> {
             match result {
                 Err(failure) => return Filled::End(failure),
                 Ok(Read::Bytes(n)) => {
-                    if n < asked && !self.is_hung_up.load(Ordering::Acquire) && read.held.is_empty() {
+                    let is_datagrams = self.stream.is_datagrams();
+                    // The end of a datagram says nothing of the next.
+                    let is_all = n < asked && !is_datagrams && !self.is_hung_up.load(Ordering::Acquire);
+                    if is_all && read.held.is_empty() {
                         return Filled::Done;
                     }
-                    budget = budget.saturating_sub(n.max(1));
+                    let least = if is_datagrams { DATAGRAM_COST } else { 1 };
+                    budget = budget.saturating_sub(n.max(least));
                     if budget == 0 {
                         return Filled::More;
                     }
@@ -189,7 +194,12 @@ impl<N: Net> Session<N> {
     ) -> (usize, Result<Read, Failure>) {
         let body = read.connection.body_wanted();
         let is_body = body.is_some();
-        let room = body.unwrap_or_else(|| buffers.chunk());
+        let is_datagrams = self.stream.is_datagrams();
+        let room = match body {
+            Some(body) => body,
+            None if is_datagrams => buffers.whole_chunk(),
+            None => buffers.chunk(),
+        };
         let asked = room.len();
         let n = match received(self.stream.read(room)) {
             Ok(Some(n)) => {
@@ -207,6 +217,9 @@ impl<N: Net> Session<N> {
                 Ok(behind) => behind,
                 Err(failure) => return (asked, Err(failure)),
             }
+        } else if is_datagrams {
+            // The chunk stays whole: the next datagram may be the largest.
+            BytesMut::from(buffers.chunk().get(..n).unwrap_or_default())
         } else {
             buffers.chunk().split_to(n)
         };

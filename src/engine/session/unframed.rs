@@ -1,4 +1,4 @@
-//! The way out of a raw stream: messages without their framing.
+//! The way out of a raw stream, or by datagrams: messages without their framing.
 //!
 //! What is not wholly written is given back as it was taken: a message is written once its last byte is.
 
@@ -27,6 +27,16 @@ impl Unframed {
 
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// The oldest message.
+    pub(super) fn first(&self) -> Option<&Message> {
+        self.messages.front()
+    }
+
+    /// Takes the oldest message out, as a whole.
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        self.messages.pop_front()
     }
 
     /// The bytes that are next, as many slices as `out` holds. Returns how many were filled in.

@@ -7,10 +7,12 @@ use super::unframed::{Unframed, asks_to_end};
 use crate::batch::{Batch, Tally};
 use crate::failure::Failure;
 use crate::hub::{Collected, Effects};
+use crate::message::Message;
 use crate::routing::{Dropped, PeerId};
+use crate::stats::DropReason;
 use crate::sync::Ordering;
 use crate::transport::{Net, Stream};
-use crate::wire::{Ping, Pong, Said, put_notice};
+use crate::wire::{Form, Ping, Pong, Said, datagram, put_notice};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -29,8 +31,8 @@ pub(super) struct Writing {
     version: (u8, u8),
     /// Notices that are to go before the next batch, as bytes: at most one part of them.
     notices: Bytes,
-    /// The stream is raw: batches go without their framing, and are taken apart for it.
-    is_raw: bool,
+    /// But for framed ones, batches are taken apart to be written.
+    form: Form,
     unframed: Unframed,
     batch: Option<Batch>,
     /// Bytes of `batch` that are written.
@@ -52,7 +54,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn new(is_open: bool, is_raw: bool) -> Self {
+    pub(super) fn new(is_open: bool, form: Form) -> Self {
         Writing {
             is_open,
             control: VecDeque::new(),
@@ -60,7 +62,7 @@ impl Writing {
             peer: None,
             version: (3, 1),
             notices: Bytes::new(),
-            is_raw,
+            form,
             unframed: Unframed::default(),
             batch: None,
             written: 0,
@@ -184,7 +186,7 @@ impl<N: Net> Session<N> {
         write.is_open = false;
         write.control.clear();
         write.notices.clear();
-        if write.is_raw {
+        if write.form != Form::Framed {
             return write.unframed.take().map(|batch| (batch, 0));
         }
         let written = write.written;
@@ -290,8 +292,10 @@ impl<N: Net> Session<N> {
 
     /// One write. 0: there is nothing to write.
     fn write_some(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
-        if write.is_raw && write.control.is_empty() {
-            return self.write_unframed(write, effects);
+        match write.form {
+            Form::Raw if write.control.is_empty() => return self.write_unframed(write, effects),
+            Form::Datagrams => return self.write_datagram(write, effects),
+            Form::Raw | Form::Framed => {}
         }
         if write.batch.is_none() {
             if write.notices.is_empty()
@@ -372,6 +376,41 @@ impl<N: Net> Session<N> {
         Ok(n)
     }
 
+    /// Writes one datagram, and says how much of the budget that is. 0: there is nothing to write.
+    ///
+    /// What none can carry is dropped: another try would end the same.
+    fn write_datagram(&self, write: &mut Writing, effects: &mut Effects) -> io::Result<usize> {
+        loop {
+            if write.unframed.is_empty() && !self.collect(write, effects) {
+                return Ok(0);
+            }
+            let Some(message) = write.unframed.first() else {
+                return Ok(0);
+            };
+            let mut length = 0;
+            let result = match datagram(message, &mut length) {
+                Some(slices) => self.give(&slices),
+                None => Err(ErrorKind::FileTooLarge.into()),
+            };
+            let is_refused = match result {
+                Ok(_) => false,
+                Err(error) if error.kind() == ErrorKind::FileTooLarge => true,
+                Err(error) => return Err(error),
+            };
+            let done: Vec<Message> = write.unframed.pop().into_iter().collect();
+            let tally = Tally::of(&done);
+            effects.drop_later(Dropped::messages(done));
+            if !is_refused {
+                write.done.add(tally.messages, tally.payload);
+                write.messages += tally.messages as u64;
+                return Ok(tally.payload.max(DATAGRAM_COST));
+            }
+            if let Some(peer) = write.peer {
+                self.station.refused(peer, tally, DropReason::TooLarge, effects);
+            }
+        }
+    }
+
     /// So many bytes of a raw stream were written. Behind a message without bytes it ends.
     fn advance(write: &mut Writing, n: usize, effects: &mut Effects) {
         let done = write.unframed.advance(n);
@@ -400,7 +439,7 @@ impl<N: Net> Session<N> {
             let spent = std::mem::take(&mut write.spent);
             match self.station.collect(peer, done, spent, effects) {
                 Collected::Nothing => {}
-                Collected::Batch(batch) if write.is_raw => write.unframed = Unframed::new(batch),
+                Collected::Batch(batch) if write.form != Form::Framed => write.unframed = Unframed::new(batch),
                 Collected::Batch(batch) => write.batch = Some(batch),
                 Collected::Notices(notices) => {
                     let mut bytes = Vec::new();
@@ -425,5 +464,7 @@ impl<N: Net> Session<N> {
 const WRITE_BUDGET: usize = 1024 * 1024;
 /// A write of fewer bytes than this costs more than its bytes do.
 const SMALL_WRITE: usize = 16 * 1024;
+/// Bytes of the budget that a datagram counts as, however small: it is a system call.
+pub(super) const DATAGRAM_COST: usize = 1024;
 /// Pieces of one gather write.
 const SLICES: usize = 64;

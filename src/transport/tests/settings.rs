@@ -23,6 +23,7 @@ fn of_listener(listener: &RealListener) -> SockRef<'_> {
     match listener {
         RealListener::Tcp(listener) => listener.into(),
         RealListener::Unix(listener) => (&listener.socket).into(),
+        RealListener::Udp(_) => panic!("it does not listen"),
     }
 }
 
@@ -30,6 +31,7 @@ fn of_stream(stream: &RealStream) -> SockRef<'_> {
     match stream {
         RealStream::Tcp(stream) => stream.into(),
         RealStream::Unix(stream, _) => stream.into(),
+        RealStream::Udp(datagrams) => (&datagrams.socket).into(),
     }
 }
 

@@ -7,7 +7,7 @@ mod streams;
 mod types;
 
 use super::command::put_command;
-use super::{Connection, Credit, Facts, Local, Side, Step};
+use super::{Connection, Credit, Facts, Form, Local, Side, Step};
 use crate::batch::buffers::CHUNK;
 use crate::batch::frame::{MORE, put_header};
 use crate::batch::{Buffers, Run};
@@ -57,7 +57,7 @@ struct End {
 impl End {
     fn new(local: Local, side: Side) -> Self {
         End {
-            connection: Connection::new(Arc::new(local), side),
+            connection: Connection::new(Arc::new(local), side, Form::Framed),
             buffers: Buffers::default(),
             run: Run::default(),
             rest: BytesMut::new(),
