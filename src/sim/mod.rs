@@ -10,6 +10,7 @@ mod counting;
 mod cuts;
 mod ends;
 mod fabric;
+mod groups;
 pub(crate) mod laws;
 mod life;
 mod marks;

@@ -1,4 +1,4 @@
-//! PUB, XPUB and SUB under faults: every copy is counted, subscriptions converge once the faults are over, and then
+//! PUB and XPUB, and SUB or XSUB, under faults: every copy is counted, subscriptions converge once the faults are over, and then
 //! everybody gets what it wants, once and in order.
 
 use super::World;
@@ -7,19 +7,20 @@ use super::laws::{recv, send, small};
 use crate::hub::{Hub, Station};
 use crate::message::Message;
 use crate::options::{AtMark, Options};
-use crate::routing::{Pattern, Sends};
+use crate::routing::{Interests, Pattern, Receives, Sends};
 use crate::socket::publish::PubPattern;
 use crate::socket::subscribe::SubPattern;
 use crate::socket::xpublish::XPubPattern;
+use crate::socket::xsubscribe::XSubPattern;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-struct Publishing {
+struct Publishing<S: Subscribes> {
     world: World,
     publisher: Arc<Hub<PubPattern>>,
     xpublisher: Arc<Hub<XPubPattern>>,
-    subs: Vec<Arc<Hub<SubPattern>>>,
+    subs: Vec<Arc<Hub<S>>>,
     /// What each of them is to be subscribed to, and how many times.
     wanted: Vec<BTreeMap<Vec<u8>, u32>>,
     /// By subscriber and publisher: the last number that came.
@@ -30,7 +31,40 @@ struct Publishing {
 
 const SUBS: usize = 3;
 
-impl Publishing {
+/// What SUB and XSUB have in common.
+trait Subscribes: Receives {
+    /// What comes and matches no subscription is not handed over.
+    const FILTERS: bool;
+
+    fn new(options: &Options) -> Self;
+    fn interests(&mut self) -> &mut Interests;
+}
+
+impl Subscribes for SubPattern {
+    const FILTERS: bool = true;
+
+    fn new(options: &Options) -> Self {
+        SubPattern::new(options)
+    }
+
+    fn interests(&mut self) -> &mut Interests {
+        self.interests()
+    }
+}
+
+impl Subscribes for XSubPattern {
+    const FILTERS: bool = false;
+
+    fn new(options: &Options) -> Self {
+        XSubPattern::new(options)
+    }
+
+    fn interests(&mut self) -> &mut Interests {
+        self.interests()
+    }
+}
+
+impl<S: Subscribes> Publishing<S> {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 2 + SUBS);
         let at_mark = world.chance.one_of(&[
@@ -46,7 +80,7 @@ impl Publishing {
         let subs: Vec<_> = (0..SUBS)
             .map(|n| {
                 let options = small(&mut world.chance);
-                world.open(2 + n, SubPattern::new, options)
+                world.open(2 + n, S::new, options)
             })
             .collect();
         match world.chance.once_in(2) {
@@ -116,7 +150,7 @@ impl Publishing {
         };
         let topic = message.first();
         assert!(
-            self.wanted[n].keys().any(|wanted| topic.starts_with(wanted)),
+            !S::FILTERS || self.wanted[n].keys().any(|wanted| topic.starts_with(wanted)),
             "{n} does not want {topic:?}"
         );
         let publisher = message.frame(1).expect("a publisher")[0];
@@ -170,7 +204,7 @@ impl Publishing {
     }
 }
 
-fn conserved<P: Pattern>(hub: &Hub<P>) {
+pub(super) fn conserved<P: Pattern>(hub: &Hub<P>) {
     let stats = hub.stats();
     let peers = stats.peers.iter().map(|peer| (&peer.out, &peer.incoming));
     for (out, incoming) in peers.chain([(&stats.out, &stats.incoming)]) {
@@ -188,8 +222,17 @@ fn subscribers<P: Sends>(hub: &Hub<P>, fan: impl FnOnce(&mut P) -> usize) -> usi
 
 #[test]
 fn subscriptions_converge_after_faults_and_everybody_gets_what_it_wants() {
-    with_seeds(200, |seed| {
-        let mut it = Publishing::new(seed);
+    subscriptions_converge::<SubPattern>(200);
+}
+
+#[test]
+fn those_of_xsubs_converge_too() {
+    subscriptions_converge::<XSubPattern>(40);
+}
+
+fn subscriptions_converge<S: Subscribes>(seeds: u64) {
+    with_seeds(seeds, |seed| {
+        let mut it = Publishing::<S>::new(seed);
         it.world.fabric().has_faults = true;
         it.play(300);
         it.world.fabric().has_faults = false;

@@ -45,17 +45,13 @@ impl Dish {
     /// Joins a group, also at radios that come later. At most 255 bytes. Joining twice changes nothing.
     pub fn join(&self, name: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
         let name = group(name.as_ref())?;
-        self.socket.if_open(|pattern, peers| {
-            if pattern.interests.count(name) == 0 {
-                pattern.interests.add(peers, name);
-            }
-        })
+        self.socket.if_open(|pattern, peers| pattern.join(peers, name))
     }
 
     /// Leaves a group. Gives whether it had joined it.
     pub fn leave(&self, name: impl AsRef<[u8]>) -> Result<bool, SubscribeError> {
         self.socket
-            .if_open(|pattern, peers| pattern.interests.remove(peers, name.as_ref()))
+            .if_open(|pattern, peers| pattern.leave(peers, name.as_ref()))
     }
 
     /// Joins a group, and waits until every radio has taken it, at most this long; as
@@ -91,6 +87,17 @@ impl DishPattern {
             interests: Interests::new(Words::Join),
             queue: FairQueue::default(),
         }
+    }
+
+    /// Once for all: who joins twice is a member once.
+    pub(crate) fn join(&mut self, peers: &mut Peers, group: &[u8]) {
+        if self.interests.count(group) == 0 {
+            self.interests.add(peers, group);
+        }
+    }
+
+    pub(crate) fn leave(&mut self, peers: &mut Peers, group: &[u8]) -> bool {
+        self.interests.remove(peers, group)
     }
 
     pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(Bytes, Message)> {

@@ -126,7 +126,7 @@ impl Radio {
     ) -> Result<usize, WaitError> {
         let group = group.as_ref();
         self.socket.wait_for(Some(timeout), |pattern, _| {
-            let count = pattern.fan.subscribers(group);
+            let count = pattern.members(group);
             (count >= members).then_some(count)
         })
     }
@@ -191,6 +191,10 @@ impl RadioPattern {
         RadioPattern {
             fan: FanOut::new(Matching::Exact, &options.publishing, key),
         }
+    }
+
+    pub(crate) fn members(&mut self, group: &[u8]) -> usize {
+        self.fan.subscribers(group)
     }
 
     pub(crate) fn send(&mut self, peers: &mut Peers, group: &[u8], message: &mut Outgoing<'_>) -> Option<()> {
