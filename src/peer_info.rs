@@ -7,7 +7,9 @@ use bytes::Bytes;
 /// What is known of a peer: where it is, and what it said of itself when its connection became ready
 /// ([RFC 37](https://rfc.zeromq.org/spec/37/)). Facts of one connection; they do not change.
 ///
-/// All but the address is the peer's word, which nobody has proved.
+/// All but the address is the peer's word, which nobody has proved. Over ipc the system knows also the process and the user
+/// at the other end; there is no stable way to ask it without unsafe code, and this does not say. The file's mode keeps
+/// others out.
 ///
 /// ```
 /// use peermq::{Context, Options, Pull, Push};
@@ -50,8 +52,8 @@ impl PeerInfo {
         }
     }
 
-    /// Returns where it is: the endpoint that was connected to, or the address that it came from. libzmq's
-    /// `Peer-Address`.
+    /// Returns where it is: the endpoint that was connected to, or the address that it came from; of all who send datagrams,
+    /// the endpoint that they come to. libzmq's `Peer-Address`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -67,7 +69,7 @@ impl PeerInfo {
         self.identity.as_ref()
     }
 
-    /// Returns the version of ZMTP that it speaks, major and minor; over inproc ours.
+    /// Returns the version of ZMTP that it speaks, major and minor; over inproc ours; 0 and 0 of what speaks none.
     pub fn version(&self) -> (u8, u8) {
         self.version
     }

@@ -86,6 +86,7 @@ use std::time::Duration;
 /// | `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`, `ZMQ_HEARTBEAT_TTL` | [`heartbeat`](Options::heartbeat), [`heartbeat_timeout`](Options::heartbeat_timeout), [`heartbeat_ttl`](Options::heartbeat_ttl) |
 /// | `ZMQ_METADATA`, `zmq_msg_gets` | [`metadata`](Options::metadata), `recv_from` and [`PeerInfo`](crate::PeerInfo) |
 /// | `ZMQ_HELLO_MSG`, `ZMQ_DISCONNECT_MSG`, `ZMQ_HICCUP_MSG` | [`hello_message`](Options::hello_message), [`disconnect_message`](Options::disconnect_message), [`hiccup_message`](Options::hiccup_message) |
+/// | `ZMQ_IPC_FILTER_PID`, `ZMQ_IPC_FILTER_UID`, `ZMQ_IPC_FILTER_GID` | none: an ipc file is for its owner alone |
 /// | CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -557,6 +557,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_cannot_be_written_is_dropped_and_leaves_room() {
+        let mark = Mark { messages: 2, ..MARK };
+        let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
+        let mut put = |queue: &mut OutgoingQueue| queue.enqueue(mark, &mut spares, &[b"group"], &mut "body".into());
+        assert_eq!(put(&mut queue), Placed::WithRoom);
+        assert_eq!(put(&mut queue), Placed::Last);
+        assert_eq!(put(&mut queue), Placed::Refused);
+        let first = queue.collect(&mut Spares::default()).unwrap().tally();
+        assert_eq!((first.messages, first.payload), (1, 9));
+
+        queue.refused(first, DropReason::TooLarge);
+
+        let flow = queue.stats(None);
+        assert_eq!(
+            (flow.dropped.of(DropReason::TooLarge), flow.queued, flow.passed),
+            (1, 1, 0)
+        );
+        assert!(flow.is_conserved() && queue.has_fallen_to_low(mark));
+        let second = queue.collect(&mut Spares::default()).unwrap().tally();
+        queue.written(second, None);
+        assert!(queue.stats(None).is_conserved());
+    }
+
     /// How many messages of this size, lent or given away, each batch holds.
     fn batches(mark: usize, size: usize, count: usize, is_lent: bool) -> Vec<usize> {
         let mark = Mark {
