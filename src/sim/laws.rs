@@ -92,6 +92,14 @@ pub(super) fn numbered_for<P: Pattern>(sender: usize, number: u32, size: usize) 
     }
 }
 
+/// Whose a numbered message is, and which; nothing of it is torn.
+pub(super) fn read(message: &Message) -> (usize, u32) {
+    let bytes = message.frames().collect::<Vec<_>>().concat();
+    let number = u32::from_be_bytes(bytes[1..5].try_into().expect("four bytes"));
+    assert!(bytes[5..].iter().all(|&byte| byte == number as u8), "torn: {message:?}");
+    (usize::from(bytes[0]), number)
+}
+
 /// Who received what: nothing twice, and of one connection in the order in which it was sent.
 #[derive(Default)]
 pub(super) struct Ledger {

@@ -9,6 +9,7 @@ mod clock;
 mod counting;
 mod cuts;
 mod ends;
+mod equals;
 mod fabric;
 mod groups;
 pub(crate) mod laws;

@@ -3,7 +3,7 @@
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{check, numbered, recv, send, small};
+use super::laws::{check, numbered, read, recv, send, small};
 use crate::failure::Failure;
 use crate::hub::Hub;
 use crate::identity::Identity;
@@ -178,13 +178,6 @@ impl Office {
             }
         }
     }
-}
-
-fn read(message: &Message) -> (usize, u32) {
-    let bytes = message.frames().collect::<Vec<_>>().concat();
-    let number = u32::from_be_bytes(bytes[1..5].try_into().expect("four bytes"));
-    assert!(bytes[5..].iter().all(|&byte| byte == number as u8), "torn: {message:?}");
-    (usize::from(bytes[0]), number)
 }
 
 fn check_all(router: &Hub<RouterPattern>, dealers: &[Arc<Hub<DealerPattern>>]) {
