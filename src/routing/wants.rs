@@ -44,7 +44,6 @@ pub(crate) enum Want {
     /// The peer's connection is to end.
     Sever(PeerId, Failure),
     /// The peer's connection is to give a sign of life soon, or end.
-    #[allow(dead_code, reason = "used by the socket types that come next")]
     Challenge(PeerId),
     /// Something happened that the monitors are told.
     Tell(Event),
