@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -278,6 +279,37 @@ fn t34_xpub_nodrop(transport: &str) {
         reading.join().unwrap();
     }
     assert_eq!(publisher.stats().out.dropped.total(), 0);
+}
+
+/// It reads nothing, so its room would never come.
+#[test]
+fn a_subscriber_that_gives_its_topic_up_is_waited_for_no_more() {
+    let context = Context::new().unwrap();
+    let options = Options::default().send_mark(1).at_mark(AtMark::Block);
+    let publisher = Pub::with_options(&context, options).unwrap();
+    let sub = Sub::with_options(&context, Options::default().recv_mark(1)).unwrap();
+    sub.connect(publisher.bind("inproc://given-up").unwrap()).unwrap();
+    sub.subscribe("a").unwrap();
+    while publisher.try_send("a").is_ok() {}
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut sending = std::pin::pin!(publisher.send_async("a"));
+    let mut poll = || sending.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+    assert!(poll().is_pending());
+
+    sub.unsubscribe("a").unwrap();
+
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert!(poll().is_ready());
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// libzmq's test_xpub_topic: around where the length of a SUBSCRIBE changes form.

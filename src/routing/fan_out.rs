@@ -113,6 +113,7 @@ impl FanOut {
     pub(crate) fn subscribe(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
         let change = self.subscriptions.add(id, topic);
         if change != Change::Nothing {
+            self.wants_otherwise(peers, id);
             peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
             if self.values.is_some() {
                 self.snapshots.entry(id).or_default().push(topic.into());
@@ -127,8 +128,16 @@ impl FanOut {
         if let Some(waiting) = self.snapshots.get_mut(&id) {
             waiting.retain(|other| **other != *topic);
         }
+        self.wants_otherwise(peers, id);
         peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
         self.subscriptions.remove(id, topic)
+    }
+
+    /// What a peer wants has changed. Whoever waits for its room may not have to: it may want that message no more.
+    fn wants_otherwise(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.at_mark == AtMark::Block && self.missing.remove(&id).is_some() {
+            peers.wants.push(Want::ReadyAll(Awaited::Writable));
+        }
     }
 
     /// A peer has fallen to its low mark.
@@ -306,3 +315,56 @@ impl FanOut {
 
 /// Bytes of a topic that are kept for who asks.
 const TOLD: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Mark;
+    use crate::routing::PeerKind;
+
+    fn world(matching: Matching, options: Publishing, mark: Mark) -> (FanOut, Peers, PeerId) {
+        let (mut fan, mut peers) = (FanOut::new(matching, &options, 7), Peers::new(mark, mark));
+        let id = peers.attach(PeerKind::Accepted, "subscriber".into());
+        drop(peers.connected(id, None));
+        fan.connected(&mut peers, id, None);
+        (fan, peers, id)
+    }
+
+    fn wakes_senders(peers: &mut Peers) -> bool {
+        std::mem::take(&mut peers.wants).contains(&Want::ReadyAll(Awaited::Writable))
+    }
+
+    /// It does not read, so its room may never come.
+    #[test]
+    fn a_subscriber_that_gives_its_topic_up_is_waited_for_no_more() {
+        for is_inverted in [false, true] {
+            let options = Publishing {
+                at_mark: AtMark::Block,
+                invert_matching: is_inverted,
+                ..Publishing::default()
+            };
+            let mark = Mark {
+                messages: 1,
+                bytes: 1 << 20,
+            };
+            let (mut fan, mut peers, id) = world(Matching::Prefix, options, mark);
+            if !is_inverted {
+                fan.subscribe(&mut peers, id, b"a");
+            }
+            assert!(fan.send(&mut peers, None, &mut "a".into()));
+            assert!(!fan.send(&mut peers, None, &mut "a".into()), "it is at its mark");
+            assert!(!fan.is_writable());
+            peers.wants.clear();
+
+            match is_inverted {
+                false => fan.cancel(&mut peers, id, b"a"),
+                true => fan.subscribe(&mut peers, id, b"a"),
+            };
+
+            assert!(wakes_senders(&mut peers), "inverted: {is_inverted}");
+            assert!(fan.is_writable());
+            assert!(fan.send(&mut peers, None, &mut "a".into()), "nobody wants it");
+            assert_eq!(peers.stats().out.dropped.of(DropReason::NoSubscriber), 1);
+        }
+    }
+}
