@@ -78,6 +78,11 @@ impl Message {
         }
     }
 
+    /// Whether it holds its bytes in itself: nobody's memory is let go with it.
+    pub(crate) fn is_small(&self) -> bool {
+        matches!(self.0, Repr::Small { .. })
+    }
+
     /// Returns the bytes of all frames together, without any framing.
     pub fn byte_count(&self) -> usize {
         self.frames().map(<[u8]>::len).sum()

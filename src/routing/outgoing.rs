@@ -286,8 +286,8 @@ impl OutgoingQueue {
     }
 
     /// Gives the oldest batch: at most half a mark of messages, at least one. `None`: nothing is queued, and nobody is
-    /// answerable any more.
-    pub(super) fn collect(&mut self, spares: &mut Spares) -> Option<Batch> {
+    /// answerable any more. What was kept whole until now, and is packed, is given to be dropped where no lock is held.
+    pub(super) fn collect(&mut self, spares: &mut Spares, mut drop_later: impl FnMut(Message)) -> Option<Batch> {
         debug_assert_eq!(
             self.writing.messages, 0,
             "a batch is collected once the last one is written"
@@ -299,7 +299,8 @@ impl OutgoingQueue {
             while batch.wire_len() < BATCH_BYTES
                 && let Some(message) = newest.pop()
             {
-                batch.push(&[], &mut message.into());
+                batch.push(&[], &mut (&message).into());
+                drop_later(message);
             }
             batch
         } else {
@@ -565,7 +566,7 @@ mod tests {
         assert_eq!(put(&mut queue), Placed::WithRoom);
         assert_eq!(put(&mut queue), Placed::Last);
         assert_eq!(put(&mut queue), Placed::Refused);
-        let first = queue.collect(&mut Spares::default()).unwrap().tally();
+        let first = queue.collect(&mut Spares::default(), drop).unwrap().tally();
         assert_eq!((first.messages, first.payload), (1, 9));
 
         queue.refused(first, DropReason::TooLarge);
@@ -576,7 +577,7 @@ mod tests {
             (1, 1, 0)
         );
         assert!(flow.is_conserved() && queue.has_fallen_to_low(mark));
-        let second = queue.collect(&mut Spares::default()).unwrap().tally();
+        let second = queue.collect(&mut Spares::default(), drop).unwrap().tally();
         queue.written(second, None);
         assert!(queue.stats(None).is_conserved());
     }
@@ -597,7 +598,7 @@ mod tests {
             assert_ne!(queue.enqueue(mark, &mut spares, &[], &mut message), Placed::Refused);
         }
         let next = |queue: &mut OutgoingQueue, spares: &mut Spares| {
-            let batch = queue.collect(spares)?;
+            let batch = queue.collect(spares, drop)?;
             queue.written(batch.tally(), None);
             assert!(batch.messages() == 1 || batch.wire_len() < 256 * 1024 + size);
             Some(batch.messages())
@@ -628,7 +629,7 @@ mod tests {
                 queue.enqueue(MARK, &mut spares, &[], &mut Outgoing::from(vec![number; 1 << number]));
             }
             queue.drop_oldest(DropReason::Conflated);
-            let first = queue.collect(&mut spares).unwrap();
+            let first = queue.collect(&mut spares, drop).unwrap();
             let taken = 1 + first.messages() as u64;
 
             let dropped = queue.drop_at(place, MARK, &mut spares, DropReason::Abandoned);
@@ -637,7 +638,7 @@ mod tests {
             assert!(dropped.is_none_or(|(left, message)| left == 1 && message.first()[0] == place as u8));
             queue.written(first.tally(), None);
             let mut numbers = Vec::new();
-            while let Some(batch) = queue.collect(&mut spares) {
+            while let Some(batch) = queue.collect(&mut spares, drop) {
                 assert!(batch.messages() <= 4, "half a mark");
                 queue.written(batch.tally(), None);
                 let mut run = batch.into_run();
@@ -650,6 +651,23 @@ mod tests {
         }
     }
 
+    /// It is kept as it was given, and copied only when it is packed.
+    #[test]
+    fn what_only_the_newest_was_kept_of_is_not_dropped_where_a_lock_is_held() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (mut queue, mut spares, mut later) = (OutgoingQueue::new(), Spares::default(), Vec::new());
+        queue.conflate(Conflate::All);
+        let theirs = Bytes::from_owner(Theirs(Arc::clone(&dropped))).slice(..1_000);
+        queue.replace(&theirs.into());
+
+        let batch = queue.collect(&mut spares, |message| later.push(message));
+
+        assert_eq!(batch.map(|batch| batch.messages()), Some(1));
+        assert_eq!(dropped.load(Ordering::SeqCst), 0);
+        drop(later);
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "the batch has a copy");
+    }
+
     #[test]
     fn what_was_written_before_a_cut_is_not_dropped_where_a_lock_is_held() {
         let dropped = Arc::new(AtomicUsize::new(0));
@@ -658,7 +676,7 @@ mod tests {
             let message = Message::from(Bytes::from_owner(Theirs(Arc::clone(&dropped))));
             queue.enqueue(MARK, &mut spares, &[], &mut message.into());
         }
-        let batch = queue.collect(&mut spares).expect("three are queued");
+        let batch = queue.collect(&mut spares, drop).expect("three are queued");
 
         let (unwritten, written) = queue.cut_off(Some((batch, 25_000)), None);
 

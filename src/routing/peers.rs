@@ -570,7 +570,9 @@ impl Peers {
         if peer.out.has_fallen_to_low(mark) {
             self.wants.push(Want::Room(id));
         }
-        peer.out.collect(&mut self.spares)
+        let wants = &mut self.wants;
+        peer.out
+            .collect(&mut self.spares, |packed| wants.push(Want::Drop(packed)))
     }
 
     /// Takes off what another socket took out of the batch that was collected, when there is more of it.
@@ -718,6 +720,19 @@ impl Peers {
             }
         }
         Some(popped)
+    }
+
+    /// Drops a message that was popped, and counts it as not received.
+    pub(crate) fn drop_popped(&mut self, id: PeerId, message: Message, why: DropReason) {
+        self.dropped_after_pop(id, message.byte_count(), why);
+        self.drop_later(message);
+    }
+
+    /// Leaves a message to be dropped where no lock is held: it may be the application's own memory.
+    pub(crate) fn drop_later(&mut self, message: Message) {
+        if !message.is_small() {
+            self.wants.push(Want::Drop(message));
+        }
     }
 
     /// Counts a message that was popped as dropped, not received.

@@ -101,18 +101,17 @@ impl DishPattern {
     }
 
     pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(Bytes, Message)> {
-        let mut message = Message::empty();
         loop {
+            let mut message = Message::empty();
             let id = self.queue.recv(peers, &mut message)?;
             match self.refusal(&message) {
-                Some(why) => peers.dropped_after_pop(id, message.byte_count(), why),
+                Some(why) => peers.drop_popped(id, message, why),
                 None => {
                     let mut frames = message.into_frames();
                     let body = frames.pop().map_or_else(Message::empty, Message::from);
                     return Some((frames.pop().unwrap_or_default(), body));
                 }
             }
-            message = Message::empty();
         }
     }
 

@@ -86,6 +86,7 @@ impl Pattern for PubPattern {
                 Some((false, topic)) => drop(self.fan.cancel(peers, id, topic)),
                 None => {
                     peers.discard(id, 1, message.byte_count(), DropReason::WrongDirection);
+                    peers.drop_later(message);
                     continue;
                 }
             }

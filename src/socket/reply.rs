@@ -190,8 +190,7 @@ impl RepPattern {
             let body = match envelope.iter().position(Bytes::is_empty) {
                 Some(border) if border + 1 < envelope.len() => envelope.split_off(border + 1),
                 _ => {
-                    peers.dropped_after_pop(peer, size, DropReason::Malformed);
-                    peers.wants.push(Want::Drop(Message::many(envelope)));
+                    peers.drop_popped(peer, Message::many(envelope), DropReason::Malformed);
                     continue;
                 }
             };

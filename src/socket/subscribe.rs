@@ -132,7 +132,8 @@ impl Receives for SubPattern {
             if self.interests.has_prefix_of(into.first()) != self.is_inverted {
                 return true;
             }
-            peers.dropped_after_pop(id, into.byte_count(), DropReason::NotSubscribed);
+            let unwanted = std::mem::replace(into, Message::empty());
+            peers.drop_popped(id, unwanted, DropReason::NotSubscribed);
         }
         false
     }
