@@ -236,9 +236,15 @@ impl OutgoingQueue {
     /// If not, its low mark is waited for.
     #[inline]
     pub(super) fn has_room(&mut self, mark: Mark) -> bool {
-        let held = self.held();
-        self.awaits_room = held.messages >= mark.messages || held.weight() >= mark.bytes;
+        self.awaits_room = self.is_at(mark);
         !self.awaits_room
+    }
+
+    /// Whether it is at its mark.
+    #[inline]
+    pub(super) fn is_at(&self, mark: Mark) -> bool {
+        let held = self.held();
+        held.messages >= mark.messages || held.weight() >= mark.bytes
     }
 
     /// Whether it was found full and is at its low mark now; says so once.

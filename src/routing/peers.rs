@@ -420,6 +420,11 @@ impl Peers {
         has_room
     }
 
+    /// Whether as much is queued for it as may be; nobody is told when it is not any more.
+    pub(crate) fn is_at_mark(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| peer.out.is_at(self.send_mark))
+    }
+
     // -- the way out
 
     /// From now on each new peer's queues keep the newest message only: that out, and that in.
