@@ -142,7 +142,7 @@ pub enum AtMark {
     #[default]
     DropNewest,
     /// The oldest message that is not on its way yet is dropped for the new one: a subscriber that is late jumps ahead.
-    /// If all are on their way, the new one is dropped.
+    /// If all are on their way, the new one is dropped. At a mark of bytes as many go as make room for it.
     DropOldest,
     /// The subscriber is disconnected ([`Failure::SlowSubscriber`](crate::Failure::SlowSubscriber)), and what is queued for
     /// it is dropped as `PeerLost`. It may come back.
