@@ -9,6 +9,7 @@ use super::{Session, SessionLink};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::hub::{Effects, Origin};
+use crate::notice::Notice;
 use crate::routing::{PeerId, Room};
 use crate::sync::Ordering;
 use crate::transport::socks5::Socks5;
@@ -28,6 +29,9 @@ pub(super) struct Reading {
     room: Room,
     /// What one read brought beyond the room there was; nothing is read while it is not empty.
     held: BytesMut,
+    /// A notice has used up the room, with or without input behind it: nothing is looked at until there is some again. (A
+    /// command would be handled whatever the credit is.)
+    is_full: bool,
     /// Emptied by each delivery; kept for its memory.
     run: Run,
     /// What comes is thrown away: our side is shut.
@@ -46,6 +50,7 @@ impl Reading {
             peer: None,
             room: Room::default(),
             held: BytesMut::new(),
+            is_full: false,
             run: Run::default(),
             is_discarding: false,
             ignored: 0,
@@ -144,6 +149,10 @@ impl<N: Net> Session<N> {
             }
         }
         loop {
+            if read.is_full && !self.has_room_again(read) {
+                read.signs.is_paused = true;
+                return Filled::Paused;
+            }
             if !read.held.is_empty() {
                 let mut held = std::mem::take(&mut read.held);
                 match self.take_in(read, &mut held, buffers, effects, found) {
@@ -170,7 +179,7 @@ impl<N: Net> Session<N> {
                     let is_datagrams = self.stream.is_datagrams();
                     // The end of a datagram says nothing of the next.
                     let is_all = n < asked && !is_datagrams && !self.is_hung_up.load(Ordering::Acquire);
-                    if is_all && read.held.is_empty() {
+                    if is_all && read.held.is_empty() && !read.is_full {
                         return Filled::Done;
                     }
                     let least = if is_datagrams { DATAGRAM_COST } else { 1 };
@@ -182,6 +191,19 @@ impl<N: Net> Session<N> {
                 Ok(Read::Nothing) => return Filled::Done,
             }
         }
+    }
+
+    /// Whether a peer whose notice used up the room may go on; if not, a resume will come.
+    fn has_room_again(&self, read: &mut Reading) -> bool {
+        if let Some(peer) = read.peer
+            && !read.is_discarding
+        {
+            read.room = self.station.room(peer);
+            read.is_full = read.room.messages == 0;
+        } else {
+            read.is_full = false;
+        }
+        !read.is_full
     }
 
     /// One read, and what it brought.
@@ -299,9 +321,11 @@ impl<N: Net> Session<N> {
                 }
                 Step::Notice(notice) => {
                     if let Some(peer) = read.peer {
+                        let is_answer = matches!(notice, Notice::Answer(_));
                         read.room = self.station.notice(peer, notice, effects);
-                        if read.room.messages == 0 {
+                        if read.room.messages == 0 && !is_answer {
                             // It may have become a message, and a resume follows when there is room again.
+                            read.is_full = true;
                             return Ok(false);
                         }
                     }
