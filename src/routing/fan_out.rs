@@ -16,7 +16,7 @@ use crate::message::{Message, Outgoing};
 use crate::monitor::Event;
 use crate::options::{AtMark, Publishing};
 use crate::stats::DropReason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Outgoing messages to all subscribers that match.
 #[derive(Debug)]
@@ -39,8 +39,9 @@ pub(crate) struct FanOut {
     /// Subscribers at their marks, and how many messages each has missed since then.
     missing: BTreeMap<PeerId, u64>,
     values: Option<LastValues>,
-    /// Subscribers that wait for the newest messages of these topics: until they are at their low mark.
-    snapshots: BTreeMap<PeerId, Vec<Box<[u8]>>>,
+    /// Subscribers that wait for the newest messages of these topics: until they are at their low mark. At most what they
+    /// have subscribed to.
+    snapshots: BTreeMap<PeerId, BTreeSet<Box<[u8]>>>,
 }
 
 /// How a subscription is compared with what is published.
@@ -116,7 +117,7 @@ impl FanOut {
             self.wants_otherwise(peers, id);
             peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
             if self.values.is_some() {
-                self.snapshots.entry(id).or_default().push(topic.into());
+                self.snapshots.entry(id).or_default().insert(topic.into());
                 self.send_snapshots(peers, id);
             }
         }
@@ -126,7 +127,7 @@ impl FanOut {
     /// A peer does not want this any more.
     pub(crate) fn cancel(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
         if let Some(waiting) = self.snapshots.get_mut(&id) {
-            waiting.retain(|other| **other != *topic);
+            waiting.remove(topic);
         }
         self.wants_otherwise(peers, id);
         peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
@@ -297,7 +298,8 @@ impl FanOut {
         }
     }
 
-    /// Sends the newest messages that a subscriber waits for, if it has room for them: whole, above its mark.
+    /// Sends the newest messages that a subscriber waits for, if it has room for them: whole, above its mark. Each once,
+    /// however many of the topics it matches: so the limit of what is kept is one for what is sent.
     fn send_snapshots(&mut self, peers: &mut Peers, id: PeerId) {
         if !self.snapshots.contains_key(&id) || !peers.awaits_low(id) {
             return;
@@ -305,8 +307,14 @@ impl FanOut {
         let (Some(topics), Some(values)) = (self.snapshots.remove(&id), &self.values) else {
             return;
         };
-        for topic in topics {
-            for message in values.beginning_with(&topic) {
+        let mut last: Option<&[u8]> = None;
+        for topic in &topics {
+            // In their order a topic comes right before all that begin with it: those messages are among its own.
+            if last.is_some_and(|last| topic.starts_with(last)) {
+                continue;
+            }
+            last = Some(topic);
+            for message in values.beginning_with(topic) {
                 peers.force(id, &[], &mut Outgoing::from(message));
             }
         }
@@ -411,5 +419,38 @@ mod tests {
             peers.moved(id, batch.tally());
         }
         assert!(peers.wants.contains(&Want::Room(id)), "it has recovered");
+    }
+
+    #[test]
+    fn of_topics_that_waited_together_each_newest_message_is_sent_once() {
+        let mark = Mark {
+            messages: 2,
+            bytes: 1_000,
+        };
+        let options = Publishing {
+            last_values: Some(9),
+            ..Publishing::default()
+        };
+        let (mut fan, mut peers, id) = world(Matching::Prefix, options, mark);
+        let send = |fan: &mut FanOut, peers: &mut Peers, message: &'static str| {
+            assert!(fan.send(peers, None, &mut message.into()));
+        };
+        for kept in ["aaa.1", "aab.2", "b.3"] {
+            send(&mut fan, &mut peers, kept);
+        }
+        fan.subscribe(&mut peers, id, b"full");
+        for message in ["full", "full up"] {
+            send(&mut fan, &mut peers, message);
+        }
+        assert_eq!(peers.outgoing(id), 2, "the mark");
+
+        for topic in ["a", "aa", "aaa", "aab", "aab.2", "c", "b", "b."] {
+            fan.subscribe(&mut peers, id, topic.as_bytes());
+        }
+        fan.cancel(&mut peers, id, b"b");
+        while peers.drop_oldest(id, DropReason::SubscriberFull) {}
+        fan.has_room(&mut peers, id);
+
+        assert_eq!(peers.outgoing(id), 3);
     }
 }
