@@ -20,6 +20,104 @@ fn command(name: &str, data: &[u8]) -> Vec<u8> {
     [&[4, len, name.len() as u8], name.as_bytes(), data].concat()
 }
 
+/// Eight subscriptions of 129 bytes are more than a thousand.
+fn eight(name: &str) -> Vec<u8> {
+    (b'a'..=b'h').flat_map(|topic| command(name, &[topic])).collect()
+}
+
+fn limited() -> Options {
+    Options::default().max_subscription_bytes(1_000)
+}
+
+fn wait_oversubscribed(monitor: &Monitor, expected: u64) {
+    let event = wait_for!(monitor, Disconnected);
+    let Event::Disconnected { failure, .. } = event else {
+        unreachable!("it was waited for")
+    };
+    let limit = 1_000;
+    let expected = Failure::TooLarge {
+        what: "subscription bytes",
+        limit,
+        observed: expected,
+    };
+    assert_eq!(failure, expected);
+}
+
+#[test]
+fn a_peer_that_subscribes_without_end_is_disconnected_at_the_limit() {
+    let context = Context::new().unwrap();
+    let publisher = Pub::with_options(&context, limited()).unwrap();
+    let monitor = publisher.monitor();
+    let endpoint = publisher.bind("tcp://127.0.0.1:0").unwrap();
+    let sub = Sub::new(&context);
+    sub.connect(&endpoint).unwrap();
+    sub.subscribe_confirmed("a", LONG).unwrap();
+
+    let mut stream = stranger(&endpoint, "SUB");
+    // The same again weighs nothing, nor does what was given up.
+    stream.write_all(&eight("SUBSCRIBE")[..7 * 13]).unwrap();
+    stream.write_all(&eight("SUBSCRIBE")[..7 * 13]).unwrap();
+    stream.write_all(&command("CANCEL", b"a")).unwrap();
+    stream.write_all(&command("SUBSCRIBE", b"x")).unwrap();
+    until("its last subscription", || publisher.subscribers("x") == 1);
+    stream.write_all(&command("SUBSCRIBE", b"y")).unwrap();
+
+    wait_oversubscribed(&monitor, 1_032);
+    until("the end of its subscriptions", || publisher.subscribers("x") == 0);
+    assert_eq!(publisher.stats().ignored_commands, 1);
+    publisher.send("a: for those who stay").unwrap();
+    assert_eq!(sub.recv_timeout(LONG).unwrap(), "a: for those who stay");
+}
+
+#[test]
+fn a_topic_of_a_message_is_limited_as_one_of_a_command_is() {
+    let context = Context::new().unwrap();
+    let publisher = Pub::with_options(&context, limited()).unwrap();
+    let monitor = publisher.monitor();
+    let mut stream = stranger(&publisher.bind("tcp://127.0.0.1:0").unwrap(), "SUB");
+
+    let topic = [&[1][..], &[b'x'; 4_000]].concat();
+    let header = [&[2][..], &(topic.len() as u64).to_be_bytes()].concat();
+    stream.write_all(&[header, topic].concat()).unwrap();
+
+    wait_oversubscribed(&monitor, 4_128);
+    let incoming = publisher.stats().incoming;
+    assert_eq!(incoming.dropped.of(DropReason::Oversubscribed), 1);
+    assert!(incoming.is_conserved());
+}
+
+#[test]
+fn an_xpub_is_not_told_of_what_is_over_the_limit() {
+    for options in [limited().verbosity(Verbosity::All), limited().manual(true)] {
+        let context = Context::new().unwrap();
+        let publisher = XPub::with_options(&context, options).unwrap();
+        let monitor = publisher.monitor();
+        let mut stream = stranger(&publisher.bind("tcp://127.0.0.1:0").unwrap(), "SUB");
+
+        stream.write_all(&eight("SUBSCRIBE")).unwrap();
+
+        wait_oversubscribed(&monitor, 1_032);
+        let told = (0..14).map(|_| publisher.recv_timeout(LONG).unwrap().into_message());
+        let told: Vec<_> = told.map(|message| message.first().to_vec()).collect();
+        let expected = |first: u8| (b'a'..=b'g').map(move |topic| vec![first, topic]);
+        assert_eq!(told, expected(1).chain(expected(0)).collect::<Vec<_>>());
+        assert_eq!(publisher.stats().ignored_commands, 1);
+    }
+}
+
+#[test]
+fn a_radio_limits_groups_as_a_pub_limits_topics() {
+    let context = Context::new().unwrap();
+    let radio = Radio::with_options(&context, limited()).unwrap();
+    let monitor = radio.monitor();
+    let mut stream = stranger(&radio.bind("tcp://127.0.0.1:0").unwrap(), "DISH");
+
+    stream.write_all(&eight("JOIN")).unwrap();
+
+    wait_oversubscribed(&monitor, 1_032);
+    assert_eq!(radio.stats().ignored_commands, 1);
+}
+
 /// Each command comes with a read of its own: nothing is left over that would have to wait for room.
 #[test]
 fn subscriptions_that_come_one_by_one_do_not_pass_the_mark_of_an_xpub() {

@@ -82,6 +82,7 @@ use std::time::Duration;
 /// | `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER` | [`verbosity`](Options::verbosity) |
 /// | `ZMQ_XPUB_MANUAL`, `ZMQ_XPUB_MANUAL_LAST_VALUE` | [`manual`](Options::manual), and [`Subscriber::send`](crate::Subscriber::send) |
 /// | `ZMQ_XPUB_WELCOME_MSG` | [`welcome_message`](Options::welcome_message) |
+/// | none | [`max_subscription_bytes`](Options::max_subscription_bytes) |
 /// | `ZMQ_INVERT_MATCHING` | [`invert_matching`](Options::invert_matching) |
 /// | `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`, `ZMQ_HEARTBEAT_TTL` | [`heartbeat`](Options::heartbeat), [`heartbeat_timeout`](Options::heartbeat_timeout), [`heartbeat_ttl`](Options::heartbeat_ttl) |
 /// | `ZMQ_METADATA`, `zmq_msg_gets` | [`metadata`](Options::metadata), `recv_from` and [`PeerInfo`](crate::PeerInfo) |
@@ -166,15 +167,31 @@ pub enum Verbosity {
 }
 
 /// What only sockets that publish have.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Publishing {
     pub(crate) at_mark: AtMark,
+    /// What the subscriptions that one peer asks for may weigh, in bytes.
+    pub(crate) most_asked: usize,
     pub(crate) invert_matching: bool,
     /// Of how many topics.
     pub(crate) last_values: Option<usize>,
     pub(crate) verbosity: Verbosity,
     pub(crate) manual: bool,
     pub(crate) welcome: Option<Message>,
+}
+
+impl Default for Publishing {
+    fn default() -> Self {
+        Publishing {
+            at_mark: AtMark::default(),
+            most_asked: 128 << 20,
+            invert_matching: false,
+            last_values: None,
+            verbosity: Verbosity::default(),
+            manual: false,
+            welcome: None,
+        }
+    }
 }
 
 /// How a request without a reply is sent again.
@@ -300,6 +317,7 @@ impl Options {
             ("recv_mark_bytes", self.recv_mark.bytes),
             ("max_frames", self.limits.frames),
             ("monitor_events", self.monitor_events),
+            ("max_subscription_bytes", self.publishing.most_asked),
             ("last_values", self.publishing.last_values.unwrap_or(1)),
             ("conflate_by_topic", self.conflate.map_or(1, Conflate::limit)),
         ];
@@ -422,6 +440,7 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("hiccup_message", &[Dealer, Client, Peer]),
     ("at_mark", &[Pub, XPub, Radio]),
     ("invert_matching", &[Pub, XPub, Sub]),
+    ("max_subscription_bytes", &[Pub, XPub, Radio]),
     ("last_values", &[Pub, XPub]),
     ("multicast_hops", &[Radio]),
     ("multicast_loop", &[Radio]),

@@ -34,6 +34,22 @@ impl Options {
         self.note("last_values")
     }
 
+    /// Sets how much a peer's subscriptions may weigh, in bytes: each topic or group with its length and 128 more. Default
+    /// 128 MiB, which is a million of short topics; at least 1. PUB, XPUB, RADIO.
+    ///
+    /// A peer that asks for more is disconnected with [`Failure::TooLarge`](crate::Failure::TooLarge), and all its
+    /// subscriptions end; of what came too much a message (ZMTP 3.0) is counted as
+    /// [`Oversubscribed`](crate::DropReason::Oversubscribed), a command in
+    /// [`ignored_commands`](crate::SocketStats::ignored_commands). What the application itself subscribes a peer to is
+    /// never refused. libzmq has no such limit.
+    ///
+    /// More: a stranger can take more memory with each connection. Less: an honest peer with many subscriptions never
+    /// gets through, though it comes back again and again.
+    pub fn max_subscription_bytes(mut self, bytes: usize) -> Self {
+        self.publishing.most_asked = bytes;
+        self.note("max_subscription_bytes")
+    }
+
     /// Sets which subscriptions an XPUB hands to its application. Default [`Verbosity::Changes`].
     pub fn verbosity(mut self, verbosity: Verbosity) -> Self {
         self.publishing.verbosity = verbosity;

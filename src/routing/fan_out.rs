@@ -42,6 +42,10 @@ pub(crate) struct FanOut {
     /// Subscribers that wait for the newest messages of these topics: until they are at their low mark. At most what they
     /// have subscribed to.
     snapshots: BTreeMap<PeerId, BTreeSet<Box<[u8]>>>,
+    /// What the subscriptions that a peer asks for may weigh. At the limit its connection ends.
+    most_asked: usize,
+    /// Whose connections are to end for that. They have no more subscriptions.
+    over: BTreeSet<PeerId>,
 }
 
 /// How a subscription is compared with what is published.
@@ -70,6 +74,8 @@ impl FanOut {
             missing: BTreeMap::new(),
             values: options.last_values.map(LastValues::new),
             snapshots: BTreeMap::new(),
+            most_asked: options.most_asked,
+            over: BTreeSet::new(),
         }
     }
 
@@ -103,6 +109,7 @@ impl FanOut {
         }
         self.wordless.retain(|&other| other != id);
         self.snapshots.remove(&id);
+        self.over.remove(&id);
         if self.missing.remove(&id).is_some() {
             peers.wants.push(Want::ReadyAll(Awaited::Writable));
         }
@@ -110,7 +117,26 @@ impl FanOut {
         peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
     }
 
-    /// A peer wants this.
+    /// A peer asks for this. `None`: it is over its limit, and is to end.
+    pub(crate) fn ask(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Option<Change> {
+        if self.over.contains(&id) {
+            return None;
+        }
+        let weight = self.subscriptions.weight_with(id, topic);
+        if weight > self.most_asked {
+            self.over.insert(id);
+            let failure = Failure::TooLarge {
+                what: "subscription bytes",
+                limit: u64::try_from(self.most_asked).unwrap_or(u64::MAX),
+                observed: u64::try_from(weight).unwrap_or(u64::MAX),
+            };
+            peers.wants.push(Want::Sever(id, failure));
+            return None;
+        }
+        Some(self.subscribe(peers, id, topic))
+    }
+
+    /// A peer gets this from now on.
     pub(crate) fn subscribe(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
         let change = self.subscriptions.add(id, topic);
         if change != Change::Nothing {

@@ -20,9 +20,17 @@ pub(crate) struct Subscriptions {
     /// How many topics there are of each length.
     lengths: BTreeMap<usize, usize>,
     /// The topics of each peer. Its connection's end takes them all.
-    by_peer: BTreeMap<PeerId, BTreeSet<u32>>,
+    by_peer: BTreeMap<PeerId, Own>,
     /// Chosen by chance, so that a stranger cannot choose topics that meet in one place.
     key: u64,
+}
+
+/// What one peer has subscribed to.
+#[derive(Debug, Default)]
+struct Own {
+    topics: BTreeSet<u32>,
+    /// What they weigh together; see [`weight`].
+    weight: usize,
 }
 
 /// A topic that somebody subscribed to.
@@ -92,7 +100,9 @@ impl Subscriptions {
         };
         // Slots of a slab that would not fit in 32 bits would take more memory than there is.
         if let Ok(index) = u32::try_from(index) {
-            self.by_peer.entry(id).or_default().insert(index);
+            let own = self.by_peer.entry(id).or_default();
+            own.topics.insert(index);
+            own.weight += weight(bytes);
         }
         change
     }
@@ -106,11 +116,12 @@ impl Subscriptions {
         let Ok(short) = u32::try_from(index) else {
             return Change::Nothing;
         };
-        let Some(own) = self.by_peer.get_mut(&id).filter(|own| own.contains(&short)) else {
+        let Some(own) = self.by_peer.get_mut(&id).filter(|own| own.topics.contains(&short)) else {
             return Change::Nothing;
         };
-        own.remove(&short);
-        if own.is_empty() {
+        own.topics.remove(&short);
+        own.weight -= weight(bytes);
+        if own.topics.is_empty() {
             self.by_peer.remove(&id);
         }
         match self.let_go(id, index) {
@@ -122,7 +133,7 @@ impl Subscriptions {
     /// A peer is gone: all that it wanted goes. Calls for each topic, with what its end has changed.
     pub(crate) fn remove_all(&mut self, id: PeerId, mut each: impl FnMut(&[u8], Change)) {
         let own = self.by_peer.remove(&id).unwrap_or_default();
-        for index in own.into_iter().map(|index| index as usize) {
+        for index in own.topics.into_iter().map(|index| index as usize) {
             match self.let_go(id, index) {
                 Some(topic) => each(&topic, Change::Socket),
                 None => {
@@ -169,10 +180,25 @@ impl Subscriptions {
         self.topics.len()
     }
 
+    /// What a peer's subscriptions weigh, with one more to this topic: the bytes of each, and about what it takes to keep
+    /// it. Nothing that the peer has already weighs twice.
+    pub(crate) fn weight_with(&self, id: PeerId, bytes: &[u8]) -> usize {
+        let Some(own) = self.by_peer.get(&id) else {
+            return weight(bytes);
+        };
+        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let index = self.find(self.by_hash.get(&hash).copied(), bytes);
+        let index = index.and_then(|index| u32::try_from(index).ok());
+        match index.is_some_and(|index| own.topics.contains(&index)) {
+            true => own.weight,
+            false => own.weight.saturating_add(weight(bytes)),
+        }
+    }
+
     /// How many topics a peer has subscribed to.
     #[cfg(test)]
     pub(crate) fn of(&self, id: PeerId) -> usize {
-        self.by_peer.get(&id).map_or(0, BTreeSet::len)
+        self.by_peer.get(&id).map_or(0, |own| own.topics.len())
     }
 
     fn find(&self, first: Option<usize>, bytes: &[u8]) -> Option<usize> {
@@ -263,6 +289,11 @@ impl Holders {
     }
 }
 
+/// What a subscription to this topic costs us, about.
+fn weight(topic: &[u8]) -> usize {
+    topic.len().saturating_add(KEPT)
+}
+
 /// The hash of one more byte: a product of 128 bits, folded. The first value is secret, so nobody can tell which topics
 /// meet; those that do are told apart by their bytes.
 #[inline(always)]
@@ -273,6 +304,9 @@ fn step(hash: u64, byte: u8) -> u64 {
 
 /// Odd, with as many ones as zeros: Knuth's for 64 bits ("The Art of Computer Programming", 3.3.4).
 const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
+
+/// Bytes that a subscription takes besides its topic's: its place in each of the tables, rounded up.
+const KEPT: usize = 128;
 
 /// Hashes what is a hash already.
 #[derive(Debug, Default)]

@@ -81,22 +81,28 @@ impl Pattern for PubPattern {
     /// Subscriptions of peers that speak ZMTP 3.0 are messages.
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         while let Some(message) = run.pop() {
-            match subscription(&message) {
-                Some((true, topic)) => drop(self.fan.subscribe(peers, id, topic)),
-                Some((false, topic)) => drop(self.fan.cancel(peers, id, topic)),
-                None => {
-                    peers.discard(id, 1, message.byte_count(), DropReason::WrongDirection);
+            let dropped = match subscription(&message) {
+                Some((true, topic)) if self.fan.ask(peers, id, topic).is_none() => Some(DropReason::Oversubscribed),
+                Some((true, _)) => None,
+                Some((false, topic)) => {
+                    self.fan.cancel(peers, id, topic);
+                    None
+                }
+                None => Some(DropReason::WrongDirection),
+            };
+            match dropped {
+                None => peers.hand_over(id, message.byte_count()),
+                Some(why) => {
+                    peers.discard(id, 1, message.byte_count(), why);
                     peers.drop_later(message);
-                    continue;
                 }
             }
-            peers.hand_over(id, message.byte_count());
         }
     }
 
     fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
         match notice {
-            Notice::Subscribe(topic) => drop(self.fan.subscribe(peers, id, &topic)),
+            Notice::Subscribe(topic) if self.fan.ask(peers, id, &topic).is_some() => {}
             Notice::Cancel(topic) => drop(self.fan.cancel(peers, id, &topic)),
             _ => peers.ignored(id, 1),
         }

@@ -221,7 +221,7 @@ impl Pattern for RadioPattern {
 
     fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
         match notice {
-            Notice::Join(group) if group.len() <= MOST_GROUP => drop(self.fan.subscribe(peers, id, &group)),
+            Notice::Join(group) if group.len() <= MOST_GROUP && self.fan.ask(peers, id, &group).is_some() => {}
             Notice::Leave(group) => drop(self.fan.cancel(peers, id, &group)),
             _ => peers.ignored(id, 1),
         }

@@ -221,13 +221,15 @@ impl XPubPattern {
         self.queue.recv(peers, &mut message).map(|peer| (peer, message))
     }
 
-    fn heard(&mut self, peers: &mut Peers, id: PeerId, is_new: bool, topic: &[u8]) {
+    /// A peer asks for a topic, or does not want it any more. `false`: it asks for too much.
+    fn heard(&mut self, peers: &mut Peers, id: PeerId, is_new: bool, topic: &[u8]) -> bool {
         let is_manual = self.asked.is_some();
         let fan = self.asked.as_mut().unwrap_or(&mut self.fan);
         let change = match is_new {
-            true => fan.subscribe(peers, id, topic),
-            false => fan.cancel(peers, id, topic),
+            true => fan.ask(peers, id, topic),
+            false => Some(fan.cancel(peers, id, topic)),
         };
+        let Some(change) = change else { return false };
         let is_told = match (self.verbosity, is_new) {
             _ if is_manual => true,
             (Verbosity::All, true) | (Verbosity::Subscriptions, true) => true,
@@ -237,6 +239,7 @@ impl XPubPattern {
         if is_told {
             self.tell(peers, id, is_new, topic);
         }
+        true
     }
 
     /// Hands a subscription to the application: like a message of the peer, in its order.
@@ -295,8 +298,12 @@ impl Pattern for XPubPattern {
         while let Some(message) = run.pop() {
             match subscription(&message) {
                 Some((is_new, topic)) => {
-                    peers.hand_over(id, message.byte_count());
-                    self.heard(peers, id, is_new, topic);
+                    if self.heard(peers, id, is_new, topic) {
+                        peers.hand_over(id, message.byte_count());
+                    } else {
+                        peers.discard(id, 1, message.byte_count(), DropReason::Oversubscribed);
+                        peers.drop_later(message);
+                    }
                 }
                 None => {
                     let mut batch = Batch::default();
@@ -308,10 +315,13 @@ impl Pattern for XPubPattern {
     }
 
     fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
-        match notice {
+        let is_heard = match notice {
             Notice::Subscribe(topic) => self.heard(peers, id, true, &topic),
             Notice::Cancel(topic) => self.heard(peers, id, false, &topic),
-            _ => peers.ignored(id, 1),
+            _ => false,
+        };
+        if !is_heard {
+            peers.ignored(id, 1);
         }
     }
 

@@ -70,6 +70,9 @@ pub enum DropReason {
     Unnoticed,
     /// It does not fit in a datagram (`udp`).
     TooLarge,
+    /// It was a subscription, and its peer had as many as it may have: see
+    /// [`Options::max_subscription_bytes`](crate::Options::max_subscription_bytes).
+    Oversubscribed,
 }
 
 impl DropReason {
@@ -94,6 +97,7 @@ impl DropReason {
         DropReason::Unroutable,
         DropReason::Unnoticed,
         DropReason::TooLarge,
+        DropReason::Oversubscribed,
     ];
 }
 
@@ -103,7 +107,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-const REASONS: usize = 19;
+const REASONS: usize = 20;
 
 /// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
