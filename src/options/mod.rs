@@ -184,7 +184,7 @@ impl Default for Publishing {
     fn default() -> Self {
         Publishing {
             at_mark: AtMark::default(),
-            most_asked: 128 << 20,
+            most_asked: 256 << 20,
             invert_matching: false,
             last_values: None,
             verbosity: Verbosity::default(),
