@@ -416,6 +416,16 @@ impl Outgoing<'_> {
         }
     }
 
+    #[inline]
+    pub(crate) fn has_several_frames(&self) -> bool {
+        match &self.0 {
+            Source::Lent(_) | Source::Vec(_) => false,
+            Source::LentFrames(frames) => frames.len() > 1,
+            Source::LentMessage(message) => message.frame_count() > 1,
+            Source::Copied(message) | Source::Message(message) => message.frame_count() > 1,
+        }
+    }
+
     pub(crate) fn frame_count(&self) -> usize {
         match &self.0 {
             Source::Lent(_) | Source::Vec(_) => 1,

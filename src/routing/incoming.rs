@@ -137,12 +137,13 @@ impl IncomingQueue {
     /// Takes the oldest message.
     #[inline(always)]
     pub(super) fn pop(&mut self, into: &mut Message) -> Option<Popped> {
-        if self.newest.is_some() {
+        let Some(payload) = self.run.pop_into(into) else {
             return self.pop_newest(into);
-        }
-        let payload = self.run.pop_into(into)?;
+        };
         self.receive(payload);
-        self.more_frames += (into.frame_count() - 1) as u64;
+        if into.frame_count() > 1 {
+            self.more_frames += (into.frame_count() - 1) as u64;
+        }
         Some(if self.run.is_empty() {
             Popped::Last
         } else {

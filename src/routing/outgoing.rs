@@ -99,8 +99,9 @@ impl OutgoingQueue {
         self.queued.add(1, payload);
         self.flow.taken += 1;
         self.flow.taken_bytes += payload as u64;
-        // Of most messages there is one frame, and nothing to add.
-        self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
+        if !envelope.is_empty() || message.has_several_frames() {
+            self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
+        }
         if self.has_room(mark) {
             Placed::WithRoom
         } else {
@@ -213,7 +214,8 @@ impl OutgoingQueue {
     /// say what time it is.
     #[inline(always)]
     pub(super) fn begins_time(&mut self, placed: Placed) -> bool {
-        if self.timing.awaits_message() {
+        // Looked at once a batch: at its first message.
+        if self.open.messages() == 1 && self.timing.awaits_message() {
             self.timing.came(self.left() + self.held().messages as u64);
             return true;
         }

@@ -718,7 +718,7 @@ impl Peers {
         if peer.incoming.ends_time() {
             self.wants.push(Want::Time(id));
         }
-        if !peer.earlier.is_empty() || self.is_witness {
+        if self.is_witness | !peer.earlier.is_empty() {
             let info = peer.sender_of_popped();
             if self.is_witness {
                 self.sender = info;
