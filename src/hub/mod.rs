@@ -429,6 +429,11 @@ impl<P: Pattern> State<P> {
                         self.waiters.wake_first(Awaited::Writable, effects);
                     }
                     Want::Forget(id) => self.unlink(id),
+                    Want::Admit => {
+                        if let Some(waiting) = self.turned_away.take() {
+                            effects.ask(waiting, Ask::Resume);
+                        }
+                    }
                     Want::Drop(message) => effects.drop_later(Dropped::messages(vec![message])),
                     Want::Ready(awaited) => self.waiters.wake_first(awaited, effects),
                     Want::ReadyAll(awaited) => self.waiters.wake_line(awaited, effects),

@@ -424,6 +424,9 @@ impl<P: Pattern> Station for Hub<P> {
 impl<P: Pattern> State<P> {
     /// Asks the pattern for a place. Whoever is in the way has to prove that it is alive.
     fn admit(&mut self, dialed: Option<PeerId>, facts: &Facts) -> Result<(), &'static str> {
+        if dialed.is_none() && !self.peers.has_place() {
+            return Err("what peers that are gone have left is to be received first");
+        }
         let answer = self.pattern.admit(&self.peers, dialed, facts.identity.as_ref());
         answer.map_err(|no_place| {
             self.peers.wants.extend(no_place.holder.map(Want::Challenge));

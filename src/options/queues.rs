@@ -54,6 +54,10 @@ impl Options {
     ///
     /// The last message may overshoot, by at most [`max_message_size`](Options::max_message_size).
     ///
+    /// What peers left unread that came to this socket and are gone is received too. All of them together may leave as
+    /// much, each weighing 4 KiB more; until some of it is received, nobody new is let in
+    /// ([`Failure::Refused`](crate::Failure::Refused); who dials tries again).
+    ///
     /// Larger: a peer that sends large messages to a slow receiver takes more memory. Smaller: it is paused and resumed
     /// more often.
     pub fn recv_mark_bytes(mut self, bytes: usize) -> Self {

@@ -229,6 +229,11 @@ impl IncomingQueue {
         self.run.is_empty() && self.newest.as_ref().is_none_or(|newest| newest.messages.is_empty())
     }
 
+    /// What is unread weighs.
+    pub(super) fn weight(&self) -> usize {
+        self.held().weight()
+    }
+
     fn held(&self) -> Tally {
         match &self.newest {
             Some(newest) => newest.held,

@@ -65,6 +65,8 @@ pub(super) struct Peer {
     pub(super) owes_notices: bool,
     /// The connection of an accepted peer is over; the peer goes once nothing of it is unread.
     pub(super) is_over: bool,
+    /// What it left unread weighed when its connection was over.
+    pub(super) left_behind: usize,
 }
 
 impl Peer {
@@ -89,6 +91,7 @@ impl Peer {
             is_leaving: false,
             owes_notices: false,
             is_over: false,
+            left_behind: 0,
         }
     }
 

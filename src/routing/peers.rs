@@ -35,6 +35,8 @@ pub(crate) struct Peers {
     now: Option<Instant>,
     /// Messages that lost their peer and have no other yet. They are held by the pattern.
     adrift: Tally,
+    /// What peers that are gone have left unread weighs. At the mark of bytes of one peer nobody new is let in.
+    left_behind: usize,
     /// Whether only the newest message to each peer counts, and of each.
     conflate: [Option<Conflate>; 2],
     /// Whether it is asked whose messages are taken, and whose the last one is.
@@ -56,6 +58,7 @@ impl Peers {
             meters: (Meter::default(), Meter::default()),
             now: None,
             adrift: Tally::default(),
+            left_behind: 0,
             conflate: [None; 2],
             is_witness: false,
             sender: None,
@@ -302,8 +305,16 @@ impl Peers {
             debug_assert_eq!(peer.out.waiting(), 0, "a peer goes with an empty queue");
             peer.is_up = false;
             peer.is_over = true;
+            peer.left_behind = LEFT_BEHIND.saturating_add(peer.incoming.weight());
+            let left = peer.left_behind;
+            self.left_behind = self.left_behind.saturating_add(left);
             self.forget_if_over(id);
         }
+    }
+
+    /// Whether one more may come: what those that are gone have left unread is below the mark of bytes of one peer.
+    pub(crate) fn has_place(&self) -> bool {
+        self.left_behind < self.recv_mark.bytes
     }
 
     /// Forgets a peer that is over and has nothing unread.
@@ -313,6 +324,10 @@ impl Peers {
             .is_some_and(|peer| peer.is_over && peer.incoming.is_empty())
         {
             let peer = self.slots.remove(id.index);
+            self.left_behind = self.left_behind.saturating_sub(peer.left_behind);
+            if peer.left_behind > LEFT_BEHIND {
+                self.wants.push(Want::Admit);
+            }
             // Nothing of it is here any more, so this is all that it had.
             let all = peer.stats(self.now);
             self.gone.out.merge(&all.out);
@@ -797,3 +812,6 @@ impl Peers {
         self.get(id).map(|peer| peer.stats(self.now))
     }
 }
+
+/// What a peer that is gone weighs beside what it has left unread.
+const LEFT_BEHIND: usize = 4 * 1024;

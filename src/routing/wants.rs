@@ -35,6 +35,8 @@ pub(crate) enum Want {
     Time(PeerId),
     /// The peer is gone.
     Forget(PeerId),
+    /// What it had left unread is received: who was turned away may find a place.
+    Admit,
     /// A message that nobody will have is dropped where no lock is held: it may be the application's own memory.
     Drop(Message),
     /// Something became ready that a call may wait for.
