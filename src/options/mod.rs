@@ -336,6 +336,12 @@ impl Options {
                 other: "correlate(false)",
             });
         }
+        if self.conflate.is_some() && self.publishing.at_mark == AtMark::Block {
+            return Err(InvalidOptions::Contradicting {
+                option: "conflate",
+                other: "at_mark(AtMark::Block)",
+            });
+        }
         self.check_metadata()?;
         if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
             return Err(InvalidOptions::TooSmall {
@@ -482,6 +488,17 @@ mod tests {
         );
         assert_eq!(Options::default().mark(3).check(Pull), Ok(()));
         assert!(Options::default().send_mark(3).check(Pull).is_err());
+    }
+
+    /// A queue that replaces is never full, so nobody could wait for its room.
+    #[test]
+    fn who_conflates_does_not_block() {
+        let options = Options::default().at_mark(AtMark::Block);
+        assert_eq!(options.check(Pub), Ok(()));
+        assert_eq!(
+            options.conflate().check(Pub).unwrap_err().to_string(),
+            "conflate does not go with at_mark(AtMark::Block)"
+        );
     }
 
     #[test]
