@@ -28,7 +28,7 @@ impl Options {
     }
 
     /// Sets whether messages that an accepted peer left unwritten go to the next peer. Default no: they are dropped and
-    /// counted as [`DropReason::PeerLost`](crate::DropReason::PeerLost). PUSH only: REQ always does so.
+    /// counted as [`DropReason::PeerLost`](crate::DropReason::PeerLost). PUSH and SCATTER: REQ always does so.
     ///
     /// Yes: they come behind what the next peer has queued, so the order of the whole is lost; while no peer has room
     /// for them, `send` waits. No: what waits for a peer goes with it.
