@@ -206,6 +206,7 @@ impl<P: Pattern> Station for Hub<P> {
             if state.peers.take_owed(id) {
                 let notices = state.pattern.notices(&mut state.peers, id, NOTICE_BYTES);
                 if !notices.is_empty() {
+                    state.peers.give_spare(spent);
                     state.peers.moved(id, written);
                     return Collected::Notices(notices);
                 }

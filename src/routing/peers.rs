@@ -312,6 +312,11 @@ impl Peers {
         }
     }
 
+    /// How many messages of each peer may be unread, as it is set now.
+    pub(crate) fn recv_mark(&self) -> usize {
+        self.recv_mark.messages
+    }
+
     /// Whether one more may come: what those that are gone have left unread is below the mark of bytes of one peer.
     pub(crate) fn has_place(&self) -> bool {
         self.left_behind < self.recv_mark.bytes
@@ -574,6 +579,11 @@ impl Peers {
         if !self.is_leaving(id) {
             let _full = self.enqueue(id, &[], &mut Outgoing::from(Message::empty()));
         }
+    }
+
+    /// Keeps a packing buffer for the next batch.
+    pub(crate) fn give_spare(&mut self, spent: Vec<u8>) {
+        self.spares.give(spent);
     }
 
     /// Takes off what was wholly written, then gives the oldest batch: at most half a mark of messages, at least one.

@@ -123,7 +123,6 @@ pub(crate) struct StreamPattern {
     /// The application has ended their connections, and need not be told.
     ended: BTreeSet<PeerId>,
     notify: bool,
-    recv_mark: usize,
 }
 
 impl StreamPattern {
@@ -134,7 +133,6 @@ impl StreamPattern {
             queue: FairQueue::default(),
             ended: BTreeSet::new(),
             notify: options.stream_notify,
-            recv_mark: options.recv_mark.messages,
         }
     }
 
@@ -174,7 +172,7 @@ impl Pattern for StreamPattern {
     /// One that comes and goes, and of which nothing is received, must not pile up what is to be told of it.
     fn admit(&self, peers: &Peers, dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
         match dialed {
-            Some(id) if peers.unread(id) >= self.recv_mark => Err(NoPlace {
+            Some(id) if peers.unread(id) >= peers.recv_mark() => Err(NoPlace {
                 why: "what came by the connection before is unread",
                 holder: None,
             }),

@@ -10,9 +10,8 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Debug)]
 pub(super) struct News {
     wanted: Notify,
-    /// Oldest first. At the limit the next one is dropped, and counted as `Unnoticed`.
+    /// Oldest first. At the mark of what is unread the next one is dropped, and counted as `Unnoticed`.
     told: VecDeque<(PeerId, Identity)>,
-    limit: usize,
     /// They came, and what their predecessors left is to be received first. Peers with something unread before them.
     arriving: BTreeSet<PeerId>,
     /// Their connection ended, and something of it is unread.
@@ -20,11 +19,10 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn new(wanted: Notify, limit: usize) -> Self {
+    pub(super) fn new(wanted: Notify) -> Self {
         News {
             wanted,
             told: VecDeque::new(),
-            limit,
             arriving: BTreeSet::new(),
             parting: BTreeSet::new(),
         }
@@ -91,7 +89,7 @@ impl News {
     }
 
     fn tell(&mut self, peers: &mut Peers, id: PeerId, name: &Identity) {
-        if self.told.len() >= self.limit {
+        if self.told.len() >= peers.recv_mark() {
             peers.discard(id, 1, 0, DropReason::Unnoticed);
             return;
         }

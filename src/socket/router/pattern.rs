@@ -39,7 +39,7 @@ impl RouterPattern {
             queue: FairQueue::default(),
             succession: Succession::default(),
             replaced: BTreeSet::new(),
-            news: News::new(options.router_notify, options.recv_mark.messages),
+            news: News::new(options.router_notify),
             handover: options.handover,
             drop_unroutable: options.drop_unroutable,
             probe: options.probe,
