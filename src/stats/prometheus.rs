@@ -278,6 +278,18 @@ const FAMILIES: &[Family] = &[
         samples: |text, stats| text.put(&[], stats.reconnects),
     },
     Family {
+        name: "peermq_retried_requests_total",
+        kind: "counter",
+        help: "Requests that were sent again.",
+        samples: |text, stats| text.put(&[], stats.retried_requests),
+    },
+    Family {
+        name: "peermq_forgotten_topics_total",
+        kind: "counter",
+        help: "Topics whose newest message is not kept any more, for want of place.",
+        samples: |text, stats| text.put(&[], stats.forgotten_topics),
+    },
+    Family {
         name: "peermq_ignored_commands_total",
         kind: "counter",
         help: "Commands of peers that mean nothing to the socket.",
