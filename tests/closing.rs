@@ -305,6 +305,10 @@ fn a_report_tells_of_peers_that_had_gone_before() {
     while push.try_send(vec![7; 1 << 20]).is_ok() {}
     drop(stream);
     wait_for!(monitor, Disconnected);
+    // It is told before the peer is gone for good.
+    while !push.stats().peers.is_empty() {
+        std::thread::yield_now();
+    }
 
     let report = push.close().unwrap();
 
