@@ -197,8 +197,8 @@ fn worker(queue: &str, fault: &str) -> Outcome {
         match fault {
             "crashes" => process::exit(99),
             "freezes" => drop(
-                Command::new("kill")
-                    .args(["-STOP", &process::id().to_string()])
+                Command::new("sh")
+                    .args(["-c", "kill -STOP $0", &process::id().to_string()])
                     .status()?,
             ),
             _ => {}
