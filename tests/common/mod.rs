@@ -126,13 +126,19 @@ pub fn endpoint(transport: &str) -> String {
     }
 }
 
-/// An endpoint at which nobody is, and somebody can be later: a port that is free now, and that nobody else asks for by
-/// number.
+/// An endpoint at which nobody is, and somebody can be later: over TCP a port that is held, so that the system gives it to
+/// nobody else, and not listened at.
 pub fn unused(transport: &str) -> String {
     match transport {
         "tcp" => {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            format!("tcp://{}", listener.local_addr().unwrap())
+            let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            held.set_reuse_address(true).unwrap();
+            held.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())
+                .unwrap();
+            let address = held.local_addr().unwrap().as_socket().unwrap();
+            // Until the process ends.
+            std::mem::forget(held);
+            format!("tcp://{address}")
         }
         _ => endpoint(transport),
     }
