@@ -1,11 +1,9 @@
 //! CHANNEL: one peer, both ways ([RFC 52](https://rfc.zeromq.org/spec/52/)).
 
+use super::Socket;
 use super::kind::ChannelKind;
 use super::pair::Exclusive;
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
-use super::{Patience, Socket};
-use crate::error::RecvError;
-use crate::message::Message;
+use super::verbs::{constructors, recv_message_verbs, send_verbs, socket_verbs};
 
 /// Exchanges messages of one frame with exactly one other `Channel` ([RFC 52](https://rfc.zeromq.org/spec/52/)).
 ///
@@ -29,18 +27,6 @@ pub struct Channel {
 constructors!(Channel, ChannelPattern::new);
 socket_verbs!(Channel);
 send_verbs!(Channel);
-recv_verbs!(Channel, Message);
-recv_from_verbs!(Channel, Message, Socket::message);
-
-impl Channel {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
+recv_message_verbs!(Channel);
 
 pub(crate) type ChannelPattern = Exclusive<ChannelKind>;

@@ -1,11 +1,9 @@
 //! CLIENT: each message to one of the servers with room, in turn ([RFC 47](https://rfc.zeromq.org/spec/47/)).
 
+use super::Socket;
 use super::dealer::BothWays;
 use super::kind::ClientKind;
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
-use super::{Patience, Socket};
-use crate::error::RecvError;
-use crate::message::Message;
+use super::verbs::{constructors, recv_message_verbs, send_verbs, socket_verbs};
 
 /// Exchanges messages of one frame with [`Server`](crate::Server) sockets, with no order between sending and receiving
 /// ([RFC 47](https://rfc.zeromq.org/spec/47/)).
@@ -19,18 +17,6 @@ pub struct Client {
 constructors!(Client, ClientPattern::new);
 socket_verbs!(Client);
 send_verbs!(Client);
-recv_verbs!(Client, Message);
-recv_from_verbs!(Client, Message, Socket::message);
-
-impl Client {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
+recv_message_verbs!(Client);
 
 pub(crate) type ClientPattern = BothWays<ClientKind>;

@@ -1,11 +1,10 @@
 //! DEALER: each message to one of the peers with room, in turn, and those of all peers, in turn
 //! ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 
+use super::Socket;
 use super::kind::{DealerKind, Kind};
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
-use super::{Patience, Socket};
+use super::verbs::{constructors, recv_message_verbs, send_verbs, socket_verbs};
 use crate::batch::Run;
-use crate::error::RecvError;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
 use crate::routing::{Awaited, FairQueue, LoadBalance, Pattern, PeerId, Peers, Receives, Sends};
@@ -46,19 +45,7 @@ pub struct Dealer {
 constructors!(Dealer, DealerPattern::new);
 socket_verbs!(Dealer);
 send_verbs!(Dealer);
-recv_verbs!(Dealer, Message);
-recv_from_verbs!(Dealer, Message, Socket::message);
-
-impl Dealer {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
+recv_message_verbs!(Dealer);
 
 pub(crate) type DealerPattern = BothWays<DealerKind>;
 

@@ -1,12 +1,11 @@
 //! DISH: messages to the groups that it has joined ([RFC 48](https://rfc.zeromq.org/spec/48/)).
 
+use super::Socket;
 use super::radio::group;
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
-use super::{Patience, Socket};
+use super::verbs::{constructors, recv_from_verbs, recv_step_verbs, socket_verbs};
 use crate::batch::{Batch, Run};
-use crate::error::{RecvError, SubscribeError};
+use crate::error::SubscribeError;
 use crate::explain::Topics;
-use crate::hub::Closed;
 use crate::message::Message;
 use crate::notice::Notice;
 use crate::options::Options;
@@ -38,7 +37,7 @@ pub struct Dish {
 
 constructors!(Dish, DishPattern::new);
 socket_verbs!(Dish);
-recv_verbs!(Dish, (Bytes, Message));
+recv_step_verbs!(Dish, (Bytes, Message), DishPattern::next);
 recv_from_verbs!(Dish, (Bytes, Message), DishPattern::next);
 
 impl Dish {
@@ -63,16 +62,6 @@ impl Dish {
             pattern.interests.answered(peers, question)
         });
         Ok(answered?)
-    }
-
-    fn recv_with(&self, patience: Patience) -> Result<(Bytes, Message), RecvError> {
-        self.socket.take(patience, DishPattern::next)
-    }
-
-    /// Receives a message and its group, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub async fn recv_async(&self) -> Result<(Bytes, Message), RecvError> {
-        let next = self.socket.hub.pending(Awaited::Readable, DishPattern::next).await;
-        next.map_err(|Closed| RecvError::Closed)
     }
 }
 

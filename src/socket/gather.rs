@@ -1,11 +1,9 @@
 //! GATHER: messages of all peers, in turn ([RFC 49](https://rfc.zeromq.org/spec/49/)).
 
+use super::Socket;
 use super::kind::GatherKind;
 use super::pull::Fair;
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
-use super::{Patience, Socket};
-use crate::error::RecvError;
-use crate::message::Message;
+use super::verbs::{constructors, recv_message_verbs, socket_verbs};
 
 /// Receives messages of one frame of [`Scatter`](crate::Scatter) sockets, of each in turn
 /// ([RFC 49](https://rfc.zeromq.org/spec/49/)).
@@ -18,18 +16,6 @@ pub struct Gather {
 
 constructors!(Gather, GatherPattern::new);
 socket_verbs!(Gather);
-recv_verbs!(Gather, Message);
-recv_from_verbs!(Gather, Message, Socket::message);
-
-impl Gather {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
+recv_message_verbs!(Gather);
 
 pub(crate) type GatherPattern = Fair<GatherKind>;

@@ -208,6 +208,14 @@ impl<P: Pattern> Socket<P> {
         self.take(patience, |pattern, peers| peers.witness(|peers| step(pattern, peers)))
     }
 
+    pub(crate) async fn take_async<R>(
+        &self,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R> + Unpin,
+    ) -> Result<R, RecvError> {
+        let taken = self.hub.pending(Awaited::Readable, step).await;
+        taken.map_err(|Closed| RecvError::Closed)
+    }
+
     pub(crate) async fn take_from_async<R>(
         &self,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R> + Unpin,

@@ -1,10 +1,9 @@
 //! PAIR: one peer, both ways ([RFC 31](https://rfc.zeromq.org/spec/31/)).
 
+use super::Socket;
 use super::kind::{Kind, PairKind};
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_verbs, socket_verbs};
-use super::{Patience, Socket};
+use super::verbs::{constructors, recv_message_verbs, send_verbs, socket_verbs};
 use crate::batch::Run;
-use crate::error::RecvError;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
@@ -39,19 +38,7 @@ pub struct Pair {
 constructors!(Pair, PairPattern::new);
 socket_verbs!(Pair);
 send_verbs!(Pair);
-recv_verbs!(Pair, Message);
-recv_from_verbs!(Pair, Message, Socket::message);
-
-impl Pair {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
+recv_message_verbs!(Pair);
 
 pub(crate) type PairPattern = Exclusive<PairKind>;
 

@@ -1,14 +1,12 @@
 //! PEER: each message of one frame to the peer that it is addressed to by number (libzmq's draft).
 
+use super::Socket;
 use super::numbered::{ByNumber, NumberedPattern};
-use super::verbs::{constructors, life_verbs, recv_from_verbs, recv_verbs, send_to_verbs};
-use super::{Patience, Socket};
+use super::verbs::{constructors, life_verbs, recv_from_verbs, recv_step_verbs, send_to_verbs};
 use crate::endpoint::{Endpoint, InvalidEndpoint};
-use crate::error::{ConnectError, RecvError};
-use crate::hub::Closed;
+use crate::error::ConnectError;
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::{Awaited, Peers};
 use crate::routing_id::RoutingId;
 use crate::socket_type::SocketType;
 use crate::transport::real::chance;
@@ -45,7 +43,7 @@ pub struct Peer {
 
 constructors!(Peer, |options: &Options| PeerPattern::new(options, chance()));
 life_verbs!(Peer);
-recv_verbs!(Peer, (RoutingId, Message));
+recv_step_verbs!(Peer, (RoutingId, Message), PeerPattern::next);
 recv_from_verbs!(Peer, (RoutingId, Message), PeerPattern::next);
 send_to_verbs!(Peer, RoutingId);
 
@@ -83,24 +81,6 @@ impl Peer {
             })?;
         number.ok_or(ConnectError::Closed)
     }
-
-    fn recv_with(&self, patience: Patience) -> Result<(RoutingId, Message), RecvError> {
-        let mut message = Message::empty();
-        let sender = self
-            .socket
-            .take(patience, |pattern, peers| pattern.recv(peers, &mut message))?;
-        Ok((sender, message))
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub async fn recv_async(&self) -> Result<(RoutingId, Message), RecvError> {
-        let mut message = Message::empty();
-        let step = |pattern: &mut PeerPattern, peers: &mut Peers| pattern.recv(peers, &mut message);
-        match self.socket.hub.pending(Awaited::Readable, step).await {
-            Ok(sender) => Ok((sender, message)),
-            Err(Closed) => Err(RecvError::Closed),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -108,7 +88,7 @@ mod tests {
     use super::*;
     use crate::batch::{Batch, Run};
     use crate::options::Mark;
-    use crate::routing::{Addressed, NoRoute, Pattern, PeerKind};
+    use crate::routing::{Addressed, NoRoute, Pattern, PeerKind, Peers};
     use crate::stats::DropReason;
 
     fn new() -> (PeerPattern, Peers) {

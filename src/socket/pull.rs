@@ -1,10 +1,9 @@
 //! PULL: the messages of all peers, in turn ([RFC 30](https://rfc.zeromq.org/spec/30/)).
 
+use super::Socket;
 use super::kind::{Kind, PullKind};
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs};
-use super::{Patience, Socket};
+use super::verbs::{constructors, recv_message_verbs, socket_verbs};
 use crate::batch::Run;
-use crate::error::RecvError;
 use crate::message::Message;
 use crate::options::Options;
 use crate::routing::{Awaited, FairQueue, Pattern, PeerId, Peers, Receives};
@@ -35,19 +34,7 @@ pub struct Pull {
 
 constructors!(Pull, PullPattern::new);
 socket_verbs!(Pull);
-recv_verbs!(Pull, Message);
-recv_from_verbs!(Pull, Message, Socket::message);
-
-impl Pull {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
+recv_message_verbs!(Pull);
 
 pub(crate) type PullPattern = Fair<PullKind>;
 

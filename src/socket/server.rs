@@ -1,14 +1,11 @@
 //! SERVER: each message of one frame to the client that it is addressed to by number
 //! ([RFC 47](https://rfc.zeromq.org/spec/47/)).
 
+use super::Socket;
 use super::numbered::{ByNumber, NumberedPattern};
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, send_to_verbs, socket_verbs};
-use super::{Patience, Socket};
-use crate::error::RecvError;
-use crate::hub::Closed;
+use super::verbs::{constructors, recv_from_verbs, recv_step_verbs, send_to_verbs, socket_verbs};
 use crate::message::Message;
 use crate::options::Options;
-use crate::routing::{Awaited, Peers};
 use crate::routing_id::RoutingId;
 use crate::socket_type::SocketType;
 use crate::transport::real::chance;
@@ -44,7 +41,7 @@ pub struct Server {
 
 constructors!(Server, |options: &Options| ServerPattern::new(options, chance()));
 socket_verbs!(Server);
-recv_verbs!(Server, (RoutingId, Message));
+recv_step_verbs!(Server, (RoutingId, Message), ServerPattern::next);
 recv_from_verbs!(Server, (RoutingId, Message), ServerPattern::next);
 send_to_verbs!(Server, RoutingId);
 
@@ -57,22 +54,4 @@ impl ByNumber for ServerType {
     const TYPE: SocketType = SocketType::Server;
 }
 
-impl Server {
-    fn recv_with(&self, patience: Patience) -> Result<(RoutingId, Message), RecvError> {
-        let mut message = Message::empty();
-        let sender = self
-            .socket
-            .take(patience, |pattern, peers| pattern.recv(peers, &mut message))?;
-        Ok((sender, message))
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub async fn recv_async(&self) -> Result<(RoutingId, Message), RecvError> {
-        let mut message = Message::empty();
-        let step = |pattern: &mut ServerPattern, peers: &mut Peers| pattern.recv(peers, &mut message);
-        match self.socket.hub.pending(Awaited::Readable, step).await {
-            Ok(sender) => Ok((sender, message)),
-            Err(Closed) => Err(RecvError::Closed),
-        }
-    }
-}
+impl Server {}

@@ -1,12 +1,11 @@
 //! STREAM: raw TCP and Unix streams, each addressed by an id; no ZMTP.
 
-use super::verbs::{constructors, life_verbs, recv_verbs, send_to_verbs};
-use super::{Patience, Socket};
+use super::Socket;
+use super::verbs::{constructors, life_verbs, recv_step_verbs, send_to_verbs};
 use crate::batch::Batch;
 use crate::batch::Run;
 use crate::chance::SplitMix64;
-use crate::error::{ConnectError, RecvError};
-use crate::hub::Closed;
+use crate::error::ConnectError;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
@@ -70,7 +69,7 @@ pub struct Stream {
 
 constructors!(Stream, |options: &Options| StreamPattern::new(options, chance()));
 life_verbs!(Stream);
-recv_verbs!(Stream, (Identity, Message));
+recv_step_verbs!(Stream, (Identity, Message), StreamPattern::next);
 send_to_verbs!(Stream, Identity);
 
 impl Stream {
@@ -97,24 +96,6 @@ impl Stream {
             })?;
         name.ok_or(ConnectError::Closed)
     }
-
-    fn recv_with(&self, patience: Patience) -> Result<(Identity, Message), RecvError> {
-        let mut message = Message::empty();
-        let sender = self
-            .socket
-            .take(patience, |pattern, peers| pattern.recv(peers, &mut message))?;
-        Ok((sender, message))
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub async fn recv_async(&self) -> Result<(Identity, Message), RecvError> {
-        let mut message = Message::empty();
-        let step = |pattern: &mut StreamPattern, peers: &mut Peers| pattern.recv(peers, &mut message);
-        match self.socket.hub.pending(Awaited::Readable, step).await {
-            Ok(sender) => Ok((sender, message)),
-            Err(Closed) => Err(RecvError::Closed),
-        }
-    }
 }
 
 pub(crate) struct StreamPattern {
@@ -134,6 +115,12 @@ impl StreamPattern {
             ended: BTreeSet::new(),
             notify: options.stream_notify,
         }
+    }
+
+    pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(Identity, Message)> {
+        let mut message = Message::empty();
+        let sender = self.recv(peers, &mut message)?;
+        Some((sender, message))
     }
 
     /// The next message, and whose it is.

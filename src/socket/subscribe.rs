@@ -1,9 +1,8 @@
 //! SUB: messages that begin with what it has subscribed to ([RFC 29](https://rfc.zeromq.org/spec/29/)).
 
-use super::verbs::{constructors, recv_from_verbs, recv_verbs, socket_verbs, subscriber_verbs};
-use super::{Patience, Socket};
+use super::Socket;
+use super::verbs::{constructors, recv_message_verbs, socket_verbs, subscriber_verbs};
 use crate::batch::Run;
-use crate::error::RecvError;
 use crate::explain::Topics;
 use crate::message::Message;
 use crate::notice::Notice;
@@ -42,20 +41,8 @@ pub struct Sub {
 
 constructors!(Sub, SubPattern::new);
 socket_verbs!(Sub);
-recv_verbs!(Sub, Message);
-recv_from_verbs!(Sub, Message, Socket::message);
+recv_message_verbs!(Sub);
 subscriber_verbs!(Sub);
-
-impl Sub {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
 
 pub(crate) struct SubPattern {
     interests: Interests,

@@ -255,6 +255,43 @@ macro_rules! recv_verbs {
     };
 }
 
+/// All of `recv` and `recv_from`, of a type that gives messages as they are.
+macro_rules! recv_message_verbs {
+    ($Type:ident) => {
+        crate::socket::verbs::recv_verbs!($Type, crate::Message);
+        crate::socket::verbs::recv_from_verbs!($Type, crate::Message, crate::socket::Socket::message);
+
+        impl $Type {
+            fn recv_with(&self, patience: crate::socket::Patience) -> Result<crate::Message, crate::RecvError> {
+                self.socket.recv(patience)
+            }
+
+            /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+            pub fn recv_async(&self) -> impl Future<Output = Result<crate::Message, crate::RecvError>> + Send + '_ {
+                self.socket.recv_async()
+            }
+        }
+    };
+}
+
+/// The four of `recv`, by a step of the type's pattern that gives a message and where it belongs.
+macro_rules! recv_step_verbs {
+    ($Type:ident, $Item:ty, $step:expr) => {
+        crate::socket::verbs::recv_verbs!($Type, $Item);
+
+        impl $Type {
+            fn recv_with(&self, patience: crate::socket::Patience) -> Result<$Item, crate::RecvError> {
+                self.socket.take(patience, $step)
+            }
+
+            /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
+            pub fn recv_async(&self) -> impl Future<Output = Result<$Item, crate::RecvError>> + Send + '_ {
+                self.socket.take_async($step)
+            }
+        }
+    };
+}
+
 /// The four of `recv_from`, by a step of the type's pattern.
 macro_rules! recv_from_verbs {
     ($Type:ident, $Item:ty, $step:expr) => {
@@ -539,6 +576,6 @@ macro_rules! constructors {
 }
 
 pub(crate) use {
-    constructors, life_verbs, publish_verbs, publisher_verbs, recv_from_verbs, recv_verbs, send_to_verbs, send_verbs,
-    socket_verbs, subscriber_verbs,
+    constructors, life_verbs, publish_verbs, publisher_verbs, recv_from_verbs, recv_message_verbs, recv_step_verbs,
+    recv_verbs, send_to_verbs, send_verbs, socket_verbs, subscriber_verbs,
 };

@@ -1,10 +1,9 @@
 //! XSUB: subscribes like SUB, and speaks upstream ([RFC 29](https://rfc.zeromq.org/spec/29/)).
 
+use super::Socket;
 use super::publish::subscription;
-use super::verbs::{constructors, publish_verbs, recv_from_verbs, recv_verbs, socket_verbs, subscriber_verbs};
-use super::{Patience, Socket};
+use super::verbs::{constructors, publish_verbs, recv_message_verbs, socket_verbs, subscriber_verbs};
 use crate::batch::Run;
-use crate::error::RecvError;
 use crate::explain::Topics;
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
@@ -43,20 +42,8 @@ pub struct XSub {
 constructors!(XSub, XSubPattern::new);
 socket_verbs!(XSub);
 publish_verbs!(XSub);
-recv_verbs!(XSub, Message);
-recv_from_verbs!(XSub, Message, Socket::message);
+recv_message_verbs!(XSub);
 subscriber_verbs!(XSub);
-
-impl XSub {
-    fn recv_with(&self, patience: Patience) -> Result<Message, RecvError> {
-        self.socket.recv(patience)
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send + '_ {
-        self.socket.recv_async()
-    }
-}
 
 pub(crate) struct XSubPattern {
     interests: Interests,

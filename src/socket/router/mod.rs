@@ -8,15 +8,13 @@ mod pattern;
 
 pub(crate) use pattern::RouterPattern;
 
-use super::verbs::{constructors, recv_verbs, send_to_verbs, socket_verbs};
-use super::{Patience, Socket};
-use crate::error::{ConnectError, RecvError};
-use crate::hub::Closed;
+use super::Socket;
+use super::verbs::{constructors, recv_step_verbs, send_to_verbs, socket_verbs};
+use crate::error::ConnectError;
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::Options;
 use crate::peer_info::PeerInfo;
-use crate::routing::{Awaited, Peers};
 use crate::transport::real::chance;
 use std::sync::Arc;
 
@@ -66,28 +64,10 @@ pub struct Router {
 
 constructors!(Router, |options: &Options| RouterPattern::new(options, chance()));
 socket_verbs!(Router);
-recv_verbs!(Router, (Identity, Message));
+recv_step_verbs!(Router, (Identity, Message), RouterPattern::next);
 send_to_verbs!(Router, Identity);
 
 impl Router {
-    fn recv_with(&self, patience: Patience) -> Result<(Identity, Message), RecvError> {
-        let mut message = Message::empty();
-        let sender = self
-            .socket
-            .take(patience, |pattern, peers| pattern.recv(peers, &mut message))?;
-        Ok((sender, message))
-    }
-
-    /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
-    pub async fn recv_async(&self) -> Result<(Identity, Message), RecvError> {
-        let mut message = Message::empty();
-        let step = |pattern: &mut RouterPattern, peers: &mut Peers| pattern.recv(peers, &mut message);
-        match self.socket.hub.pending(Awaited::Readable, step).await {
-            Ok(sender) => Ok((sender, message)),
-            Err(Closed) => Err(RecvError::Closed),
-        }
-    }
-
     /// Connects to this endpoint like [`connect`](Router::connect), and calls whoever is there by this identity, whatever
     /// the peer calls itself.
     ///

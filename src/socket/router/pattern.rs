@@ -46,6 +46,12 @@ impl RouterPattern {
         }
     }
 
+    pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(Identity, Message)> {
+        let mut message = Message::empty();
+        let sender = self.recv(peers, &mut message)?;
+        Some((sender, message))
+    }
+
     /// The next message, and whose it is.
     pub(crate) fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> Option<Identity> {
         if let Some(told) = self.news.take(peers) {
