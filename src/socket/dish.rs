@@ -2,16 +2,12 @@
 
 use super::Socket;
 use super::radio::group;
+use super::subscribing::{Subscribing, Wish};
 use super::verbs::{constructors, recv_from_verbs, recv_step_verbs, socket_verbs};
-use crate::batch::{Batch, Run};
 use crate::error::SubscribeError;
-use crate::explain::Topics;
 use crate::message::Message;
-use crate::notice::Notice;
 use crate::options::Options;
-use crate::routing::{
-    Awaited, Dropped, FairQueue, Interests, Pattern, PeerId, Peers, Unwritten, Want, Words, keep_or_drop,
-};
+use crate::routing::{Interests, Peers, Receives, Words};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use bytes::Bytes;
@@ -65,19 +61,29 @@ impl Dish {
     }
 }
 
-pub(crate) struct DishPattern {
-    interests: Interests,
-    queue: FairQueue,
+pub(crate) type DishPattern = Subscribing<Groups>;
+
+/// What DISH wants: messages of two frames, to a group that it has joined.
+pub(crate) struct Groups;
+
+impl Wish for Groups {
+    const TYPE: SocketType = SocketType::Dish;
+    const WORDS: Words = Words::Join;
+
+    fn new(_options: &Options) -> Self {
+        Groups
+    }
+
+    fn refusal(&self, interests: &Interests, message: &Message) -> Option<DropReason> {
+        match message.frame_count() {
+            2 if interests.count(message.first()) > 0 => None,
+            2 => Some(DropReason::NotSubscribed),
+            _ => Some(DropReason::Malformed),
+        }
+    }
 }
 
 impl DishPattern {
-    pub(crate) fn new(_options: &Options) -> Self {
-        DishPattern {
-            interests: Interests::new(Words::Join),
-            queue: FairQueue::default(),
-        }
-    }
-
     /// Once for all: who joins twice is a member once.
     pub(crate) fn join(&mut self, peers: &mut Peers, group: &[u8]) {
         if self.interests.count(group) == 0 {
@@ -89,92 +95,14 @@ impl DishPattern {
         self.interests.remove(peers, group)
     }
 
+    /// The next message, and its group.
     pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<(Bytes, Message)> {
-        loop {
-            let mut message = Message::empty();
-            let id = self.queue.recv(peers, &mut message)?;
-            match self.refusal(&message) {
-                Some(why) => peers.drop_popped(id, message, why),
-                None => {
-                    let mut frames = message.into_frames();
-                    let body = frames.pop().map_or_else(Message::empty, Message::from);
-                    return Some((frames.pop().unwrap_or_default(), body));
-                }
-            }
+        let mut message = Message::empty();
+        if !self.recv(peers, &mut message) {
+            return None;
         }
-    }
-
-    /// Why a message is not for us.
-    fn refusal(&self, message: &Message) -> Option<DropReason> {
-        match message.frame_count() {
-            2 if self.interests.count(message.first()) > 0 => None,
-            2 => Some(DropReason::NotSubscribed),
-            _ => Some(DropReason::Malformed),
-        }
-    }
-
-    /// Drops what is not for us of messages that anybody may have sent, to anybody: it is not to take the room of what is.
-    fn sift(&self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        let mut wanted = Batch::default();
-        while let Some(message) = run.pop() {
-            match self.refusal(&message) {
-                Some(why) => peers.discard(id, 1, message.byte_count(), why),
-                None => drop(wanted.push(&[], &mut message.into())),
-            }
-        }
-        *run = wanted.into_run();
-    }
-}
-
-impl Pattern for DishPattern {
-    const TYPE: SocketType = SocketType::Dish;
-
-    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
-    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
-        self.interests.connected(peers, id);
-    }
-
-    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        if peers.is_wordless(id) {
-            self.sift(peers, id, run);
-            if run.is_empty() {
-                return;
-            }
-        }
-        peers.deliver(id, run);
-        self.queue.enter(id);
-        peers.wants.push(Want::Ready(Awaited::Readable));
-    }
-
-    fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
-        self.interests.notice(peers, id, &notice);
-    }
-
-    fn notices(&mut self, peers: &mut Peers, id: PeerId, bytes: usize) -> Vec<Notice> {
-        self.interests.notices(peers, id, bytes)
-    }
-
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
-        self.interests.disconnected(peers, id);
-        keep_or_drop(peers, id, unwritten, why)
-    }
-
-    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
-        self.interests.disconnected(peers, id);
-        if !peers.has_incoming(id) {
-            self.queue.remove(id);
-        }
-    }
-
-    fn topics(&self) -> Option<Topics> {
-        Some(Topics {
-            count: self.interests.len(),
-            unmatched: None,
-        })
-    }
-
-    fn is_ready(&self, awaited: Awaited) -> bool {
-        awaited == Awaited::Readable && self.queue.has_messages()
+        let mut frames = message.into_frames();
+        let body = frames.pop().map_or_else(Message::empty, Message::from);
+        Some((frames.pop().unwrap_or_default(), body))
     }
 }

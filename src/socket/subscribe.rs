@@ -1,15 +1,11 @@
 //! SUB: messages that begin with what it has subscribed to ([RFC 29](https://rfc.zeromq.org/spec/29/)).
 
 use super::Socket;
+use super::subscribing::{Subscribing, Wish};
 use super::verbs::{constructors, recv_message_verbs, socket_verbs, subscriber_verbs};
-use crate::batch::Run;
-use crate::explain::Topics;
 use crate::message::Message;
-use crate::notice::Notice;
 use crate::options::Options;
-use crate::routing::{
-    Awaited, Dropped, FairQueue, Interests, Pattern, PeerId, Peers, Receives, Unwritten, Want, Words, keep_or_drop,
-};
+use crate::routing::{Interests, Words};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 
@@ -44,84 +40,27 @@ socket_verbs!(Sub);
 recv_message_verbs!(Sub);
 subscriber_verbs!(Sub);
 
-pub(crate) struct SubPattern {
-    interests: Interests,
-    queue: FairQueue,
-    /// Takes what matches none of the subscriptions instead.
+pub(crate) type SubPattern = Subscribing<Prefixes>;
+
+/// What SUB wants: messages that begin with one of its subscriptions.
+pub(crate) struct Prefixes {
+    /// Those that begin with none of them instead.
     is_inverted: bool,
 }
 
-impl SubPattern {
-    pub(crate) fn new(options: &Options) -> Self {
-        SubPattern {
-            interests: Interests::new(Words::Subscribe),
-            queue: FairQueue::default(),
+impl Wish for Prefixes {
+    const TYPE: SocketType = SocketType::Sub;
+    const WORDS: Words = Words::Subscribe;
+
+    fn new(options: &Options) -> Self {
+        Prefixes {
             is_inverted: options.publishing.invert_matching,
         }
     }
 
-    pub(crate) fn interests(&mut self) -> &mut Interests {
-        &mut self.interests
-    }
-}
-
-impl Pattern for SubPattern {
-    const TYPE: SocketType = SocketType::Sub;
-
-    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
-    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
-        self.interests.connected(peers, id);
-    }
-
-    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        peers.deliver(id, run);
-        self.queue.enter(id);
-        peers.wants.push(Want::Ready(Awaited::Readable));
-    }
-
-    fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
-        self.interests.notice(peers, id, &notice);
-    }
-
-    fn notices(&mut self, peers: &mut Peers, id: PeerId, bytes: usize) -> Vec<Notice> {
-        self.interests.notices(peers, id, bytes)
-    }
-
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
-        self.interests.disconnected(peers, id);
-        keep_or_drop(peers, id, unwritten, why)
-    }
-
-    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
-        self.interests.disconnected(peers, id);
-        if !peers.has_incoming(id) {
-            self.queue.remove(id);
-        }
-    }
-
-    fn topics(&self) -> Option<Topics> {
-        Some(Topics {
-            count: self.interests.len(),
-            unmatched: None,
-        })
-    }
-
-    fn is_ready(&self, awaited: Awaited) -> bool {
-        awaited == Awaited::Readable && self.queue.has_messages()
-    }
-}
-
-impl Receives for SubPattern {
     #[inline(always)]
-    fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        while let Some(id) = self.queue.recv(peers, into) {
-            if self.interests.has_prefix_of(into.first()) != self.is_inverted {
-                return true;
-            }
-            let unwanted = std::mem::replace(into, Message::empty());
-            peers.drop_popped(id, unwanted, DropReason::NotSubscribed);
-        }
-        false
+    fn refusal(&self, interests: &Interests, message: &Message) -> Option<DropReason> {
+        let is_wanted = interests.has_prefix_of(message.first()) != self.is_inverted;
+        (!is_wanted).then_some(DropReason::NotSubscribed)
     }
 }

@@ -2,16 +2,11 @@
 
 use super::Socket;
 use super::publish::subscription;
+use super::subscribing::{Subscribing, Wish};
 use super::verbs::{constructors, publish_verbs, recv_message_verbs, socket_verbs, subscriber_verbs};
-use crate::batch::Run;
-use crate::explain::Topics;
 use crate::message::{Message, Outgoing};
-use crate::notice::Notice;
 use crate::options::Options;
-use crate::routing::{
-    Awaited, Dropped, FairQueue, Interests, Pattern, PeerId, Peers, Placed, Receives, Sends, Unwritten, Want, Words,
-    keep_or_drop,
-};
+use crate::routing::{Interests, PeerId, Peers, Placed, Sends, Words};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 
@@ -45,82 +40,33 @@ publish_verbs!(XSub);
 recv_message_verbs!(XSub);
 subscriber_verbs!(XSub);
 
-pub(crate) struct XSubPattern {
-    interests: Interests,
-    queue: FairQueue,
+pub(crate) type XSubPattern = Subscribing<Everything>;
+
+/// What XSUB wants: all that comes.
+pub(crate) struct Everything {
     /// Publishers whose connection is ready.
     up: Vec<PeerId>,
 }
 
-impl XSubPattern {
-    pub(crate) fn new(_options: &Options) -> Self {
-        XSubPattern {
-            interests: Interests::new(Words::Subscribe),
-            queue: FairQueue::default(),
-            up: Vec::new(),
-        }
-    }
-
-    pub(crate) fn interests(&mut self) -> &mut Interests {
-        &mut self.interests
-    }
-}
-
-impl Pattern for XSubPattern {
+impl Wish for Everything {
     const TYPE: SocketType = SocketType::XSub;
+    const WORDS: Words = Words::Subscribe;
+    const SENDS: bool = true;
 
-    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+    fn new(_options: &Options) -> Self {
+        Everything { up: Vec::new() }
+    }
 
-    fn connected(&mut self, peers: &mut Peers, id: PeerId) {
-        self.interests.connected(peers, id);
+    fn refusal(&self, _interests: &Interests, _message: &Message) -> Option<DropReason> {
+        None
+    }
+
+    fn connected(&mut self, id: PeerId) {
         self.up.push(id);
     }
 
-    fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
-        peers.deliver(id, run);
-        self.queue.enter(id);
-        peers.wants.push(Want::Ready(Awaited::Readable));
-    }
-
-    fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
-        self.interests.notice(peers, id, &notice);
-    }
-
-    fn notices(&mut self, peers: &mut Peers, id: PeerId, bytes: usize) -> Vec<Notice> {
-        self.interests.notices(peers, id, bytes)
-    }
-
-    fn disconnected(&mut self, peers: &mut Peers, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
+    fn gone(&mut self, id: PeerId) {
         self.up.retain(|&other| other != id);
-        self.interests.disconnected(peers, id);
-        keep_or_drop(peers, id, unwritten, why)
-    }
-
-    fn leaving(&mut self, _peers: &mut Peers, id: PeerId) {
-        self.up.retain(|&other| other != id);
-    }
-
-    fn detached(&mut self, peers: &mut Peers, id: PeerId) {
-        self.up.retain(|&other| other != id);
-        self.interests.disconnected(peers, id);
-        if !peers.has_incoming(id) {
-            self.queue.remove(id);
-        }
-    }
-
-    fn topics(&self) -> Option<Topics> {
-        Some(Topics {
-            count: self.interests.len(),
-            unmatched: None,
-        })
-    }
-
-    fn is_ready(&self, awaited: Awaited) -> bool {
-        match awaited {
-            Awaited::Readable => self.queue.has_messages(),
-            Awaited::Writable => true,
-            _ => false,
-        }
     }
 }
 
@@ -137,21 +83,14 @@ impl Sends for XSubPattern {
                 return true;
             }
         }
-        for &id in &self.up {
+        for &id in &self.wish.up {
             if peers.enqueue(id, &[], message) == Placed::Refused {
                 peers.refuse(id, message.byte_count(), DropReason::PeerFull);
             }
         }
-        if self.up.is_empty() {
+        if self.wish.up.is_empty() {
             peers.drop_unsent(message.byte_count(), DropReason::NoSubscriber);
         }
         true
-    }
-}
-
-impl Receives for XSubPattern {
-    #[inline(always)]
-    fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
-        self.queue.recv(peers, into).is_some()
     }
 }
