@@ -311,7 +311,7 @@ impl Addressed for RouterPattern {
     fn drop_instead(&mut self, peers: &mut Peers, why: NoRoute, payload: usize) -> bool {
         if self.drop_unroutable {
             match why {
-                NoRoute::Unknown => peers.refuse_for_nobody(payload, DropReason::Unroutable),
+                NoRoute::Unknown => peers.drop_unsent(payload, DropReason::Unroutable),
                 NoRoute::Full(id) => peers.refuse(id, payload, DropReason::PeerFull),
             }
         }

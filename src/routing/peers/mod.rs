@@ -1,0 +1,450 @@
+//! The peers of one socket: who is there, and what goes to and comes from each of them.
+//!
+//! A mark counts all that is queued, also what a connection is writing. A peer at its mark is full, and wanted again at
+//! half of it. Every message is in one place and in one count: what was taken on is passed on, dropped, or here.
+
+mod receiving;
+mod sending;
+
+use super::dropped::Dropped;
+use super::outgoing::{Spares, Unwritten};
+use super::peer::{Peer, PeerId, PeerKind};
+use super::wants::{Want, Wants};
+use crate::batch::{Batch, Tally};
+use crate::identity::Identity;
+use crate::options::{Conflate, Mark};
+use crate::peer_info::PeerInfo;
+use crate::socket_type::SocketType;
+use crate::stats::{DropReason, Flow, Meter, PeerStats, SocketStats};
+use slab::Slab;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The peers of one socket.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    slots: Slab<Peer>,
+    next_generation: u64,
+    send_mark: Mark,
+    recv_mark: Mark,
+    spares: Spares,
+    /// What peers that are gone have counted, and what was dropped without one.
+    gone: SocketStats,
+    /// What all peers have been written, and what came from all.
+    meters: (Meter, Meter),
+    /// What time it was when the socket last said so; it does before each step that moves messages to or from a connection.
+    now: Option<Instant>,
+    /// Messages that lost their peer and have no other yet. They are held by the pattern.
+    adrift: Tally,
+    /// What peers that are gone have left unread weighs. At the mark of bytes of one peer nobody new is let in.
+    left_behind: usize,
+    /// Whether only the newest message to each peer counts, and of each.
+    conflate: [Option<Conflate>; 2],
+    /// Whether it is asked whose messages are taken, and whose the last one is.
+    is_witness: bool,
+    sender: Option<Arc<PeerInfo>>,
+    /// What the steps since the last look want done.
+    pub(crate) wants: Wants,
+}
+
+impl Peers {
+    pub(crate) fn new(send_mark: Mark, recv_mark: Mark) -> Self {
+        Peers {
+            slots: Slab::new(),
+            next_generation: 0,
+            send_mark,
+            recv_mark,
+            spares: Spares::default(),
+            gone: SocketStats::default(),
+            meters: (Meter::default(), Meter::default()),
+            now: None,
+            adrift: Tally::default(),
+            left_behind: 0,
+            conflate: [None; 2],
+            is_witness: false,
+            sender: None,
+            wants: Wants::default(),
+        }
+    }
+
+    fn get(&self, id: PeerId) -> Option<&Peer> {
+        self.slots.get(id.index).filter(|peer| peer.generation == id.generation)
+    }
+
+    fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.slots
+            .get_mut(id.index)
+            .filter(|peer| peer.generation == id.generation)
+    }
+
+    /// Changes what may be queued for each peer, and of each peer. Who was found full or starved and is not any more has
+    /// room now; one that holds more than the new mark stays full until it is at half of that.
+    pub(crate) fn set_marks(&mut self, change: impl FnOnce(&mut Mark, &mut Mark)) {
+        change(&mut self.send_mark, &mut self.recv_mark);
+        let (send_mark, recv_mark) = (self.send_mark, self.recv_mark);
+        for id in self.ids() {
+            let Some(peer) = self.get_mut(id) else { continue };
+            let (has_room, may_read) = (peer.out.is_freed(send_mark), peer.incoming.is_freed(recv_mark));
+            if has_room {
+                self.wants.push(Want::Room(id));
+            }
+            if may_read {
+                self.wants.push(Want::Resume(id));
+            }
+        }
+    }
+
+    // -- the time
+
+    /// What time it is.
+    #[inline]
+    pub(crate) fn clock(&mut self, now: Instant) {
+        self.now = Some(now);
+    }
+
+    /// What time it was last.
+    #[inline]
+    pub(crate) fn now(&self) -> Option<Instant> {
+        self.now
+    }
+
+    /// What time it is that [`Want::Time`] asked for, or that the peer's queues became full or wanted again.
+    pub(crate) fn time(&mut self, id: PeerId, now: Instant) {
+        self.now = Some(now);
+        if let Some(peer) = self.get_mut(id) {
+            peer.out.time(now);
+            peer.incoming.time(now);
+        }
+    }
+
+    // -- coming and going
+
+    /// A new peer, with two empty queues.
+    pub(crate) fn attach(&mut self, kind: PeerKind, endpoint: String) -> PeerId {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        let mut peer = Peer::new(generation, kind, endpoint);
+        let [out, incoming] = self.conflate;
+        out.inspect(|&kind| peer.out.conflate(kind));
+        incoming.inspect(|&kind| peer.incoming.conflate(kind));
+        let index = self.slots.insert(peer);
+        PeerId { index, generation }
+    }
+
+    /// Its connection is ready, and will collect. Whoever comes back under another identity is a new peer: what was
+    /// queued for the old one is dropped and counted.
+    pub(crate) fn connected(&mut self, id: PeerId, identity: Option<Identity>) -> Dropped {
+        let Some(peer) = self.get_mut(id) else {
+            return Dropped::default();
+        };
+        let is_other = peer.connections > 0 && peer.identity != identity;
+        peer.identity = identity;
+        peer.is_up = true;
+        peer.out.make_busy();
+        peer.connections += 1;
+        if is_other {
+            let dropped = self.drop_queue(id, Unwritten::new(), DropReason::IdentityChanged);
+            self.note_room(id);
+            return dropped;
+        }
+        Dropped::default()
+    }
+
+    /// Its connection ended, with so many bytes of this batch written: what was not wholly written, in order, is the
+    /// caller's to put back, move or drop; what was is to be dropped where no lock is held.
+    pub(crate) fn disconnected(
+        &mut self,
+        id: PeerId,
+        batch: Option<(Batch, usize)>,
+        why: String,
+    ) -> (Unwritten, Dropped) {
+        let now = self.now;
+        let Some(peer) = self.get_mut(id) else {
+            let batches = batch.into_iter().map(|(batch, _)| batch).collect();
+            let dropped = Dropped {
+                batches,
+                ..Dropped::default()
+            };
+            return (Unwritten::new(), dropped);
+        };
+        peer.is_up = false;
+        peer.round_trip = None;
+        peer.owes_notices = false;
+        peer.incoming.stop_starving();
+        peer.last_error = Some(why);
+        let before = *peer.out.flow();
+        let cut = peer.out.cut_off(batch, now);
+        let after = *peer.out.flow();
+        self.measure(after.passed - before.passed, after.passed_bytes - before.passed_bytes);
+        cut
+    }
+
+    /// As what it is ready.
+    pub(crate) fn is_a(&mut self, id: PeerId, socket_type: SocketType) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.socket_type = Some(socket_type);
+        }
+    }
+
+    /// Who it is, by the connection that is ready now. What is unread came by the one before.
+    pub(crate) fn introduce(&mut self, id: PeerId, info: impl FnOnce(String) -> PeerInfo) {
+        let [_, conflates] = self.conflate;
+        if let Some(peer) = self.get_mut(id) {
+            let info = Arc::new(info(peer.endpoint.clone()));
+            let before = peer.info.replace(info);
+            let known: usize = peer.earlier.iter().map(|(unread, _)| unread).sum();
+            let unread = peer.incoming.messages().saturating_sub(known);
+            // Of conflated messages only the newest is kept, and it may come by any connection.
+            if let (Some(before), true, None) = (before, unread > 0, conflates) {
+                peer.earlier.push_back((unread, before));
+            }
+        }
+    }
+
+    /// Who they are to which a connection is ready.
+    pub(crate) fn infos(&self) -> Vec<Arc<PeerInfo>> {
+        let up = self.slots.iter().filter(|(_, peer)| peer.is_up);
+        up.filter_map(|(_, peer)| peer.info.clone()).collect()
+    }
+
+    /// Who it is, or was by its last connection.
+    pub(crate) fn info(&self, id: PeerId) -> Option<Arc<PeerInfo>> {
+        self.get(id)?.info.clone()
+    }
+
+    /// Takes a step that may take a message, and tells whose it is.
+    pub(crate) fn witness<R>(&mut self, step: impl FnOnce(&mut Self) -> Option<R>) -> Option<(R, Arc<PeerInfo>)> {
+        self.is_witness = true;
+        let result = step(self);
+        self.is_witness = false;
+        let sender = self.sender.take();
+        debug_assert!(
+            result.is_none() || sender.is_some(),
+            "a message comes of a peer that was ready"
+        );
+        result.zip(sender)
+    }
+
+    /// Whether it says nothing of itself, and is told nothing but messages.
+    pub(crate) fn is_wordless_if(&mut self, id: PeerId, is_wordless: bool) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.is_wordless = is_wordless;
+        }
+    }
+
+    pub(crate) fn is_wordless(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| peer.is_wordless)
+    }
+
+    /// An attempt to reach it failed.
+    pub(crate) fn failed(&mut self, id: PeerId, why: String) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.last_error = Some(why);
+        }
+    }
+
+    /// Counts a request that was sent again.
+    pub(crate) fn retried(&mut self) {
+        self.gone.retried_requests += 1;
+    }
+
+    /// It takes no more messages, and has room for none: what is queued still goes, and then it goes too.
+    pub(crate) fn retire(&mut self, id: PeerId) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.is_leaving = true;
+        }
+    }
+
+    /// Its last connection is over: it goes now, or once nothing of it is unread. Its outgoing queue is empty by now.
+    pub(crate) fn detach(&mut self, id: PeerId) {
+        if let Some(peer) = self.get_mut(id) {
+            debug_assert_eq!(peer.out.waiting(), 0, "a peer goes with an empty queue");
+            peer.is_up = false;
+            peer.is_over = true;
+            peer.left_behind = LEFT_BEHIND.saturating_add(peer.incoming.weight());
+            let left = peer.left_behind;
+            self.left_behind = self.left_behind.saturating_add(left);
+            self.forget_if_over(id);
+        }
+    }
+
+    /// How many messages of each peer may be unread, as it is set now.
+    pub(crate) fn recv_mark(&self) -> usize {
+        self.recv_mark.messages
+    }
+
+    /// Whether one more may come: what those that are gone have left unread is below the mark of bytes of one peer.
+    pub(crate) fn has_place(&self) -> bool {
+        self.left_behind < self.recv_mark.bytes
+    }
+
+    /// Forgets a peer that is over and has nothing unread.
+    pub(crate) fn forget_if_over(&mut self, id: PeerId) {
+        if self
+            .get(id)
+            .is_some_and(|peer| peer.is_over && peer.incoming.is_empty())
+        {
+            let peer = self.slots.remove(id.index);
+            self.left_behind = self.left_behind.saturating_sub(peer.left_behind);
+            if peer.left_behind > LEFT_BEHIND {
+                self.wants.push(Want::Admit);
+            }
+            // Nothing of it is here any more, so this is all that it had.
+            let all = peer.stats(self.now);
+            self.gone.out.merge(&all.out);
+            self.gone.incoming.merge(&all.incoming);
+            // A queue that is gone is not full any more.
+            (self.gone.out.full_now, self.gone.incoming.full_now) = (0, 0);
+            self.gone.out_residence.merge(&all.out_residence);
+            self.gone.incoming_residence.merge(&all.incoming_residence);
+            self.gone.ignored_commands += all.ignored_commands;
+            self.gone.reconnects += all.reconnects;
+            self.wants.push(Want::Forget(id));
+        }
+    }
+
+    // -- asking
+
+    /// Where it is: the endpoint that was connected to, or the address that it came from.
+    pub(crate) fn endpoint(&self, id: PeerId) -> Option<&str> {
+        self.get(id).map(|peer| &*peer.endpoint)
+    }
+
+    pub(crate) fn kind(&self, id: PeerId) -> Option<PeerKind> {
+        self.get(id).map(|peer| peer.kind)
+    }
+
+    /// Whether a connection to it is ready; `None`: it is gone.
+    pub(crate) fn is_up(&self, id: PeerId) -> Option<bool> {
+        self.get(id).map(|peer| peer.is_up)
+    }
+
+    /// Under what name it was ready last, if it has one.
+    pub(crate) fn identity(&self, id: PeerId) -> Option<&Identity> {
+        self.get(id)?.identity.as_ref()
+    }
+
+    /// Whether it takes no more messages, and goes once what is queued has gone.
+    pub(crate) fn is_leaving(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| peer.is_leaving)
+    }
+
+    /// Whether it had a connection, and has none now.
+    pub(crate) fn was_lost(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| !peer.is_up && peer.connections > 0)
+    }
+
+    /// Which of its connections is ready for messages now, counted from 1; `None` while none is.
+    pub(crate) fn connection(&self, id: PeerId) -> Option<u64> {
+        self.get(id)
+            .filter(|peer| peer.is_up && !peer.is_leaving)
+            .map(|peer| peer.connections)
+    }
+
+    /// Peers that are attached and whose last connection is not over.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.iter().filter(|(_, peer)| !peer.is_over).count()
+    }
+
+    /// Those of them that can be asked something.
+    pub(crate) fn count_with_words(&self) -> usize {
+        let has_words = |peer: &Peer| !peer.is_over && !peer.is_wordless;
+        self.slots.iter().filter(|(_, peer)| has_words(peer)).count()
+    }
+
+    /// All of them, also those with something unread whose connection is over.
+    pub(crate) fn ids(&self) -> Vec<PeerId> {
+        self.slots
+            .iter()
+            .map(|(index, peer)| PeerId {
+                index,
+                generation: peer.generation,
+            })
+            .collect()
+    }
+
+    /// Messages that wait to go to it, or are being written.
+    pub(crate) fn outgoing(&self, id: PeerId) -> usize {
+        self.get(id).map_or(0, |peer| peer.out.held().messages)
+    }
+
+    /// Messages that were taken on for it since it exists.
+    pub(crate) fn accepted(&self, id: PeerId) -> u64 {
+        self.get(id).map_or(0, |peer| peer.out.flow().taken)
+    }
+
+    /// Of the messages that were taken on, how many have left the queue: written or dropped.
+    pub(crate) fn left(&self, id: PeerId) -> u64 {
+        self.get(id).map_or(0, |peer| peer.out.left())
+    }
+
+    /// Unread messages of it.
+    pub(crate) fn unread(&self, id: PeerId) -> usize {
+        self.get(id).map_or(0, |peer| peer.incoming.messages())
+    }
+
+    pub(crate) fn has_incoming(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| !peer.incoming.is_empty())
+    }
+
+    // -- counting
+
+    /// Counts a topic whose newest message is not kept any more.
+    pub(crate) fn forgot_topic(&mut self) {
+        self.gone.forgotten_topics += 1;
+    }
+
+    /// So much was written, to any peer.
+    fn measure(&mut self, messages: u64, bytes: u64) {
+        if let Some(now) = self.now
+            && messages > 0
+        {
+            self.meters.0.add(now, messages, bytes);
+        }
+    }
+
+    /// So much came, from any peer.
+    fn measure_incoming(&mut self, messages: usize, bytes: usize) -> Option<Instant> {
+        if let Some(now) = self.now {
+            self.meters.1.add(now, messages as u64, bytes as u64);
+        }
+        self.now
+    }
+
+    /// What was sent to peers that are gone, or refused.
+    pub(crate) fn gone(&self) -> &Flow {
+        &self.gone.out
+    }
+
+    pub(crate) fn stats(&self) -> SocketStats {
+        let mut stats = self.gone.clone();
+        if let Some(now) = self.now {
+            stats.out_rate = self.meters.0.at(now);
+            stats.incoming_rate = self.meters.1.at(now);
+        }
+        for (_, peer) in &self.slots {
+            let one = peer.stats(self.now);
+            stats.out.merge(&one.out);
+            stats.incoming.merge(&one.incoming);
+            stats.out_residence.merge(&one.out_residence);
+            stats.incoming_residence.merge(&one.incoming_residence);
+            stats.reconnects += one.reconnects;
+            stats.ignored_commands += one.ignored_commands;
+            if !peer.is_over {
+                stats.peers.push(one);
+            }
+        }
+        stats.out.taken += self.adrift.messages as u64;
+        stats.out.taken_bytes += self.adrift.payload as u64;
+        stats.out.queued += self.adrift.messages as u64;
+        stats.out.queued_bytes += self.adrift.payload as u64;
+        stats
+    }
+
+    pub(crate) fn peer_stats(&self, id: PeerId) -> Option<PeerStats> {
+        self.get(id).map(|peer| peer.stats(self.now))
+    }
+}
+
+/// What a peer that is gone weighs beside what it has left unread.
+const LEFT_BEHIND: usize = 4 * 1024;

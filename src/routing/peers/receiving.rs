@@ -1,0 +1,136 @@
+//! What comes from each peer.
+
+use super::Peers;
+use crate::batch::Run;
+use crate::message::Message;
+use crate::routing::dropped::Dropped;
+use crate::routing::incoming::{Popped, Room, discard, drop_received, hand_over};
+use crate::routing::peer::PeerId;
+use crate::routing::wants::Want;
+use crate::stats::DropReason;
+use std::time::Duration;
+
+impl Peers {
+    /// How much may be taken in from it. If nothing may, its link is resumed at the low mark.
+    pub(crate) fn room(&mut self, id: PeerId) -> Room {
+        let mark = self.recv_mark;
+        self.get_mut(id)
+            .map_or_else(Room::default, |peer| peer.incoming.room(mark))
+    }
+
+    /// Appends whole messages to what is to be received from it.
+    pub(crate) fn deliver(&mut self, id: PeerId, run: &mut Run) {
+        let now = self.measure_incoming(run.messages(), run.payload());
+        let Some(peer) = self.get_mut(id) else { return };
+        for replaced in peer.incoming.deliver(run, now) {
+            self.wants.push(Want::Drop(replaced));
+        }
+    }
+
+    /// Counts commands that came and mean nothing to us.
+    pub(crate) fn ignored(&mut self, id: PeerId, commands: u64) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.ignored += commands;
+        }
+    }
+
+    /// Counts a message that was written to it and never queued.
+    pub(crate) fn greeted(&mut self, id: PeerId, frames: usize, payload: usize) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.out.greeted(frames, payload);
+            self.measure(1, payload as u64);
+        }
+    }
+
+    /// A PING to it was answered after so long.
+    pub(crate) fn round_trip(&mut self, id: PeerId, took: Duration) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.round_trip = Some(took);
+        }
+    }
+
+    /// Counts messages that came and are not for anybody, of a peer that may be gone.
+    pub(crate) fn discard(&mut self, id: PeerId, messages: usize, payload: usize, why: DropReason) {
+        let now = self.measure_incoming(messages, payload);
+        match self.get_mut(id) {
+            Some(peer) => peer.incoming.discard(messages, payload, why, now),
+            None => discard(&mut self.gone.incoming, messages, payload, why),
+        }
+    }
+
+    /// Counts a message that came and was handed to the application without waiting in a queue, of a peer that may be
+    /// gone.
+    pub(crate) fn hand_over(&mut self, id: PeerId, payload: usize) {
+        let now = self.measure_incoming(1, payload);
+        match self.get_mut(id) {
+            Some(peer) => peer.incoming.hand_over(payload, now),
+            None => hand_over(&mut self.gone.incoming, payload),
+        }
+    }
+
+    /// Counts frames beyond the first of a message that was handed over.
+    pub(crate) fn more_frames(&mut self, id: PeerId, frames: usize) {
+        if let Some(peer) = self.get_mut(id) {
+            peer.incoming.more_frames(frames);
+        }
+    }
+
+    /// Takes the oldest unread message of a peer.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self, id: PeerId, into: &mut Message) -> Option<Popped> {
+        let mark = self.recv_mark;
+        let peer = self
+            .slots
+            .get_mut(id.index)
+            .filter(|peer| peer.generation == id.generation)?;
+        let popped = peer.incoming.pop(into)?;
+        if peer.incoming.has_fallen_to_low(mark) {
+            self.wants.push(Want::Resume(id));
+        }
+        if peer.incoming.ends_time() {
+            self.wants.push(Want::Time(id));
+        }
+        if self.is_witness | !peer.earlier.is_empty() {
+            let info = peer.sender_of_popped();
+            if self.is_witness {
+                self.sender = info;
+            }
+        }
+        Some(popped)
+    }
+
+    /// Drops a message that was popped, and counts it as not received.
+    pub(crate) fn drop_popped(&mut self, id: PeerId, message: Message, why: DropReason) {
+        self.dropped_after_pop(id, message.byte_count(), why);
+        self.drop_later(message);
+    }
+
+    /// Leaves a message to be dropped where no lock is held: it may be the application's own memory.
+    pub(crate) fn drop_later(&mut self, message: Message) {
+        if !message.is_small() {
+            self.wants.push(Want::Drop(message));
+        }
+    }
+
+    /// Counts a message that was popped as dropped, not received.
+    pub(crate) fn dropped_after_pop(&mut self, id: PeerId, payload: usize, why: DropReason) {
+        match self.get_mut(id) {
+            Some(peer) => peer.incoming.dropped_after_pop(payload, why),
+            None => drop_received(&mut self.gone.incoming, payload, why),
+        }
+    }
+
+    /// Drops and counts what is unread of a peer.
+    #[must_use]
+    pub(crate) fn drop_incoming(&mut self, id: PeerId, why: DropReason) -> Dropped {
+        let Some(peer) = self.get_mut(id) else {
+            return Dropped::default();
+        };
+        let dropped = peer.incoming.drop_all(why);
+        peer.earlier.clear();
+        if peer.incoming.stop_starving() {
+            self.wants.push(Want::Resume(id));
+        }
+        dropped
+    }
+}
