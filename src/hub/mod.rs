@@ -7,6 +7,7 @@
 pub(crate) mod effects;
 pub(crate) mod monitor;
 mod pollable;
+mod state;
 pub(crate) mod station;
 pub(crate) mod waiters;
 pub(crate) mod watchers;
@@ -22,12 +23,13 @@ use crate::explain::{EndpointState, Explanation, Facts, Life};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::{Mark, Options};
-use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Want};
+use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
-use crate::stats::{CloseReport, DropReason, SocketStats};
+use crate::stats::{CloseReport, SocketStats};
 use crate::sync::{Mutex, Parker};
 use crate::wire::Local;
 use monitor::Feeds;
+use state::{Phase, State};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -69,35 +71,6 @@ pub(crate) struct Hub<P> {
     drive: Arc<dyn Drive>,
     /// Its descriptor, once somebody wanted one.
     pollable: Mutex<Option<Pollable>>,
-}
-
-struct State<P> {
-    pattern: P,
-    peers: Peers,
-    /// By the index of the peer.
-    links: Vec<Option<(PeerId, Arc<dyn Link>)>>,
-    /// Stands for all who were turned away over inproc, and wait for a place. Over other transports they come back.
-    turned_away: Option<Arc<dyn Link>>,
-    waiters: Waiters,
-    watchers: Watchers,
-    /// When a queue was made not empty last. Of the whole socket: to each peer alone, taking turns looks quiet.
-    last_sent: Option<Instant>,
-    /// A receiver has found nothing since. Beside `last_sent` because a write may be interrupted for longer than that.
-    was_awaited: bool,
-    /// The monitors.
-    feeds: Arc<Feeds>,
-    phase: Phase,
-}
-
-enum Phase {
-    Open,
-    /// Verbs end with `Closed`; what is queued is still sent.
-    Closing {
-        report: CloseReport,
-        /// The engine has no dialer, listener or session of this socket any more.
-        is_engine_done: bool,
-    },
-    Closed(CloseReport),
 }
 
 /// The socket is closed.
@@ -368,165 +341,6 @@ impl<P: Pattern> Hub<P> {
     }
 }
 
-impl<P: Pattern> State<P> {
-    /// Takes what a step gives, goes out of line for it, and lets the next in line have what is left.
-    #[inline(always)]
-    fn take<R>(
-        &mut self,
-        awaited: Awaited,
-        ticket: &mut Option<Ticket>,
-        step: &mut impl FnMut(&mut P, &mut Peers) -> Option<R>,
-        effects: &mut Effects,
-    ) -> Poll<Result<R, Closed>> {
-        if !matches!(self.phase, Phase::Open) {
-            return Poll::Ready(Err(Closed));
-        }
-        let Some(value) = step(&mut self.pattern, &mut self.peers) else {
-            self.was_awaited |= !matches!(awaited, Awaited::Writable | Awaited::WritablePeer(_));
-            return Poll::Pending;
-        };
-        if let Some(ticket) = ticket.take() {
-            self.waiters.leave(awaited, ticket, effects);
-        }
-        self.pass_on(awaited, effects);
-        Poll::Ready(Ok(value))
-    }
-
-    /// Wakes the next in line if it would find what it waits for.
-    #[inline]
-    fn pass_on(&mut self, awaited: Awaited, effects: &mut Effects) {
-        if !self.waiters.is_empty(awaited) && self.pattern.is_ready(awaited) {
-            self.waiters.wake_first(awaited, effects);
-        }
-    }
-
-    /// Turns what routing wants into effects on links and wakers.
-    fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
-        let (mut pace, mut now) = (None, None);
-        while !self.peers.wants.is_empty() {
-            let mut wants = std::mem::take(&mut self.peers.wants);
-            if wants.len() > FEW && wants.iter().filter(|want| matches!(want, Want::Flush(_))).count() > FEW {
-                // As many system calls in a row are no direct write any more: the loop takes them beside this thread.
-                self.pace(drive.now());
-                pace = Some(Pace::Stream);
-            }
-            for want in wants.drain(..) {
-                match want {
-                    Want::Flush(id) => {
-                        let now = *now.get_or_insert_with(|| drive.now());
-                        self.peers.clock(now);
-                        let pace = *pace.get_or_insert_with(|| self.pace(now));
-                        self.ask(id, Ask::Flush(pace), effects);
-                    }
-                    Want::Time(id) => self.peers.time(id, *now.get_or_insert_with(|| drive.now())),
-                    Want::Resume(id) => {
-                        self.peers.time(id, *now.get_or_insert_with(|| drive.now()));
-                        self.ask(id, Ask::Resume, effects);
-                    }
-                    Want::Room(id) => {
-                        self.peers.time(id, *now.get_or_insert_with(|| drive.now()));
-                        self.pattern.has_room(&mut self.peers, id);
-                        self.waiters.wake_first(Awaited::Writable, effects);
-                    }
-                    Want::Forget(id) => self.unlink(id),
-                    Want::Admit => {
-                        if let Some(waiting) = self.turned_away.take() {
-                            effects.ask(waiting, Ask::Resume);
-                        }
-                    }
-                    Want::Drop(message) => effects.drop_later(Dropped::messages(vec![message])),
-                    Want::Ready(awaited) => self.waiters.wake_first(awaited, effects),
-                    Want::ReadyAll(awaited) => self.waiters.wake_line(awaited, effects),
-                    Want::Sever(id, failure) => self.ask(id, Ask::Sever(failure), effects),
-                    Want::Challenge(id) => self.ask(id, Ask::Challenge, effects),
-                    Want::Tell(event) => effects.tell(&self.feeds, event),
-                }
-            }
-            if self.peers.wants.is_empty() {
-                // Kept for its memory.
-                self.peers.wants = wants;
-            }
-        }
-    }
-
-    /// Asked by who makes a queue not empty.
-    fn pace(&mut self, now: Instant) -> Pace {
-        let since = self
-            .last_sent
-            .replace(now)
-            .map(|last| now.saturating_duration_since(last));
-        if std::mem::take(&mut self.was_awaited) || since.is_none_or(|since| since >= QUIET) {
-            Pace::Quiet
-        } else {
-            Pace::Stream
-        }
-    }
-
-    fn ask(&self, id: PeerId, ask: Ask, effects: &mut Effects) {
-        if let Some(Some((owner, link))) = self.links.get(id.index())
-            && *owner == id
-        {
-            effects.ask(Arc::clone(link), ask);
-        }
-    }
-
-    fn link(&mut self, id: PeerId, link: Arc<dyn Link>) {
-        if self.links.len() <= id.index() {
-            self.links.resize_with(id.index() + 1, || None);
-        }
-        if let Some(place) = self.links.get_mut(id.index()) {
-            *place = Some((id, link));
-        }
-    }
-
-    fn unlink(&mut self, id: PeerId) {
-        if let Some(place) = self.links.get_mut(id.index())
-            && place.as_ref().is_some_and(|(owner, _)| *owner == id)
-        {
-            *place = None;
-        }
-    }
-
-    /// Closes for good once the engine is done and no peer is left.
-    fn finish(&mut self, effects: &mut Effects) -> bool {
-        let Phase::Closing {
-            report,
-            is_engine_done: true,
-        } = &mut self.phase
-        else {
-            return false;
-        };
-        if self.peers.count() > 0 {
-            return false;
-        }
-        effects.drop_later(self.pattern.abandon(&mut self.peers));
-        let out = self.peers.stats().out;
-        for (reason, count) in out.dropped.iter() {
-            let of_peers: u64 = report.peers.iter().map(|peer| peer.dropped.of(reason)).sum();
-            let without_peer = count.saturating_sub(report.gone_dropped.of(reason) + of_peers);
-            report.without_peer.add(reason, without_peer);
-        }
-        debug_assert_eq!(
-            report.written() + report.dropped(),
-            out.taken,
-            "a closed socket has written or dropped all that it took on"
-        );
-        self.phase = Phase::Closed(std::mem::take(report));
-        self.waiters.wake_all(effects);
-        true
-    }
-
-    /// Drops what is unread, of all peers.
-    fn drop_unread(&mut self) -> Dropped {
-        let mut dropped = Dropped::default();
-        for id in self.peers.ids() {
-            dropped.merge(self.peers.drop_incoming(id, DropReason::Closed));
-            self.peers.forget_if_over(id);
-        }
-        dropped
-    }
-}
-
 /// A place in a line, left when it is dropped.
 struct Place<'a, P: Pattern> {
     hub: &'a Hub<P>,
@@ -583,8 +397,3 @@ where
         result
     }
 }
-
-/// Peers that a message is written to directly, one after the other.
-const FEW: usize = 4;
-/// A queue that was not made "not empty" for so long is quiet. At 64 bytes a stream has a message in each 0.1 us.
-const QUIET: Duration = Duration::from_micros(5);
