@@ -60,6 +60,9 @@ impl<N: Net> Seat<N> {
                 std::mem::swap(&mut flushes, &mut state.flushes);
                 drop(state);
                 let mut is_little = true;
+                // Writing to many takes longer, and each write wakes a process: about as much again, so that more goes with
+                // each. By their number: measured, it would be as long as this thread was kept from running.
+                let pace = EACH.saturating_mul(flushes.len() as u32).clamp(PACE, LONGEST_PACE);
                 for session in flushes.drain(..) {
                     is_little &= self.flush(session) == Flushed::Little;
                 }
@@ -68,10 +71,7 @@ impl<N: Net> Seat<N> {
                     if state.notes.is_empty() && !state.is_shut_down {
                         state.keeper = Keeper::Pacing;
                         drop(state);
-                        // Writing to many takes longer, and each write wakes a process: as much again, so that more goes
-                        // with each.
-                        let spent = self.now().saturating_duration_since(now);
-                        crate::sync::park(Some(spent.clamp(PACE, LONGEST_PACE)));
+                        crate::sync::park(Some(pace));
                     }
                 }
                 continue;
@@ -204,7 +204,9 @@ impl Patience {
 
 /// How long a stream that is written without the seat is let grow.
 const PACE: Duration = Duration::from_micros(50);
-/// The longest, of one that goes to many.
+/// What one write takes, of many.
+const EACH: Duration = Duration::from_micros(8);
+/// The longest pause, for one that goes to many.
 const LONGEST_PACE: Duration = Duration::from_millis(1);
 /// How long the seat stays empty for who left it, before the keeper comes back.
 pub(super) const LEASE: Duration = Duration::from_millis(1);
