@@ -128,7 +128,7 @@ pub use identity::{Identity, InvalidIdentity};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, InvalidOptions, Options, Verbosity};
-pub use peer_info::PeerInfo;
+pub use peer_info::{PeerCredentials, PeerInfo};
 pub use poller::{Interest, Key, PollError, Poller, Ready};
 pub use proxy::{
     Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, queue, streamer,

@@ -3,13 +3,12 @@
 use crate::identity::Identity;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
+use std::num::NonZeroU32;
 
 /// What is known of a peer: where it is, and what it said of itself when its connection became ready
 /// ([RFC 37](https://rfc.zeromq.org/spec/37/)). Facts of one connection; they do not change.
 ///
-/// All but the address is the peer's word, which nobody has proved. Over ipc the system knows also the process and the user
-/// at the other end; there is no stable way to ask it without unsafe code, and this does not say. The file's mode keeps
-/// others out.
+/// All but the address and the [credentials](PeerInfo::credentials) is the peer's word, which nobody has proved.
 ///
 /// ```
 /// use peermq::{Context, Options, Pull, Push};
@@ -29,15 +28,25 @@ use bytes::Bytes;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
     address: String,
+    credentials: Option<PeerCredentials>,
     socket_type: SocketType,
     identity: Option<Identity>,
     version: (u8, u8),
     metadata: Vec<(String, Bytes)>,
 }
 
+/// Which process the system says is at the other end of an ipc connection, and whose ([`PeerInfo::credentials`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PeerCredentials {
+    process: Option<NonZeroU32>,
+    user: u32,
+    group: u32,
+}
+
 impl PeerInfo {
     pub(crate) fn new(
         address: String,
+        credentials: Option<PeerCredentials>,
         socket_type: SocketType,
         identity: Option<Identity>,
         version: (u8, u8),
@@ -45,6 +54,7 @@ impl PeerInfo {
     ) -> Self {
         PeerInfo {
             address,
+            credentials,
             socket_type,
             identity,
             version,
@@ -56,6 +66,32 @@ impl PeerInfo {
     /// the endpoint that they come to. libzmq's `Peer-Address`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Returns the process at the other end of an `ipc` connection, and whose it is: Linux's `SO_PEERCRED`. `None` over the
+    /// other transports, and on systems other than Linux and Android.
+    ///
+    /// It is the system's word, not the peer's, as of one moment: a peer that was accepted is who called `connect` then, and
+    /// one that was connected to is who called `listen`, which is the service manager if that opened the listener. Either
+    /// may since have ended, have become another user, or have given the connection to a child.
+    ///
+    /// ```
+    /// use peermq::{Context, Pull, Push};
+    ///
+    /// let context = Context::new()?;
+    /// let (pull, push) = (Pull::new(&context), Push::new(&context));
+    /// push.connect(pull.bind("ipc://*")?)?;
+    /// push.send("hello")?;
+    ///
+    /// let (_, peer) = pull.recv_from()?;
+    /// if let Some(credentials) = peer.credentials() {
+    ///     assert_eq!(credentials.process_id(), Some(std::process::id()));
+    ///     println!("user {}, group {}", credentials.user_id(), credentials.group_id());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn credentials(&self) -> Option<PeerCredentials> {
+        self.credentials
     }
 
     /// Returns its socket type. libzmq's `Socket-Type`.
@@ -85,5 +121,32 @@ impl PeerInfo {
     /// sent. Peers of this library also say their `Implementation` and `Heartbeat-Timeout`.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.metadata.iter().map(|(name, value)| (&name[..], &value[..]))
+    }
+}
+
+impl PeerCredentials {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn new(process: Option<NonZeroU32>, user: u32, group: u32) -> Self {
+        PeerCredentials { process, user, group }
+    }
+
+    /// Returns the process's number, as this process would name it. `None` if it has none here: a process of a container
+    /// knows no number of those outside.
+    ///
+    /// The process may have ended since, and the number be another's: it is for logs and statistics, and proves nothing.
+    pub fn process_id(self) -> Option<u32> {
+        self.process.map(NonZeroU32::get)
+    }
+
+    /// Returns the number of the user whose rights the process had (its effective user). A user who is not known in this
+    /// process's user namespace has the system's number for such, 65534 as a rule.
+    pub fn user_id(self) -> u32 {
+        self.user
+    }
+
+    /// Returns the number of the process's effective group. For a group that is not known here, as
+    /// [`user_id`](PeerCredentials::user_id). Its further groups are not told.
+    pub fn group_id(self) -> u32 {
+        self.group
     }
 }

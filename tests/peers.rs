@@ -7,6 +7,7 @@ use peermq::{Context, Dish, Identity, InvalidOptions, Options, Pair, PeerInfo, P
 use peermq::{Dealer, Router, SocketType, Sub, Upstream, XPub};
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ transport_suite!(
     what_came_by_an_earlier_connection_is_still_known_as_of_that_one,
     publishers_and_groups_are_known,
     a_router_knows_who_has_an_identity,
+    both_sides_know_the_process_of_the_other_over_ipc_only,
 );
 
 fn who(name: &str) -> Options {
@@ -155,6 +157,60 @@ fn publishers_and_groups_are_known(transport: &str) {
         (&group[..], message, name_of(&peer)),
         (&b"group"[..], "news".into(), "radio")
     );
+}
+
+fn both_sides_know_the_process_of_the_other_over_ipc_only(transport: &str) {
+    let context = Context::new().unwrap();
+    let (a, b) = (Pair::new(&context), Pair::new(&context));
+    a.connect(b.bind(endpoint(transport)).unwrap()).unwrap();
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        from.send("hi").unwrap();
+        let credentials = to.recv_from_timeout(LONG).unwrap().1.credentials();
+
+        if transport == "ipc" && cfg!(any(target_os = "linux", target_os = "android")) {
+            let credentials = credentials.unwrap();
+            let ours = std::fs::metadata("/proc/self").unwrap();
+            assert_eq!(credentials.process_id(), Some(std::process::id()));
+            assert_eq!(
+                (credentials.user_id(), credentials.group_id()),
+                (ours.uid(), ours.gid())
+            );
+        } else {
+            assert_eq!(credentials, None);
+        }
+    }
+}
+
+/// Not a test of its own: the other process of the next one.
+#[test]
+fn child_that_sends() {
+    let Ok(endpoint) = std::env::var("PEERMQ_TEST_SENDER") else {
+        return;
+    };
+    let context = Context::new().unwrap();
+    let push = Push::new(&context);
+    push.connect(endpoint).unwrap();
+    push.send("hi").unwrap();
+    push.close().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_of_another_process_is_known_by_its_number_even_once_it_has_ended() {
+    let context = Context::new().unwrap();
+    let pull = Pull::new(&context);
+    let here = pull.bind("ipc://*").unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_sends"])
+        .env("PEERMQ_TEST_SENDER", here.to_string())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+
+    let (_, peer) = pull.recv_from_timeout(LONG).unwrap();
+
+    assert_eq!(peer.credentials().unwrap().process_id(), Some(child.id()));
 }
 
 /// A peer may say anything of itself, within the limit of the handshake.

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::options::Options;
-use crate::peer_info::PeerInfo;
+use crate::peer_info::{PeerCredentials, PeerInfo};
 use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room, Want};
 use crate::stats::{CloseReport, DropReason, PeerReport};
 use crate::wire::{Facts, Local};
@@ -30,10 +30,12 @@ pub(crate) trait Station: Send + Sync {
     /// How long what is queued is still sent once this side ends it, as it was set last.
     fn linger(&self) -> Duration;
 
-    /// The peer's READY is in. Decides whether it has a place here; from now on it collects and delivers.
+    /// The peer's READY is in, and what the system knows of who sent it. Decides whether it has a place here; from now on
+    /// it collects and delivers.
     fn ready(
         &self,
         origin: Origin,
+        credentials: Option<PeerCredentials>,
         facts: &Facts,
         link: Arc<dyn Link>,
         effects: &mut Effects,
@@ -160,6 +162,7 @@ impl<P: Pattern> Station for Hub<P> {
     fn ready(
         &self,
         origin: Origin,
+        credentials: Option<PeerCredentials>,
         facts: &Facts,
         link: Arc<dyn Link>,
         effects: &mut Effects,
@@ -188,7 +191,7 @@ impl<P: Pattern> Station for Hub<P> {
                     version,
                     metadata,
                 } = facts.clone();
-                PeerInfo::new(address, socket_type, identity, version, metadata)
+                PeerInfo::new(address, credentials, socket_type, identity, version, metadata)
             });
             effects.drop_later(state.peers.connected(id, facts.identity.clone()));
             state.pattern.connected(&mut state.peers, id);

@@ -7,10 +7,13 @@ use super::real::chance;
 use super::settings::{backlog, set_buffers};
 use crate::endpoint::{Endpoint, IpcPath};
 use crate::options::TransportOptions;
+use crate::peer_info::PeerCredentials;
 use mio::net::{UnixListener, UnixStream};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::num::NonZeroU32;
 #[cfg(target_os = "android")]
 use std::os::android::net::SocketAddrExt;
 #[cfg(target_os = "linux")]
@@ -94,6 +97,27 @@ pub(crate) fn accept(listener: &Listener, options: &TransportOptions) -> io::Res
     set_buffers(&SockRef::from(&stream), options)
         .map_err(|error| io::Error::new(ErrorKind::ConnectionAborted, error))?;
     Ok(stream)
+}
+
+/// Who is at the other end of a connection: who called `connect`, or `listen`. Nothing on systems that do not tell.
+pub(super) fn credentials(stream: &UnixStream) -> Option<PeerCredentials> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use nix::sys::socket::{getsockopt, sockopt};
+        let told = getsockopt(stream, sockopt::PeerCredentials).ok()?;
+        Some(PeerCredentials::new(process(told.pid()), told.uid(), told.gid()))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = stream;
+        None
+    }
+}
+
+/// The kernel says 0 of a process that has no number where this one lives.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn process(told: i32) -> Option<NonZeroU32> {
+    u32::try_from(told).ok().and_then(NonZeroU32::new)
 }
 
 fn address(path: &IpcPath) -> io::Result<SocketAddr> {
@@ -513,6 +537,14 @@ mod tests {
         assert_eq!(error(listen(&name, &options())).0, ErrorKind::AddrInUse);
         drop(listener);
         assert!(listen(&name, &options()).is_ok());
+    }
+
+    /// A process outside of ours' namespace has the number 0: unix(7) and pid_namespaces(7).
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn what_is_no_number_of_a_process_is_not_taken_for_one() {
+        assert_eq!([0, -1, i32::MIN].map(process), [None; 3]);
+        assert_eq!([1, i32::MAX].map(process), [1, 0x7FFF_FFFF].map(NonZeroU32::new));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use open::OpenListener;
 
 use crate::endpoint::IpcPath;
 use crate::options::TransportOptions;
+use crate::peer_info::PeerCredentials;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -86,6 +87,11 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// is that large. There is no end of stream: neither can it be told, nor does it come.
     fn is_datagrams(&self) -> bool {
         false
+    }
+
+    /// Which process the system says is at the other end, once connected. Remembered: it is asked for while locks are held.
+    fn credentials(&self) -> Option<PeerCredentials> {
+        None
     }
 
     fn read(&self, into: &mut [u8]) -> io::Result<usize>;

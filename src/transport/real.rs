@@ -8,6 +8,7 @@ use super::{Address, Net, Reached, Stream, ipc, tcp, udp};
 use crate::chance::SplitMix64;
 use crate::endpoint::{Endpoint, Kind};
 use crate::options::TransportOptions;
+use crate::peer_info::PeerCredentials;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -105,7 +106,7 @@ impl Net for RealNet {
             Address::Tcp { to, from } => RealStream::Tcp(tcp::connect(*to, *from, options)?),
             Address::Ipc(path) => {
                 let remote = Endpoint::ipc(path.clone()).to_string();
-                RealStream::Unix(ipc::connect(path, options)?, remote)
+                RealStream::unix(ipc::connect(path, options)?, remote)
             }
             Address::Udp { to, from } => RealStream::Udp(udp::connect(*to, *from, options)?),
         };
@@ -138,7 +139,7 @@ impl Net for RealNet {
             }
             RealListener::Unix(listener) => {
                 let stream = uninterrupted(|| ipc::accept(listener, options))?;
-                (RealStream::Unix(stream, listener.text.clone()), listener.text.clone())
+                (RealStream::unix(stream, listener.text.clone()), listener.text.clone())
             }
             RealListener::Udp(bound) => {
                 let socket = bound.waiting.take().ok_or(ErrorKind::WouldBlock)?;
@@ -173,16 +174,30 @@ impl RealListener {
 /// A socket that is connected, or on its way.
 pub(crate) enum RealStream {
     Tcp(TcpStream),
-    /// With the endpoint, since the peer has no name of its own.
-    Unix(UnixStream, String),
+    Unix {
+        stream: UnixStream,
+        /// The endpoint, since the peer has no name of its own.
+        remote: String,
+        credentials: Option<PeerCredentials>,
+    },
     Udp(udp::Datagrams),
 }
 
 impl RealStream {
+    /// It is connected.
+    fn unix(stream: UnixStream, remote: String) -> Self {
+        let credentials = ipc::credentials(&stream);
+        RealStream::Unix {
+            stream,
+            remote,
+            credentials,
+        }
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             RealStream::Tcp(stream) => stream,
-            RealStream::Unix(stream, _) => stream,
+            RealStream::Unix { stream, .. } => stream,
             RealStream::Udp(datagrams) => &mut datagrams.socket,
         }
     }
@@ -190,7 +205,7 @@ impl RealStream {
     fn socket(&self) -> SockRef<'_> {
         match self {
             RealStream::Tcp(stream) => stream.into(),
-            RealStream::Unix(stream, _) => stream.into(),
+            RealStream::Unix { stream, .. } => stream.into(),
             RealStream::Udp(datagrams) => (&datagrams.socket).into(),
         }
     }
@@ -201,10 +216,17 @@ impl Stream for RealStream {
         matches!(self, RealStream::Udp(_))
     }
 
+    fn credentials(&self) -> Option<PeerCredentials> {
+        match self {
+            RealStream::Unix { credentials, .. } => *credentials,
+            RealStream::Tcp(_) | RealStream::Udp(_) => None,
+        }
+    }
+
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         uninterrupted(|| match self {
             RealStream::Tcp(stream) => (&*stream).read(into),
-            RealStream::Unix(stream, _) => (&*stream).read(into),
+            RealStream::Unix { stream, .. } => (&*stream).read(into),
             RealStream::Udp(datagrams) => datagrams.read(into),
         })
     }
@@ -216,7 +238,7 @@ impl Stream for RealStream {
         let write = || self.socket().send_vectored_with_flags(from, NO_SIGNAL);
         uninterrupted(|| match self {
             RealStream::Tcp(stream) => stream.try_io(write),
-            RealStream::Unix(stream, _) => stream.try_io(write),
+            RealStream::Unix { stream, .. } => stream.try_io(write),
             RealStream::Udp(datagrams) => datagrams.write(from),
         })
     }
@@ -243,7 +265,7 @@ impl Stream for RealStream {
                     itself: stream.local_addr()? == remote,
                 })
             }),
-            RealStream::Unix(stream, remote) => stream.peer_addr().map(|_| Reached {
+            RealStream::Unix { stream, remote, .. } => stream.peer_addr().map(|_| Reached {
                 remote: remote.clone(),
                 itself: false,
             }),

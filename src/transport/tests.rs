@@ -8,6 +8,7 @@ use super::real::{RealListener, RealNet, RealStream, bind};
 use super::{Address, Net, Reached, Stream};
 use crate::endpoint::{Endpoint, Kind};
 use crate::options::{Options, TransportOptions};
+use crate::peer_info::PeerCredentials;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSlice};
@@ -123,7 +124,7 @@ fn assert_never_waits(listener: &RealListener, streams: [&RealStream; 2]) {
     for stream in streams {
         let socket = match stream {
             RealStream::Tcp(stream) => SockRef::from(stream),
-            RealStream::Unix(stream, _) => SockRef::from(stream),
+            RealStream::Unix { stream, .. } => SockRef::from(stream),
             RealStream::Udp(datagrams) => SockRef::from(&datagrams.socket),
         };
         assert!(socket.nonblocking().unwrap());
@@ -183,6 +184,28 @@ fn bytes_go_both_ways_over_a_unix_socket() {
 #[test]
 fn bytes_go_both_ways_over_an_abstract_name() {
     echo(&format!("ipc://@peermq-real-{}", std::process::id()));
+}
+
+#[test]
+fn only_over_a_unix_socket_the_system_says_who_is_there() {
+    for (endpoint, is_told) in [
+        ("ipc://*", cfg!(any(target_os = "linux", target_os = "android"))),
+        ("tcp://127.0.0.1:0", false),
+        ("udp://127.0.0.1:0", false),
+    ] {
+        let mut world = World::new();
+        let (listener, bound) = world.bind(endpoint);
+        let (near, _) = world.connect(&address(&bound)).unwrap();
+        let (far, _) = world.accept(&listener);
+
+        for stream in [near, far] {
+            let told = stream.credentials();
+
+            let process = told.and_then(PeerCredentials::process_id);
+            assert_eq!(process, is_told.then(std::process::id), "{endpoint}");
+            assert_eq!(told.is_some(), is_told, "{endpoint}");
+        }
+    }
 }
 
 #[test]

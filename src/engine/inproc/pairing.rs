@@ -152,15 +152,23 @@ impl Pairing {
         });
         let refused = |why| Failure::Refused { why };
         let from = Origin::Accepted(dialer.endpoint.to_string());
+        // It is this process: there is nobody to ask the system for.
+        let credentials = None;
         let accepted = binder
-            .ready(from, &facts(&dialer.station), pairing.half(Side::Binder), effects)
+            .ready(
+                from,
+                credentials,
+                &facts(&dialer.station),
+                pairing.half(Side::Binder),
+                effects,
+            )
             .map_err(refused)?;
         pairing.state.lock().accepted = Some(accepted);
         pairing.state.lock().from_dialer.is_ending = dialer.is_leaving;
         let dialed = Origin::Dialed(dialer.peer);
         let answer = dialer
             .station
-            .ready(dialed, &facts(binder), pairing.half(Side::Dialer), effects);
+            .ready(dialed, credentials, &facts(binder), pairing.half(Side::Dialer), effects);
         if let Err(why) = answer {
             pairing.state.lock().is_over = true;
             binder.detach(accepted, false, effects);

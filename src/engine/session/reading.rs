@@ -303,7 +303,8 @@ impl<N: Net> Session<N> {
                 Step::More => return Ok(true),
                 Step::Ready(facts) => {
                     let link = Arc::new(SessionLink::new(self));
-                    match self.station.ready(read.origin.clone(), &facts, link, effects) {
+                    let (origin, credentials) = (read.origin.clone(), self.stream.credentials());
+                    match self.station.ready(origin, credentials, &facts, link, effects) {
                         Ok(peer) => {
                             read.peer = Some(peer);
                             read.room = self.station.room(peer);

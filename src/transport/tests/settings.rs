@@ -30,7 +30,7 @@ fn of_listener(listener: &RealListener) -> SockRef<'_> {
 fn of_stream(stream: &RealStream) -> SockRef<'_> {
     match stream {
         RealStream::Tcp(stream) => stream.into(),
-        RealStream::Unix(stream, _) => stream.into(),
+        RealStream::Unix { stream, .. } => stream.into(),
         RealStream::Udp(datagrams) => (&datagrams.socket).into(),
     }
 }
