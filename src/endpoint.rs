@@ -19,6 +19,7 @@ use std::str::FromStr;
 /// |---|---|
 /// | `tcp://host:port` | a name or an IPv4 address; a name is looked up again for each attempt to connect |
 /// | `tcp://[::1]:port`, `tcp://[fe80::1%eth0]:port` | an IPv6 address, with its interface, by name or index, if it needs one |
+/// | `tcp://eth0:port` | the first IPv4 address that this network interface has now, or its first IPv6 address if it has no other; to bind only, Linux only |
 /// | `tcp://*:port` | every IPv4 address of this machine; to bind only. `tcp://[::]:port` is IPv6, and IPv4 with it |
 /// | `tcp://host:*`, `tcp://host:0` | any free port; to bind only, which says the port that it got |
 /// | `tcp://source:port;host:port` | connects from that numeric address; port `*`, `0` or none is any |
@@ -30,8 +31,8 @@ use std::str::FromStr;
 /// | `udp://239.1.2.3:port`, `udp://[ff02::1%eth0]:port` | all that have bound this multicast group; the system chooses the interface if none is given |
 /// | `udp://address;239.1.2.3:port` | that group by the interface that has this numeric IPv4 address |
 ///
-/// There are no names of interfaces for the host, as libzmq has them: for `tcp://eth0:5555` write `tcp://*:5555` and
-/// [`bind_to_device`](crate::Options::bind_to_device).
+/// A name that an interface and a host both have is the interface's to bind and the host's to connect to. To take what comes
+/// by one interface only, bind `tcp://*:5555` with [`bind_to_device`](crate::Options::bind_to_device).
 ///
 /// It is printed as it was written, but numbers in their usual form and `*` for a port as `0`; what is printed reads
 /// back as the same endpoint.
@@ -84,7 +85,8 @@ pub(crate) enum Host {
         /// The index of the interface; 0: none was given.
         scope: u32,
     },
-    /// To be looked up. Printable ASCII, and no number; or an IPv6 address with the name of its interface.
+    /// To be looked up, of a host or, to bind, of an interface. Printable ASCII, and no number; or an IPv6 address with the
+    /// name of its interface.
     Name(String),
 }
 
@@ -205,6 +207,8 @@ impl Endpoint {
             }
         } else if at.port == 0 {
             Wrong::because("port 0 (or *) is for binding; connecting needs to know which")
+        } else if matches!(&at.host, Host::Name(name) if parse::is_numbered_interface(name)) {
+            Wrong::because("the name of an interface is for binding; connecting needs a host")
         } else {
             return Ok(());
         };
@@ -383,6 +387,7 @@ mod tests {
             "tcp://localhost:5555",
             "tcp://my_host-1.example.com.:1",
             "tcp://3com.com:80",
+            "tcp://eth0.100:5555",
             "tcp://[::1]:0",
             "tcp://[::]:5555",
             "tcp://[fe80::1%3]:5555",
@@ -506,6 +511,10 @@ mod tests {
             (
                 "ipc://*",
                 "ipc://*: path * is for binding; connecting needs to know which",
+            ),
+            (
+                "tcp://eth0.100:5",
+                "tcp://eth0.100:5: the name of an interface is for binding; connecting needs a host",
             ),
         ];
         for (text, error) in to_bind {

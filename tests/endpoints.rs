@@ -58,6 +58,8 @@ fn t23_what_is_bound_is_said_and_can_be_unbound_by_that() {
         ("tcp://*:*", "tcp://0.0.0.0:"),
         ("tcp://*:0", "tcp://0.0.0.0:"),
         ("tcp://localhost:*", "tcp://127.0.0.1:"),
+        #[cfg(target_os = "linux")]
+        ("tcp://lo:0", "tcp://127.0.0.1:"),
         ("tcp://[::1]:*", "tcp://[::1]:"),
         ("tcp://[::]:*", "tcp://[::]:"),
         ("ipc://*", "ipc:///"),

@@ -194,6 +194,13 @@ fn is_interface(text: &str) -> bool {
     (1..=MAX_INTERFACE).contains(&text.len()) && text.bytes().all(allowed) && !is_number(text)
 }
 
+/// Whether it can be the name of an interface, as that of a virtual network (`eth0.100`), and cannot be that of a host: its
+/// last part is a number. What the system's resolver takes for an address begins with a digit, also where it is hexadecimal.
+pub(super) fn is_numbered_interface(text: &str) -> bool {
+    let is_numbered = text.rsplit_once('.').is_some_and(|(_, last)| is_number(last));
+    is_numbered && text.starts_with(|first: char| first.is_ascii_alphabetic()) && is_interface(text)
+}
+
 fn parse_host(text: &str) -> Result<Host, Wrong> {
     if let Ok(ip) = text.parse() {
         return Ok(Host::V4(ip));
@@ -204,7 +211,7 @@ fn parse_host(text: &str) -> Result<Host, Wrong> {
     }
     // No top-level domain is a number, but the system's resolver takes "1.2.3" for 1.2.0.3.
     let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next();
-    if last.is_some_and(is_number) {
+    if last.is_some_and(is_number) && !is_numbered_interface(text) {
         return Err(Wrong::because(format!("{text:?} is not an IPv4 address")));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -398,6 +405,8 @@ mod tests {
             ("tcp://bü:1", &format!(r#""bü" {name}"#), ""),
             ("tcp://256.0.0.1:1", r#""256.0.0.1" is not an IPv4 address"#, ""),
             ("tcp://1.2.3:1", r#""1.2.3" is not an IPv4 address"#, ""),
+            ("tcp://0x7f.1:1", r#""0x7f.1" is not an IPv4 address"#, ""),
+            ("tcp://a@b.1:1", &format!(r#""a@b.1" {name}"#), ""),
             ("tcp://[::1:5", open, ""),
             ("tcp://[::x]:5", r#""::x" is not an IPv6 address"#, ""),
             ("tcp://[]:5", r#""" is not an IPv6 address"#, ""),

@@ -209,8 +209,9 @@ impl Options {
     /// Sets the network interface (`eth0`) that TCP and UDP packets leave and come in by. Default: any. Its name has 1 to 15
     /// bytes. Linux only: elsewhere `bind` and attempts to connect fail.
     ///
-    /// With `tcp://*:5555` it is what libzmq writes as `tcp://eth0:5555`. Without such an interface `bind` and attempts
-    /// to connect fail; some systems ask for the capability `CAP_NET_RAW`.
+    /// Binding to `tcp://eth0:5555` is something else: it takes what is sent to that interface's address, whichever way it
+    /// comes. Without such an interface `bind` and attempts to connect fail; some systems ask for the capability
+    /// `CAP_NET_RAW`.
     ///
     /// Set: peers that come by another interface are refused, also those of this machine, which come by `lo`. Not set:
     /// the system's routes decide.

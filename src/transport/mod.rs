@@ -3,6 +3,7 @@
 //! [`Net`] is all that the engine knows of it: the real one is mio and socket2, the simulated one is a value under a
 //! virtual clock. Nothing here knows of messages.
 
+mod interfaces;
 pub(crate) mod ipc;
 mod names;
 mod open;

@@ -20,7 +20,8 @@ use std::time::Instant;
 
 /// Listens at an endpoint, and says at which one really: with a numeric address and the port that it got.
 ///
-/// For the application's thread: a name is looked up here, and what stands in the way of an `ipc` socket is looked at.
+/// For the application's thread: a name is looked up here, of an interface or a host, and what stands in the way of an `ipc`
+/// socket is looked at.
 pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Result<(RealListener, Endpoint)> {
     endpoint.check_bind().map_err(invalid)?;
     match endpoint.kind() {

@@ -1,7 +1,7 @@
 //! TCP: sockets made as the options say.
 
-use super::names;
 use super::settings::{backlog, set_buffers, set_device, set_network, set_stream};
+use super::{interfaces, names};
 use crate::endpoint::{Endpoint, Host, Tcp};
 use crate::options::TransportOptions;
 use mio::net::{TcpListener, TcpStream};
@@ -66,13 +66,20 @@ pub(crate) fn text(address: SocketAddr) -> String {
     }
 }
 
-/// Where a host can be bound. May look a name up, and so block.
+/// Where a host can be bound; a name is that of an interface before it is that of a host, as in libzmq. May look a name up,
+/// and so block.
 pub(super) fn addresses(at: &Tcp) -> io::Result<Vec<SocketAddr>> {
     let Host::Name(name) = &at.host else {
         let any = (Ipv4Addr::UNSPECIFIED, at.port).into();
         return Ok(vec![at.address().unwrap_or(any)]);
     };
-    let mut addresses = names::look_up(name, at.port).map_err(io::Error::other)?;
+    if let Some(address) = interfaces::address(name, at.port)? {
+        return Ok(vec![address]);
+    }
+    let mut addresses = names::look_up(name, at.port).map_err(|error| {
+        let why = format!("no interface (Linux only) and no host has this name: {error}");
+        io::Error::other(why)
+    })?;
     // libzmq, which knows only IPv4 unless told otherwise, looks for `localhost` there.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     Ok(addresses)

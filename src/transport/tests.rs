@@ -317,6 +317,34 @@ fn both_ends_are_set_as_the_options_say() {
     }
 }
 
+/// zmq_tcp(7): "The non-portable interface name as defined by the operating system."
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interface_is_bound_at_its_address() {
+    for (endpoint, start) in [("tcp://lo:0", "tcp://127.0.0.1:"), ("udp://lo:*", "udp://127.0.0.1:")] {
+        let mut world = World::new();
+        let (listener, bound) = world.bind(endpoint);
+
+        let (_near, reached) = world.connect(&address(&bound)).unwrap();
+        world.accept(&listener);
+
+        assert!(bound.to_string().starts_with(start), "{bound}");
+        assert_eq!(reached.remote, bound.to_string());
+    }
+}
+
+/// RFC 6761: "invalid" is no host.
+#[test]
+fn what_is_no_interface_and_no_host_cannot_be_bound() {
+    let options = Options::default().transport;
+    for endpoint in ["tcp://name.invalid:0", "udp://name.invalid:0"] {
+        let error = bind(&endpoint.parse().unwrap(), &options).err().unwrap();
+
+        let start = "no interface (Linux only) and no host has this name: ";
+        assert!(error.to_string().starts_with(start), "{error}");
+    }
+}
+
 #[test]
 fn what_is_bound_is_said_in_numbers() {
     let options = Options::default().transport;
