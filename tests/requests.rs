@@ -4,6 +4,8 @@ mod common;
 
 use common::*;
 use peermq::*;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -393,4 +395,82 @@ fn retry_needs_ids() {
     let options = lockstep().retry(Duration::from_secs(1), 1);
     let error = Req::with_options(&context, options).unwrap_err();
     assert_eq!(error.to_string(), "retry does not go with correlate(false)");
+}
+
+/// Neither those that wait for a peer that is tried no more, nor those that come after, wait with it.
+#[test]
+fn requests_to_a_peer_that_is_given_up_go_to_the_others() {
+    for (options, last_words) in [
+        // Its connection ends, and there is no other.
+        (Options::default().no_reconnect(), None),
+        (Options::default().stop_when_handshake_fails(true), None),
+        // It is no peer for a REQ.
+        (Options::default(), Some(hello("PULL"))),
+    ] {
+        let context = Context::new().unwrap();
+        let req = Arc::new(Req::with_options(&context, options).unwrap());
+        let monitor = req.monitor();
+        let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+        req.connect(format!("tcp://{}", stranger.local_addr().unwrap()))
+            .unwrap();
+        let (mut stream, _) = stranger.accept().unwrap();
+        let waiting: Vec<_> = (0..4).map(|_| asking(&req, "A")).collect();
+        until("all are queued", || req.stats().out.queued == 4);
+
+        // There is no other yet: they wait for it.
+        if let Some(words) = last_words {
+            stream.write_all(&words).unwrap();
+        }
+        let _end = stream.shutdown(Shutdown::Write);
+        wait_for!(monitor, GaveUp);
+        let (rep, at) = rep(&context, "tcp");
+        req.connect(at).unwrap();
+
+        for _ in 0..4 {
+            rep.recv_timeout(LONG).unwrap().reply("B").unwrap();
+        }
+        for waiting in waiting {
+            assert_eq!(waiting.join().unwrap().unwrap(), "B");
+        }
+        // One of two would find the other one's place in the turn.
+        for _ in 0..2 {
+            let waiting = asking(&req, "C");
+            rep.recv_timeout(LONG).unwrap().reply("D").unwrap();
+            assert_eq!(waiting.join().unwrap().unwrap(), "D");
+        }
+        let out = req.stats().out;
+        assert_eq!((out.passed, out.dropped.total(), out.queued), (6, 0, 0), "{out:?}");
+    }
+}
+
+#[test]
+fn requests_to_a_peer_that_is_given_up_go_to_those_that_are_there() {
+    let context = Context::new().unwrap();
+    let req = Arc::new(Req::with_options(&context, Options::default().stop_when_refused(true)).unwrap());
+    let monitor = req.monitor();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    req.connect(format!("tcp://{}", stranger.local_addr().unwrap()))
+        .unwrap();
+    let (stream, _) = stranger.accept().unwrap();
+    let (rep, at) = rep(&context, "tcp");
+    req.connect(at).unwrap();
+    wait_connected(&monitor);
+    let waiting: Vec<_> = (0..4).map(|_| asking(&req, "A")).collect();
+    for _ in 0..2 {
+        rep.recv_timeout(LONG).unwrap().reply("B").unwrap();
+    }
+    until("half of them are answered", || req.stats().incoming.taken == 2);
+
+    // It was reached, so its end is no refusal: it is tried again, and then nobody is there.
+    drop((stream, stranger));
+    wait_for!(monitor, GaveUp);
+
+    for _ in 0..2 {
+        rep.recv_timeout(LONG).unwrap().reply("B").unwrap();
+    }
+    for waiting in waiting {
+        assert_eq!(waiting.join().unwrap().unwrap(), "B");
+    }
+    assert_eq!(req.stats().peers.len(), 1);
+    assert!(req.stats().out.is_conserved());
 }

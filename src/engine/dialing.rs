@@ -177,6 +177,7 @@ impl<N: Net> Engine<N> {
         let delay = match options.retry_refused {
             None if failure.is_final() => {
                 dialer.state = Dialing::Stopped;
+                dialer.station.given_up(dialer.peer, effects);
                 dialer.station.tell(Event::GaveUp {
                     endpoint: dialer.endpoint.clone(),
                     failure: failure.clone(),

@@ -90,8 +90,11 @@ pub(crate) trait Station: Send + Sync {
     /// The peer is on its way out: it takes no more messages, and what is queued for it is still collected.
     fn retire(&self, id: PeerId, effects: &mut Effects);
 
-    /// A dialed peer is not tried again, though nobody ended it: what is queued for it is dropped, as that of a lost one.
-    /// It is detached next.
+    /// A dialed peer is not tried again, and stays with what is queued for it.
+    fn given_up(&self, id: PeerId, effects: &mut Effects);
+
+    /// A dialed peer is not tried again, though nobody ended it: what is queued for it, and goes to nobody else, is dropped,
+    /// as that of a lost one. It is detached next.
     fn abandon(&self, id: PeerId, effects: &mut Effects);
 
     /// The peer is gone for good, after [`Station::lost`] if it was ready. What is still queued is dropped.
@@ -327,10 +330,15 @@ impl<P: Pattern> Station for Hub<P> {
         });
     }
 
+    fn given_up(&self, id: PeerId, effects: &mut Effects) {
+        self.step(effects, |state, _| state.pattern.given_up(&mut state.peers, id));
+    }
+
     fn abandon(&self, id: PeerId, effects: &mut Effects) {
         self.step(effects, |state, effects| {
             state.peers.retire(id);
             state.pattern.leaving(&mut state.peers, id);
+            state.pattern.given_up(&mut state.peers, id);
             effects.drop_later(state.peers.drop_queue(id, Vec::new(), DropReason::PeerLost));
         });
     }

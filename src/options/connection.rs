@@ -84,7 +84,8 @@ impl Options {
     /// For good is what does not change by waiting: other socket types, another mechanism, an ERROR of the peer.
     ///
     /// Set: a peer that was set up wrongly is found once it is set up anew. Shorter: more attempts in vain until then.
-    /// Not set: only a new `connect` finds it, and what is queued for it waits until `disconnect` or `close`.
+    /// Not set: only a new `connect` finds it, and what is queued for it waits until `disconnect` or `close`; requests of a
+    /// [`Req`](crate::Req) go to other peers.
     pub fn retry_refused(mut self, interval: Duration) -> Self {
         self.retry_refused = Some(interval);
         self
@@ -94,8 +95,8 @@ impl Options {
     /// the waits of [`reconnect`](Options::reconnect).
     ///
     /// All addresses of a name make one attempt. [`Event::GaveUp`](crate::Event::GaveUp) tells the end; the peer goes,
-    /// and what was queued for it is dropped and counted as [`DropReason::PeerLost`](crate::DropReason::PeerLost).
-    /// Another `connect` tries again. Over inproc nothing is tried again in any case.
+    /// and what was queued for it is dropped and counted as [`DropReason::PeerLost`](crate::DropReason::PeerLost); requests
+    /// of a [`Req`](crate::Req) go to other peers, or wait for one. Another `connect` tries again. Over inproc nothing is tried again in any case.
     ///
     /// Set: a peer that restarts is not found again. Not set: a peer that is gone for good is looked for until
     /// `disconnect` or `close`.

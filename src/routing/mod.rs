@@ -133,6 +133,9 @@ pub(crate) trait Pattern: Send + 'static {
     /// It takes no more messages: what is queued for it still goes, and nothing is to be enqueued.
     fn leaving(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
+    /// It is down, and nobody tries to reach it any more: what is queued for it waits in vain, or is dropped next.
+    fn given_up(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
     /// It is gone.
     fn detached(&mut self, peers: &mut Peers, id: PeerId);
 

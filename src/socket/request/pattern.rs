@@ -316,6 +316,13 @@ impl Pattern for ReqPattern {
         self.out.remove(id);
     }
 
+    /// What waits for it goes to the next, as that of a lost one, and nothing more to it.
+    fn given_up(&mut self, peers: &mut Peers, id: PeerId) {
+        peers.retire(id);
+        self.take_back(peers, id, Unwritten::new());
+        self.settle(peers);
+    }
+
     fn detached(&mut self, peers: &mut Peers, id: PeerId) {
         self.out.remove(id);
         self.lose(peers, id, |_| true);
