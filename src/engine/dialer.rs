@@ -2,7 +2,8 @@
 //!
 //! A value that says what is to be done next; the engine does it. The wait between two attempts doubles from the shortest to
 //! the longest, each varied by a quarter so that many peers do not come back in step, and starts over once a
-//! connection has been ready.
+//! connection has been ready for as long as the longest. A peer that takes every connection and cuts it (what it is told
+//! is over a limit of its own) is so reached about once in the longest wait, whether a connection to it lasts or not.
 
 use crate::endpoint::{Endpoint, Host, Kind};
 use crate::failure::{Failure, PROXY_REFUSED, Stage};
@@ -27,9 +28,11 @@ pub(crate) struct Dialer {
     pub(crate) ending: Option<Ending>,
     /// Addresses of this attempt that were not tried yet.
     addresses: VecDeque<Address>,
-    /// Waits since a connection was last ready.
+    /// Waits since a connection was last ready for long.
     waits: u32,
-    /// Attempts since then.
+    /// Since when the last connection was ready, until it ends.
+    ready_since: Option<Instant>,
+    /// Attempts since a connection was last ready.
     pub(crate) attempts: u32,
     /// When the next one begins, while that is waited for.
     pub(crate) next_attempt: Option<Instant>,
@@ -78,6 +81,7 @@ impl Dialer {
             ending: None,
             addresses: VecDeque::new(),
             waits: 0,
+            ready_since: None,
             attempts: 0,
             next_attempt: None,
             last_failure: None,
@@ -149,11 +153,21 @@ impl Dialer {
         self.addresses.pop_front()
     }
 
-    /// A connection was ready: the next wait is a short one.
-    pub(crate) fn was_ready(&mut self) {
-        self.waits = 0;
+    /// A connection is ready.
+    pub(crate) fn was_ready(&mut self, now: Instant) {
+        self.ready_since = Some(now);
         self.attempts = 0;
         self.addresses.clear();
+    }
+
+    /// The connection ended. If it was ready for long, the next wait is a short one.
+    pub(crate) fn was_lost(&mut self, now: Instant) {
+        let long = self.station.options().reconnect.max.min(LONG);
+        if let Some(since) = self.ready_since.take()
+            && now.saturating_duration_since(since) >= long
+        {
+            self.waits = 0;
+        }
     }
 
     /// How long to wait now.
@@ -193,6 +207,9 @@ fn wait_after(waits: u32, reconnect: Reconnect, chance: u64) -> Duration {
     let vary = wait.mul_f64(f64::from(part) / f64::from(1u32 << 24) / 2.0);
     (wait - wait / 4).saturating_add(vary)
 }
+
+/// A connection that was ready for so long was no short one, however long the longest wait.
+const LONG: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -145,6 +145,7 @@ impl<N: Net> Engine<N> {
             return;
         }
         dialer.state = Dialing::Idle;
+        dialer.was_lost(now);
         let is_leaving = dialer.ending.is_some() || dialer.station.is_leaving(dialer.peer);
         if is_leaving && (is_confirmed || dialer.station.outgoing(dialer.peer) == 0) {
             self.drop_dialer(token, is_confirmed, now, effects);

@@ -174,7 +174,7 @@ impl<N: Net> Engine<N> {
         if let Owner::Dialer(dialer) = entry.owner
             && let Some(Slot::Dialer(dialer)) = self.slots.get_mut(dialer)
         {
-            dialer.was_ready();
+            dialer.was_ready(now);
             if let Some(ending) = dialer.ending {
                 // It came about only for what still waits for the peer.
                 session.end_when_flushed();

@@ -21,7 +21,7 @@ impl Options {
     /// ([`Failure::TooLarge`](crate::Failure::TooLarge)). What is sent has no limit.
     ///
     /// Larger: one message of one peer may take that much memory. Smaller: peers that send more are disconnected, and a
-    /// dialer that does so comes back and is disconnected again.
+    /// dialer that does so comes back, after waits that grow, and is disconnected again.
     pub fn max_message_size(mut self, bytes: u64) -> Self {
         self.limits.message_bytes = bytes;
         self
@@ -69,7 +69,9 @@ impl Options {
     /// the shortest is raised to it.
     ///
     /// The wait doubles from the first to the second, each varied by up to a quarter so that many peers do not come
-    /// back in step, and starts over once a connection has been ready.
+    /// back in step. It starts over once a connection has been ready for as long as the longest wait, or for a minute:
+    /// a peer that cuts each connection soon (it is told more than a limit of its own allows, or another has our identity
+    /// and takes it back) is not asked without a pause. libzmq starts over with each connection.
     ///
     /// Shorter: more attempts, each some system calls and two events, at a peer that is down; with zero without a
     /// pause. Longer: a peer that is back waits longer to be found.

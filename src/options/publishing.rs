@@ -44,7 +44,7 @@ impl Options {
     /// never refused. libzmq has no such limit.
     ///
     /// More: a stranger can take more memory with each connection. Less: an honest peer with many subscriptions never
-    /// gets through, though it comes back again and again.
+    /// gets through, though it comes back again and again, after waits that grow.
     pub fn max_subscription_bytes(mut self, bytes: usize) -> Self {
         self.publishing.most_asked = bytes;
         self.note("max_subscription_bytes")

@@ -2,14 +2,17 @@
 
 use super::World;
 use super::laws::{check, recv, send};
+use super::life::ended;
 use crate::failure::Failure;
 use crate::hub::Station;
 use crate::monitor::Event;
 use crate::options::Options;
 use crate::socket::pair::PairPattern;
+use crate::socket::publish::PubPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;
-use std::time::Duration;
+use crate::socket::subscribe::SubPattern;
+use std::time::{Duration, Instant};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -60,16 +63,9 @@ fn an_attempt_that_nobody_answers_ends_at_its_deadline() {
     assert!(times.len() > 20);
 }
 
-#[test]
-fn waits_between_attempts_double_up_to_the_longest_and_start_over_once_connected() {
-    let mut world = World::new(7, 2);
-    let options = Options::default().reconnect(ms(100), ms(1600));
-    let push = world.open(0, PushPattern::new, options);
-    let pull = world.open(1, PullPattern::new, Options::default());
-    world.dial(0, &push, 1);
-    world.run_for(ms(20_000));
-    let times = std::mem::take(&mut world.fabric().attempts);
-    for (n, pair) in times.windows(2).enumerate() {
+/// The waits between these attempts, from 100 ms to 1600 ms.
+fn they_double(attempts: &[Instant]) {
+    for (n, pair) in attempts.windows(2).enumerate() {
         let wait = ms(100 << n.min(4));
         let gap = pair[1] - pair[0];
         assert!(
@@ -77,9 +73,22 @@ fn waits_between_attempts_double_up_to_the_longest_and_start_over_once_connected
             "{gap:?} instead of {wait:?}"
         );
     }
+}
+
+#[test]
+fn waits_between_attempts_double_up_to_the_longest_and_start_over_after_a_long_connection() {
+    let mut world = World::new(7, 2);
+    let options = Options::default().reconnect(ms(100), ms(1600));
+    let push = world.open(0, PushPattern::new, options);
+    let pull = world.open(1, PullPattern::new, Options::default());
+    world.dial(0, &push, 1);
+    world.run_for(ms(20_000));
+    let times = std::mem::take(&mut world.fabric().attempts);
+    they_double(&times);
 
     world.listen(1, &pull, 1);
     assert!(world.run_until(ms(3000), || push.stats().peers[0].is_connected));
+    world.run_for(ms(1600));
     world.fabric().attempts.clear();
     let broken = world.now();
     let end = world.fabric().dialed()[0];
@@ -87,6 +96,45 @@ fn waits_between_attempts_double_up_to_the_longest_and_start_over_once_connected
     assert!(world.run_until(ms(3000), || push.stats().reconnects == 1));
     let gap = world.fabric().attempts[0] - broken;
     assert!((ms(75)..=ms(125)).contains(&gap), "{gap:?}");
+}
+
+/// What it has subscribed to is over the publisher's limit, which is told only by the end: no attempt can help.
+#[test]
+fn a_subscriber_that_is_cut_each_time_it_is_ready_comes_back_after_waits_that_grow() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut world = World::new(seed, 2);
+        let limited = Options::default().max_subscription_bytes(1_000);
+        let publisher = world.open(0, |options| PubPattern::new(options, seed), limited);
+        let options = Options::default().reconnect(ms(100), ms(1600));
+        let sub = world.open(1, SubPattern::new, options);
+        sub.act(|pattern, peers| (0..20_u8).for_each(|n| pattern.interests().add(peers, &[n])));
+        let monitor = publisher.monitor();
+        world.listen(0, &publisher, 1);
+        world.settle();
+        world.dial(1, &sub, 1);
+        world.run_for(ms(20_000));
+
+        assert!(matches!(ended(&monitor), Some(Failure::TooLarge { .. })));
+        let times = std::mem::take(&mut world.fabric().attempts);
+        they_double(&times);
+        assert!(times.len() > 10, "it does not give up");
+
+        // It wants less: the next connection lasts, and who breaks that one is soon asked again.
+        sub.act(|pattern, peers| (0..20_u8).for_each(|n| assert!(pattern.interests().remove(peers, &[n]))));
+        assert!(world.run_until(ms(3000), || sub.stats().peers[0].is_connected));
+        world.run_for(ms(1600));
+        assert!(sub.stats().peers[0].is_connected);
+        world.fabric().attempts.clear();
+        let broken = world.now();
+        let end = world.fabric().dialed()[0];
+        world.fabric().reset(end, false);
+        world.run_for(ms(1000));
+        let gap = world.fabric().attempts[0] - broken;
+        assert!((ms(75)..=ms(125)).contains(&gap), "{gap:?}");
+        check(&publisher);
+        check(&sub);
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ const fn ms(ms: u64) -> Duration {
 }
 
 /// Why a connection ended, if one did.
-fn ended(monitor: &Monitor) -> Option<Failure> {
+pub(super) fn ended(monitor: &Monitor) -> Option<Failure> {
     parted(monitor).map(|(failure, _)| failure)
 }
 
