@@ -131,6 +131,9 @@ pub fn streamer(front: &Pull, back: &Push) -> Result<ProxyReport, ProxyError> {
 /// Passes news on until one of the sockets is closed: from the publishers of `front` to the subscribers of `back`, and
 /// their subscriptions the other way, so that only what somebody wants comes this far.
 ///
+/// Leave `back` the default [`verbosity`](crate::Options::verbosity): with another, whoever subscribes to a topic twice and
+/// goes keeps it coming this far for as long as the sockets live. It is so with libzmq's devices too.
+///
 /// ```no_run
 /// let context = peermq::Context::new()?;
 /// let (front, back) = (peermq::XSub::new(&context), peermq::XPub::new(&context));

@@ -470,6 +470,28 @@ fn a_slow_subscriber_stops_the_publisher_through_the_proxy_which_still_answers()
     });
 }
 
+/// A subscriber may say what it wants several times, and others the same; the end of the last of them is the topic's.
+#[test]
+fn a_topic_that_nobody_wants_any_more_is_given_up_at_the_publisher_however_often_it_was_asked_for() {
+    let context = Context::new().unwrap();
+    let (front, back) = (XSub::new(&context), XPub::new(&context));
+    let publisher = Pub::new(&context);
+    let subs = [(); 2].map(|()| Sub::new(&context));
+    publisher.connect(front.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let at = back.bind("tcp://127.0.0.1:0").unwrap();
+    beside(Proxy::new(&front, &back), |_| {
+        for sub in &subs {
+            sub.connect(&at).unwrap();
+            for _ in 0..3 {
+                sub.subscribe_confirmed("a", LONG).unwrap();
+            }
+        }
+        publisher.wait_for_subscribers("a", 1, LONG).unwrap();
+        drop(subs);
+        until("the end of it has come through", || publisher.subscribers("a") == 0);
+    });
+}
+
 /// libzmq's test_sub_forward: the same by hand.
 #[test]
 fn a_subscription_is_forwarded_by_hand() {

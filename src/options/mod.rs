@@ -154,6 +154,10 @@ pub enum AtMark {
 }
 
 /// Which subscriptions, and ends of them, an XPUB hands to its application.
+///
+/// A peer may subscribe to a topic several times, and tells the end once. So only of `Changes` is there one end for each
+/// beginning: whoever counts what is handed over, as an [`XSub`](crate::XSub) counts what it is to subscribe to, counts too
+/// many with the other two. A [`forwarder`](crate::forwarder) is such a one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Verbosity {
