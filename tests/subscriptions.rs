@@ -3,16 +3,21 @@
 mod common;
 
 use common::*;
-use peermq::{Context, Pub, Sub};
+use peermq::{Context, Pub, Sub, XPub};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const MILLION: u32 = 1_000_000;
 const LIMIT: usize = 200 << 20;
+/// One after the other: each looks at the memory of all.
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let context = Context::new().unwrap();
 
     // A raw peer, so that it costs this process nothing.
@@ -22,18 +27,7 @@ fn a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
     let before = resident();
     let mut stream = TcpStream::connect(address(&here)).unwrap();
     stream.write_all(&hello("SUB")).unwrap();
-    let mut bytes = Vec::new();
-    for n in 0..MILLION {
-        let topic = format!("stocks.{n:07}.price");
-        bytes.extend_from_slice(&[4, 10 + topic.len() as u8, 9]);
-        bytes.extend_from_slice(b"SUBSCRIBE");
-        bytes.extend_from_slice(topic.as_bytes());
-        if bytes.len() > 60_000 {
-            stream.write_all(&bytes).unwrap();
-            bytes.clear();
-        }
-    }
-    stream.write_all(&bytes).unwrap();
+    subscribe(&mut stream, 0..MILLION);
     let last = format!("stocks.{:07}.price", MILLION - 1);
     publisher.wait_for_subscribers(&last, 1, LONG).unwrap();
     let of_pub = resident().saturating_sub(before);
@@ -69,4 +63,42 @@ fn a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
         std::thread::yield_now();
     }
     publisher.send_timeout("nobody is left", Duration::ZERO).unwrap();
+}
+
+/// What is told of each topic's end waits for the application, above the mark: it weighs what it says.
+#[test]
+fn the_end_of_a_peer_with_many_subscriptions_costs_an_xpub_little() {
+    const MANY: u32 = 100_000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let context = Context::new().unwrap();
+    let publisher = XPub::new(&context);
+    let mut stream = TcpStream::connect(address(&publisher.bind("tcp://127.0.0.1:0").unwrap())).unwrap();
+    stream.write_all(&hello("SUB")).unwrap();
+    for thousand in 0..MANY / 1_000 {
+        subscribe(&mut stream, thousand * 1_000..(thousand + 1) * 1_000);
+        (0..1_000).for_each(|_| drop(publisher.recv_timeout(LONG).unwrap()));
+    }
+    let before = resident();
+
+    drop(stream);
+    until("all is told", || publisher.stats().incoming.queued == u64::from(MANY));
+
+    let more = resident().saturating_sub(before);
+    println!("{MANY} ends: {more} bytes");
+    assert!(more < 20 << 20, "{more}");
+}
+
+fn subscribe(stream: &mut TcpStream, which: Range<u32>) {
+    let mut bytes = Vec::new();
+    for n in which {
+        let topic = format!("stocks.{n:07}.price");
+        bytes.extend_from_slice(&[4, 10 + topic.len() as u8, 9]);
+        bytes.extend_from_slice(b"SUBSCRIBE");
+        bytes.extend_from_slice(topic.as_bytes());
+        if bytes.len() > 60_000 {
+            stream.write_all(&bytes).unwrap();
+            bytes.clear();
+        }
+    }
+    stream.write_all(&bytes).unwrap();
 }

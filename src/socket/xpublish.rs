@@ -245,7 +245,7 @@ impl XPubPattern {
     /// Hands a subscription to the application: like a message of the peer, in its order.
     fn tell(&mut self, peers: &mut Peers, id: PeerId, is_new: bool, topic: &[u8]) {
         let mut batch = Batch::default();
-        batch.push(&[], &mut [&[u8::from(is_new)], topic].concat().into());
+        say(&mut batch, is_new, topic);
         self.receive(peers, id, &mut batch.into_run());
     }
 
@@ -255,13 +255,13 @@ impl XPubPattern {
         peers.wants.push(Want::Ready(Awaited::Readable));
     }
 
-    /// All that a peer had subscribed to ends with it.
+    /// All that a peer had subscribed to ends with it: told in one go, for it may be a million topics.
     fn end(&mut self, peers: &mut Peers, id: PeerId) {
         let (is_manual, verbosity) = (self.asked.is_some(), self.verbosity);
-        let mut ended = Vec::new();
+        let mut ended = Batch::default();
         let mut note = |topic: &[u8], change| {
             if is_manual || verbosity == Verbosity::All || change == Change::Socket {
-                ended.push(topic.to_vec());
+                say(&mut ended, false, topic);
             }
         };
         match &mut self.asked {
@@ -271,10 +271,15 @@ impl XPubPattern {
             }
             None => self.fan.remove(peers, id, &mut note),
         }
-        for topic in ended {
-            self.tell(peers, id, false, &topic);
+        if !ended.is_empty() {
+            self.receive(peers, id, &mut ended.into_run());
         }
     }
+}
+
+/// Packs a subscription, or the end of one, as the message that it is handed over as.
+fn say(batch: &mut Batch, is_new: bool, topic: &[u8]) {
+    batch.push(&[], &mut [&[u8::from(is_new)], topic].concat().into());
 }
 
 impl Pattern for XPubPattern {
