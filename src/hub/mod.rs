@@ -77,10 +77,12 @@ pub(crate) struct Hub<P> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-/// Why a waiting call ended without what it waited for.
+/// Why a call ended without what it was to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     Closed,
+    /// It was not to wait.
+    WouldBlock,
     TimedOut,
     CannotWait(CannotWait),
 }

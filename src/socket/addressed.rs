@@ -1,6 +1,6 @@
 //! Sending to one peer that is named: never waiting, or for that peer's room.
 
-use super::{Patience, Socket, not_sent};
+use super::{Patience, Socket, given_back, one_frame};
 use crate::error::{NotSent, SendError};
 use crate::hub::{Closed, deadline};
 use crate::message::Outgoing;
@@ -26,10 +26,7 @@ impl<P: Addressed> Socket<P> {
         if sent.is_ok() && waits && message.is_copy() {
             self.core.copies.keep_near();
         }
-        sent.map_err(|reason| SendError {
-            reason,
-            message: message.give_back(),
-        })
+        sent.map_err(|reason| given_back(reason, message))
     }
 
     pub(crate) async fn send_to_async(&self, to: &P::Name, message: Outgoing<'_>) -> Result<(), SendError> {
@@ -43,10 +40,7 @@ impl<P: Addressed> Socket<P> {
                 Err(Closed) => Err(Refusal::Closed),
             };
         }
-        sent.map_err(|refusal| SendError {
-            reason: refusal.reason(),
-            message: message.give_back(),
-        })
+        sent.map_err(|refusal| given_back(refusal.reason(), message))
     }
 
     fn try_to(&self, to: &P::Name, message: &mut Outgoing<'_>, waits: bool) -> Result<(), Refusal> {
@@ -71,7 +65,7 @@ impl<P: Addressed> Socket<P> {
             match self.hub.wait(Awaited::WritablePeer(at), deadline, step) {
                 Ok(Err(Refusal::Full(other))) => at = other,
                 Ok(result) => return result.map_err(Refusal::reason),
-                Err(stop) => return Err(not_sent(stop)),
+                Err(stop) => return Err(stop.into()),
             }
         }
     }
@@ -79,17 +73,6 @@ impl<P: Addressed> Socket<P> {
     fn has_room_at(&self, to: &P::Name) -> bool {
         self.hub.act(|pattern, peers| pattern.has_room_at(peers, to))
     }
-}
-
-/// Gives back what has several frames, if this type's messages have one.
-fn one_frame<P: Addressed>(message: Outgoing<'_>) -> Result<Outgoing<'_>, SendError> {
-    if !P::ONE_FRAME || message.frame_count() == 1 {
-        return Ok(message);
-    }
-    Err(SendError {
-        reason: NotSent::SeveralFrames,
-        message: message.give_back(),
-    })
 }
 
 /// One step of who waits for this peer's room: `None` is to wait on.

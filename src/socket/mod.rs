@@ -102,6 +102,25 @@ impl<P: Pattern> Drop for Socket<P> {
     }
 }
 
+impl<P: Pattern> Socket<P> {
+    /// Tries once, and if that was in vain waits on this thread, as patiently as asked.
+    #[inline(always)]
+    fn attempt<R>(
+        &self,
+        awaited: Awaited,
+        patience: Patience,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, Stop> {
+        match (self.hub.attempt(awaited, &mut step), patience) {
+            (Poll::Ready(result), _) => result.map_err(|Closed| Stop::Closed),
+            (Poll::Pending, Patience::None) => Err(Stop::WouldBlock),
+            (Poll::Pending, Patience::Limit(limit)) => {
+                self.hub.wait(awaited, deadline(&**self.hub.drive(), limit), step)
+            }
+        }
+    }
+}
+
 /// How a verb waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
@@ -112,59 +131,31 @@ pub(crate) enum Patience {
 impl<P: Sends> Socket<P> {
     #[inline(always)]
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
-        if P::ONE_FRAME && message.frame_count() > 1 {
-            return Err(SendError {
-                reason: NotSent::SeveralFrames,
-                message: message.give_back(),
-            });
-        }
-        let mut message = message;
+        let mut message = one_frame::<P>(message)?;
+        let waits = !matches!(patience, Patience::None);
         // Who does not wait may be refused, and has then copied nothing.
-        if !matches!(patience, Patience::None) || message.is_large_lent() && self.has_room() {
+        if waits || message.is_large_lent() && self.has_room() {
             message.copy_large_lent(|frame| self.core.copies.copy(frame));
         }
-        let mut step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
-        let reason = match self.hub.attempt(Awaited::Writable, &mut step) {
-            Poll::Ready(Ok(())) => {
-                if message.is_copy() && !matches!(patience, Patience::None) {
+        let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
+        match self.attempt(Awaited::Writable, patience, step) {
+            Ok(()) => {
+                if waits && message.is_copy() {
                     self.core.copies.keep_near();
                 }
-                return Ok(());
+                Ok(())
             }
-            Poll::Ready(Err(Closed)) => NotSent::Closed,
-            Poll::Pending => match patience {
-                Patience::None => NotSent::WouldBlock,
-                Patience::Limit(limit) => {
-                    let deadline = deadline(&**self.hub.drive(), limit);
-                    match self.hub.wait(Awaited::Writable, deadline, &mut step) {
-                        Ok(()) => return Ok(()),
-                        Err(stop) => not_sent(stop),
-                    }
-                }
-            },
-        };
-        Err(SendError {
-            reason,
-            message: message.give_back(),
-        })
+            Err(stop) => Err(given_back(stop.into(), message)),
+        }
     }
 
     pub(crate) async fn send_async(&self, message: Outgoing<'_>) -> Result<(), SendError> {
-        if P::ONE_FRAME && message.frame_count() > 1 {
-            return Err(SendError {
-                reason: NotSent::SeveralFrames,
-                message: message.give_back(),
-            });
-        }
-        let mut message = message;
+        let mut message = one_frame::<P>(message)?;
         message.copy_large_lent(|frame| self.core.copies.copy(frame));
         let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         match self.hub.pending(Awaited::Writable, step).await {
             Ok(()) => Ok(()),
-            Err(Closed) => Err(SendError {
-                reason: NotSent::Closed,
-                message: message.give_back(),
-            }),
+            Err(Closed) => Err(given_back(NotSent::Closed, message)),
         }
     }
 
@@ -191,11 +182,9 @@ impl<P: Receives> Socket<P> {
 
     pub(crate) async fn recv_async(&self) -> Result<Message, RecvError> {
         let mut message = Message::empty();
-        let step = |pattern: &mut P, peers: &mut Peers| pattern.recv(peers, &mut message).then_some(());
-        match self.hub.pending(Awaited::Readable, step).await {
-            Ok(()) => Ok(message),
-            Err(Closed) => Err(RecvError::Closed),
-        }
+        self.take_async(|pattern, peers| pattern.recv(peers, &mut message).then_some(()))
+            .await?;
+        Ok(message)
     }
 }
 
@@ -221,9 +210,8 @@ impl<P: Pattern> Socket<P> {
         &self,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R> + Unpin,
     ) -> Result<(R, Arc<PeerInfo>), RecvError> {
-        let step = |pattern: &mut P, peers: &mut Peers| peers.witness(|peers| step(pattern, peers));
-        let taken = self.hub.pending(Awaited::Readable, step).await;
-        taken.map_err(|Closed| RecvError::Closed)
+        self.take_async(move |pattern, peers| peers.witness(|peers| step(pattern, peers)))
+            .await
     }
 
     /// Takes what a step gives, as patiently as asked.
@@ -231,51 +219,18 @@ impl<P: Pattern> Socket<P> {
     pub(crate) fn take<R>(
         &self,
         patience: Patience,
-        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Result<R, RecvError> {
-        match self.hub.attempt(Awaited::Readable, &mut step) {
-            Poll::Ready(Ok(value)) => Ok(value),
-            Poll::Ready(Err(Closed)) => Err(RecvError::Closed),
-            Poll::Pending => match patience {
-                Patience::None => Err(RecvError::WouldBlock),
-                Patience::Limit(limit) => {
-                    let deadline = deadline(&**self.hub.drive(), limit);
-                    self.hub
-                        .wait(Awaited::Readable, deadline, step)
-                        .map_err(|stop| match stop {
-                            Stop::Closed => RecvError::Closed,
-                            Stop::TimedOut => RecvError::TimedOut,
-                            Stop::CannotWait(CannotWait::OnDriver) => RecvError::WouldDeadlock,
-                            Stop::CannotWait(CannotWait::Forked) => RecvError::Forked,
-                        })
-                }
-            },
-        }
+        Ok(self.attempt(Awaited::Readable, patience, step)?)
     }
-}
 
-impl<P: Pattern> Socket<P> {
     /// Waits until a change of who subscribes to what gives something.
     pub(crate) fn wait_for<R>(
         &self,
         limit: Option<Duration>,
-        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Result<R, WaitError> {
-        match self.hub.attempt(Awaited::Subscribers, &mut step) {
-            Poll::Ready(Ok(value)) => Ok(value),
-            Poll::Ready(Err(Closed)) => Err(WaitError::Closed),
-            Poll::Pending => {
-                let deadline = deadline(&**self.hub.drive(), limit);
-                self.hub
-                    .wait(Awaited::Subscribers, deadline, step)
-                    .map_err(|stop| match stop {
-                        Stop::Closed => WaitError::Closed,
-                        Stop::TimedOut => WaitError::TimedOut,
-                        Stop::CannotWait(CannotWait::OnDriver) => WaitError::WouldDeadlock,
-                        Stop::CannotWait(CannotWait::Forked) => WaitError::Forked,
-                    })
-            }
-        }
+        Ok(self.attempt(Awaited::Subscribers, Patience::Limit(limit), step)?)
     }
 
     pub(crate) async fn wait_for_async<R>(
@@ -307,13 +262,42 @@ pub(crate) fn topic(topic: &[u8]) -> Result<&[u8], SubscribeError> {
     }
 }
 
-pub(crate) fn not_sent(stop: Stop) -> NotSent {
-    match stop {
-        Stop::Closed => NotSent::Closed,
-        Stop::TimedOut => NotSent::TimedOut,
-        Stop::CannotWait(CannotWait::OnDriver) => NotSent::WouldDeadlock,
-        Stop::CannotWait(CannotWait::Forked) => NotSent::Forked,
+/// Gives back what has several frames, if this type's messages have one.
+fn one_frame<P: Pattern>(message: Outgoing<'_>) -> Result<Outgoing<'_>, SendError> {
+    match P::ONE_FRAME && message.frame_count() > 1 {
+        true => Err(given_back(NotSent::SeveralFrames, message)),
+        false => Ok(message),
     }
+}
+
+fn given_back(reason: NotSent, message: Outgoing<'_>) -> SendError {
+    SendError {
+        reason,
+        message: message.give_back(),
+    }
+}
+
+/// What a call that sends, receives or waits says of its end.
+macro_rules! stops {
+    ($($Error:ident $would_block:ident;)*) => {$(
+        impl From<Stop> for $Error {
+            fn from(stop: Stop) -> Self {
+                match stop {
+                    Stop::Closed => $Error::Closed,
+                    Stop::WouldBlock => $Error::$would_block,
+                    Stop::TimedOut => $Error::TimedOut,
+                    Stop::CannotWait(CannotWait::OnDriver) => $Error::WouldDeadlock,
+                    Stop::CannotWait(CannotWait::Forked) => $Error::Forked,
+                }
+            }
+        }
+    )*};
+}
+
+stops! {
+    NotSent WouldBlock;
+    RecvError WouldBlock;
+    WaitError TimedOut;
 }
 
 /// What `close` waits beyond the linger time: the loop acts at that time, and tells a moment later.

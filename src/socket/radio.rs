@@ -1,11 +1,11 @@
 //! RADIO: each message to all who have joined its group ([RFC 48](https://rfc.zeromq.org/spec/48/)).
 
 use super::verbs::{constructors, socket_verbs};
-use super::{Patience, Socket, not_sent, topic};
+use super::{Patience, Socket, given_back, topic};
 use crate::batch::Run;
 use crate::error::{NotSent, SendError, WaitError};
 use crate::explain::Topics;
-use crate::hub::{Closed, deadline};
+use crate::hub::Closed;
 use crate::message::Outgoing;
 use crate::notice::Notice;
 use crate::options::Options;
@@ -15,7 +15,6 @@ use crate::routing::{
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use crate::transport::real::chance;
-use std::task::Poll;
 use std::time::Duration;
 
 /// Sends messages of one frame to all [`Dish`](crate::Dish) sockets that have joined their group
@@ -136,20 +135,9 @@ impl Radio {
             return Err(given_back(reason, message));
         }
         message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
-        let hub = &self.socket.hub;
-        let mut step = |pattern: &mut RadioPattern, peers: &mut Peers| pattern.send(peers, group, &mut message);
-        let reason = match (hub.attempt(Awaited::Writable, &mut step), patience) {
-            (Poll::Ready(Ok(())), _) => return Ok(()),
-            (Poll::Ready(Err(Closed)), _) => NotSent::Closed,
-            (Poll::Pending, Patience::None) => NotSent::WouldBlock,
-            (Poll::Pending, Patience::Limit(limit)) => {
-                match hub.wait(Awaited::Writable, deadline(&**hub.drive(), limit), &mut step) {
-                    Ok(()) => return Ok(()),
-                    Err(stop) => not_sent(stop),
-                }
-            }
-        };
-        Err(given_back(reason, message))
+        let step = |pattern: &mut RadioPattern, peers: &mut Peers| pattern.send(peers, group, &mut message);
+        let sent = self.socket.attempt(Awaited::Writable, patience, step);
+        sent.map_err(|stop| given_back(stop.into(), message))
     }
 }
 
@@ -161,13 +149,6 @@ fn refusal(group: &[u8], message: &Outgoing<'_>) -> Option<NotSent> {
         Some(NotSent::SeveralFrames)
     } else {
         None
-    }
-}
-
-fn given_back(reason: NotSent, message: Outgoing<'_>) -> SendError {
-    SendError {
-        reason,
-        message: message.give_back(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! REP: requests of all peers, in turn, each with its way back ([RFC 28](https://rfc.zeromq.org/spec/28/)).
 
 use super::verbs::{constructors, recv_verbs, socket_verbs};
-use super::{Patience, Socket};
+use super::{Patience, Socket, given_back};
 use crate::batch::Run;
 use crate::error::{NotSent, RecvError, SendError};
 use crate::hub::{Closed, Hub};
@@ -52,10 +52,8 @@ impl Rep {
 
     /// Receives a request, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
     pub async fn recv_async(&self) -> Result<Request, RecvError> {
-        match self.socket.hub.pending(Awaited::Readable, RepPattern::recv).await {
-            Ok(asked) => Ok(self.own(asked)),
-            Err(Closed) => Err(RecvError::Closed),
-        }
+        let asked = self.socket.take_async(RepPattern::recv).await?;
+        Ok(self.own(asked))
     }
 
     fn own(&self, asked: Asked) -> Request {
@@ -98,15 +96,11 @@ impl Request {
         self.is_answered = true;
         let (hub, asked) = (&self.hub, &self.asked);
         let sent = hub.attempt(Awaited::Writable, |_, peers| Some(asked.reply(peers, &mut message)));
-        let reason = match sent {
-            Poll::Ready(Ok(Ok(()))) => return Ok(()),
-            Poll::Ready(Ok(Err(reason))) => reason,
-            Poll::Ready(Err(Closed)) | Poll::Pending => NotSent::Closed,
+        let sent = match sent {
+            Poll::Ready(Ok(sent)) => sent,
+            Poll::Ready(Err(Closed)) | Poll::Pending => Err(NotSent::Closed),
         };
-        Err(SendError {
-            reason,
-            message: message.give_back(),
-        })
+        sent.map_err(|reason| given_back(reason, message))
     }
 }
 

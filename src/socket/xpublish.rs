@@ -2,7 +2,7 @@
 
 use super::publish::subscription;
 use super::verbs::{constructors, publish_verbs, publisher_verbs, recv_verbs, socket_verbs};
-use super::{Patience, Socket};
+use super::{Patience, Socket, given_back};
 use crate::batch::{Batch, Run};
 use crate::error::{NotSent, RecvError, SendError};
 use crate::explain::Topics;
@@ -140,15 +140,11 @@ impl Subscriber {
                 Some(_) => Ok(()),
             })
         });
-        let reason = match sent {
-            Poll::Ready(Ok(Ok(()))) => return Ok(()),
-            Poll::Ready(Ok(Err(reason))) => reason,
-            Poll::Ready(Err(Closed)) | Poll::Pending => NotSent::Closed,
+        let sent = match sent {
+            Poll::Ready(Ok(sent)) => sent,
+            Poll::Ready(Err(Closed)) | Poll::Pending => Err(NotSent::Closed),
         };
-        Err(SendError {
-            reason,
-            message: message.give_back(),
-        })
+        sent.map_err(|reason| given_back(reason, message))
     }
 }
 
@@ -167,10 +163,8 @@ impl XPub {
 
     /// Receives what a subscriber says, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
     pub async fn recv_async(&self) -> Result<Upstream, RecvError> {
-        match self.socket.hub.pending(Awaited::Readable, XPubPattern::next).await {
-            Ok((peer, message)) => Ok(self.own(peer, message)),
-            Err(Closed) => Err(RecvError::Closed),
-        }
+        let (peer, message) = self.socket.take_async(XPubPattern::next).await?;
+        Ok(self.own(peer, message))
     }
 
     fn own(&self, peer: PeerId, message: Message) -> Upstream {

@@ -9,8 +9,8 @@ pub(crate) use asked::Outcome;
 pub(crate) use pattern::ReqPattern;
 
 use super::verbs::{constructors, socket_verbs};
-use super::{Patience, Socket, not_sent};
-use crate::error::{NotSent, RequestError, SendError};
+use super::{Socket, given_back};
+use crate::error::{NotSent, RequestError};
 use crate::hub::{Closed, Hub, Stop, deadline};
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
@@ -55,7 +55,7 @@ impl Req {
     /// Who waits drives the loop if nobody else does. Fails with `PeerLost` if the peer that has it goes, with `Closed`
     /// once the socket is closed, and with `NotSent` if it was not sent at all, which gives back what was given away.
     pub fn request<'m>(&self, message: impl Into<Outgoing<'m>>) -> Result<Message, RequestError> {
-        self.ask(message.into(), Patience::Limit(None))
+        self.ask(message.into(), None)
     }
 
     /// Sends a request and waits for its reply, both together at most this long.
@@ -68,7 +68,7 @@ impl Req {
         message: impl Into<Outgoing<'m>>,
         timeout: Duration,
     ) -> Result<Message, RequestError> {
-        self.ask(message.into(), Patience::Limit(Some(timeout)))
+        self.ask(message.into(), Some(timeout))
     }
 
     /// Sends a request and waits for its reply, as a future of no runtime's own. Dropped before it is ready, it takes the
@@ -95,14 +95,11 @@ impl Req {
         }
     }
 
-    fn ask(&self, mut message: Outgoing<'_>, patience: Patience) -> Result<Message, RequestError> {
+    fn ask(&self, mut message: Outgoing<'_>, limit: Option<Duration>) -> Result<Message, RequestError> {
         let hub = &self.socket.hub;
-        let until = match patience {
-            Patience::None => return Err(refused(NotSent::WouldBlock, message)),
-            Patience::Limit(limit) => deadline(&**hub.drive(), limit),
-        };
+        let until = deadline(&**hub.drive(), limit);
         if let Err(why) = hub.drive().may_wait() {
-            return Err(refused(not_sent(Stop::CannotWait(why)), message));
+            return Err(refused(Stop::CannotWait(why).into(), message));
         }
         message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
         let mut step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
@@ -111,7 +108,7 @@ impl Req {
             Poll::Ready(Err(Closed)) => return Err(refused(NotSent::Closed, message)),
             Poll::Pending => match hub.wait(Awaited::Writable, until, &mut step) {
                 Ok(id) => id,
-                Err(stop) => return Err(refused(not_sent(stop), message)),
+                Err(stop) => return Err(refused(stop.into(), message)),
             },
         };
         let asked = Asking { hub, id };
@@ -141,10 +138,7 @@ impl Req {
 }
 
 fn refused(reason: NotSent, message: Outgoing<'_>) -> RequestError {
-    RequestError::NotSent(SendError {
-        reason,
-        message: message.give_back(),
-    })
+    RequestError::NotSent(given_back(reason, message))
 }
 
 /// A request that was sent; forgotten when nobody waits for its reply any more.
