@@ -182,32 +182,28 @@ macro_rules! life_verbs {
     };
 }
 
-/// The four of `send`.
-macro_rules! send_verbs {
-    ($Type:ident) => {
+/// The four of `send`, of a type that says this of them.
+macro_rules! verbs_of_send {
+    (
+        $Type:ident
+        $(#[$send:meta])* send
+        $(#[$try_send:meta])* try_send
+        $(#[$send_timeout:meta])* send_timeout
+        $(#[$send_async:meta])* send_async
+    ) => {
         impl $Type {
-            /// Sends a message; waits while every peer is at its mark, and while there is none.
-            ///
-            /// `Ok` means that it is queued for one peer, not that it arrived. Who waits drives the loop if nobody else
-            /// does. The error gives back what was given away: `Closed` once the socket is closed, also while it waits;
-            /// `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`); `Forked` if it would
-            /// in a forked child.
-            ///
-            /// While more than 4 MiB of lent frames over 16 KiB wait, as copies, each further one takes a tenth of a
-            /// millisecond longer: a sender that runs far ahead of the kernel slows it down.
+            $(#[$send])*
             pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
                 self.socket
                     .send(message.into(), crate::socket::Patience::Limit(None))
             }
 
-            /// Sends a message if a peer has room now, else gives it back as `WouldBlock`. Never waits, and may
-            /// overtake those that do.
+            $(#[$try_send])*
             pub fn try_send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
                 self.socket.send(message.into(), crate::socket::Patience::None)
             }
 
-            /// Sends a message; waits at most this long for a peer with room, then gives it back as `TimedOut`. Times
-            /// under a millisecond are kept.
+            $(#[$send_timeout])*
             pub fn send_timeout<'m>(
                 &self,
                 message: impl Into<crate::Outgoing<'m>>,
@@ -217,13 +213,64 @@ macro_rules! send_verbs {
                     .send(message.into(), crate::socket::Patience::Limit(Some(timeout)))
             }
 
-            /// Sends a message, as a future of no runtime's own. Dropped before it is ready, it has sent nothing.
+            $(#[$send_async])*
             pub fn send_async<'m>(
                 &'m self,
                 message: impl Into<crate::Outgoing<'m>>,
             ) -> impl Future<Output = Result<(), crate::SendError>> + Send + 'm {
                 self.socket.send_async(message.into())
             }
+        }
+    };
+}
+
+/// The four of `send`, of a type that sends to one.
+macro_rules! send_verbs {
+    ($Type:ident) => {
+        crate::socket::verbs::verbs_of_send! {
+            $Type
+            /// Sends a message; waits while every peer is at its mark, and while there is none.
+            ///
+            /// `Ok` means that it is queued for one peer, not that it arrived. Who waits drives the loop if nobody else
+            /// does. The error gives back what was given away: `Closed` once the socket is closed, also while it waits;
+            /// `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`); `Forked` if it would
+            /// in a forked child.
+            ///
+            /// While more than 4 MiB of lent frames over 16 KiB wait, as copies, each further one takes a tenth of a
+            /// millisecond longer: a sender that runs far ahead of the kernel slows it down.
+            send
+            /// Sends a message if a peer has room now, else gives it back as `WouldBlock`. Never waits, and may
+            /// overtake those that do.
+            try_send
+            /// Sends a message; waits at most this long for a peer with room, then gives it back as `TimedOut`. Times
+            /// under a millisecond are kept.
+            send_timeout
+            /// Sends a message, as a future of no runtime's own. Dropped before it is ready, it has sent nothing.
+            send_async
+        }
+    };
+}
+
+/// The four of `send`, of a type that sends to all.
+macro_rules! publish_verbs {
+    ($Type:ident) => {
+        crate::socket::verbs::verbs_of_send! {
+            $Type
+            /// Sends a message to all that want it. Does not wait, but for subscribers without room under
+            /// [`AtMark::Block`](crate::AtMark::Block).
+            ///
+            /// `Ok` means that it is queued for each that has room; for the others it is dropped and counted, and so it is
+            /// if nobody wants it. The error gives back what was given away: `Closed` once the socket is closed, also while
+            /// it waits; `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`).
+            send
+            /// Sends a message to all that want it, and never waits: where `send` would, it gives it back as `WouldBlock`.
+            try_send
+            /// Sends a message to all that want it; where `send` would wait, it waits at most this long, then gives it back
+            /// as `TimedOut`.
+            send_timeout
+            /// Sends a message to all that want it, as a future of no runtime's own. Dropped before it is ready, it has sent
+            /// nothing.
+            send_async
         }
     };
 }
@@ -324,49 +371,6 @@ macro_rules! recv_from_verbs {
             ) -> impl Future<Output = Result<($Item, std::sync::Arc<crate::PeerInfo>), crate::RecvError>> + Send + '_
             {
                 self.socket.take_from_async($step)
-            }
-        }
-    };
-}
-
-/// The four of `send` of a type that sends to all.
-macro_rules! publish_verbs {
-    ($Type:ident) => {
-        impl $Type {
-            /// Sends a message to all that want it. Does not wait, but for subscribers without room under
-            /// [`AtMark::Block`](crate::AtMark::Block).
-            ///
-            /// `Ok` means that it is queued for each that has room; for the others it is dropped and counted, and so it is
-            /// if nobody wants it. The error gives back what was given away: `Closed` once the socket is closed, also while
-            /// it waits; `WouldDeadlock` if it would have to wait on the loop's own thread (from a `Waker`).
-            pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
-                self.socket
-                    .send(message.into(), crate::socket::Patience::Limit(None))
-            }
-
-            /// Sends a message to all that want it, and never waits: where `send` would, it gives it back as `WouldBlock`.
-            pub fn try_send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {
-                self.socket.send(message.into(), crate::socket::Patience::None)
-            }
-
-            /// Sends a message to all that want it; where `send` would wait, it waits at most this long, then gives it back
-            /// as `TimedOut`.
-            pub fn send_timeout<'m>(
-                &self,
-                message: impl Into<crate::Outgoing<'m>>,
-                timeout: std::time::Duration,
-            ) -> Result<(), crate::SendError> {
-                self.socket
-                    .send(message.into(), crate::socket::Patience::Limit(Some(timeout)))
-            }
-
-            /// Sends a message to all that want it, as a future of no runtime's own. Dropped before it is ready, it has sent
-            /// nothing.
-            pub fn send_async<'m>(
-                &'m self,
-                message: impl Into<crate::Outgoing<'m>>,
-            ) -> impl Future<Output = Result<(), crate::SendError>> + Send + 'm {
-                self.socket.send_async(message.into())
             }
         }
     };
@@ -577,5 +581,5 @@ macro_rules! constructors {
 
 pub(crate) use {
     constructors, life_verbs, publish_verbs, publisher_verbs, recv_from_verbs, recv_message_verbs, recv_step_verbs,
-    recv_verbs, send_to_verbs, send_verbs, socket_verbs, subscriber_verbs,
+    recv_verbs, send_to_verbs, send_verbs, socket_verbs, subscriber_verbs, verbs_of_send,
 };
