@@ -3,7 +3,7 @@
 use crate::common::{LONG, poll_once};
 use crate::kind::{Facts, How, Kind, Later, Said, Sends};
 use peermq::*;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 struct Held<S, N> {
@@ -205,8 +205,20 @@ macro_rules! receiving {
             unreachable!("it cannot receive")
         }
 
+        fn recv_from(&self) -> (Message, Arc<PeerInfo>) {
+            unreachable!("it cannot receive")
+        }
+
         fn recv_later(&self) -> Later<'_, Message> {
             unreachable!("it cannot receive")
+        }
+    };
+    (from $take:expr) => {
+        receiving!($take);
+
+        fn recv_from(&self) -> (Message, Arc<PeerInfo>) {
+            let (value, peer) = self.it.recv_from_timeout(LONG).unwrap();
+            ($take(self, value), peer)
         }
     };
     ($take:expr) => {
@@ -283,13 +295,13 @@ const GROUP: &str = "the group";
 
 kinds! {
     Push with Pull, false, WithRoom: sends, (), connects, { false never }, nothing, {}
-    Pull with Push, false, Never: never, (), connects, { true plain }, nothing, {}
+    Pull with Push, false, Never: never, (), connects, { true from plain }, nothing, {}
     Scatter with Gather, true, WithRoom: sends, (), connects, { false never }, nothing, {}
-    Gather with Scatter, true, Never: never, (), connects, { true plain }, nothing, {}
-    Pair with Pair, false, WithRoom: sends, (), connects, { true plain }, nothing, {}
-    Channel with Channel, true, WithRoom: sends, (), connects, { true plain }, nothing, {}
-    Dealer with Router, false, WithRoom: sends, (), connects, { true plain }, nothing, {}
-    Client with Server, true, WithRoom: sends, (), connects, { true plain }, nothing, {}
+    Gather with Scatter, true, Never: never, (), connects, { true from plain }, nothing, {}
+    Pair with Pair, false, WithRoom: sends, (), connects, { true from plain }, nothing, {}
+    Channel with Channel, true, WithRoom: sends, (), connects, { true from plain }, nothing, {}
+    Dealer with Router, false, WithRoom: sends, (), connects, { true from plain }, nothing, {}
+    Client with Server, true, WithRoom: sends, (), connects, { true from plain }, nothing, {}
     Req with Rep, false, Asks: asks, (), connects, { false never }, nothing, {
         fn asks(&self) -> bool {
             true
@@ -302,7 +314,14 @@ kinds! {
             let _gone = request.reply(&message);
             message
         }
-    }, nothing, {}
+    }, nothing, {
+        fn recv_from(&self) -> (Message, Arc<PeerInfo>) {
+            let request = self.it.recv_timeout(LONG).unwrap();
+            let (message, peer) = (request.message().clone(), Arc::new(request.peer().clone()));
+            request.reply(&message).unwrap();
+            (message, peer)
+        }
+    }
     Pub with Sub, false, ToAll: sends, (), connects, { false never }, nothing, {
         fn settle_in(&self) {
             self.it.wait_for_subscribers("", 1, LONG).unwrap();
@@ -314,16 +333,23 @@ kinds! {
             // Those of one who left end first.
             while !matches!(self.it.recv_timeout(LONG).unwrap(), Upstream::Subscribe { .. }) {}
         }
+
+        fn recv_from(&self) -> (Message, Arc<PeerInfo>) {
+            match self.it.recv_timeout(LONG).unwrap() {
+                Upstream::Message { message, from } => (message, from.peer().unwrap()),
+                other => panic!("{other:?}"),
+            }
+        }
     }
-    Sub with Pub, false, Never: never, (), connects, { true plain }, |it: &Sub| it.subscribe("").unwrap(), {}
-    XSub with XPub, false, ToAllAtOnce: sends, (), connects, { true plain }, |it: &XSub| it.subscribe("").unwrap(), {}
+    Sub with Pub, false, Never: never, (), connects, { true from plain }, |it: &Sub| it.subscribe("").unwrap(), {}
+    XSub with XPub, false, ToAllAtOnce: sends, (), connects, { true from plain }, |it: &XSub| it.subscribe("").unwrap(), {}
     Radio with Dish, true, ToAll: sends_to_a_group, (), connects, { false never }, nothing, {
         fn settle_in(&self) {
             self.it.wait_for_members(GROUP, 1, LONG).unwrap();
         }
     }
     Dish with Radio, true, Never: never, (), connects, {
-        true |_: &Self, (group, message): (bytes::Bytes, Message)| {
+        true from |_: &Self, (group, message): (bytes::Bytes, Message)| {
             assert_eq!(group, GROUP);
             message
         }
@@ -332,13 +358,18 @@ kinds! {
         fn settle_in(&self) {
             self.note(self.it.identities().remove(0));
         }
+
+        fn recv_from(&self) -> (Message, Arc<PeerInfo>) {
+            let (from, message) = self.it.recv_timeout(LONG).unwrap();
+            (message, self.it.peer(&from).unwrap())
+        }
     }
-    Peer with Peer, true, To: sends_to, RoutingId, names, { true named }, nothing, {
+    Peer with Peer, true, To: sends_to, RoutingId, names, { true from named }, nothing, {
         fn is_addressed_first(&self, dialed: bool) -> bool {
             !dialed
         }
     }
-    Server with Client, true, To: sends_to, RoutingId, connects, { true named }, nothing, {
+    Server with Client, true, To: sends_to, RoutingId, connects, { true from named }, nothing, {
         fn is_addressed_first(&self, _dialed: bool) -> bool {
             true
         }
@@ -346,6 +377,11 @@ kinds! {
     Stream with Stream, false, To: sends_to, Identity, names, { true named }, nothing, {
         fn settle_in(&self) {
             assert_eq!(self.recv(How::Within(LONG)), Said::Done(Message::from("")), "it begins");
+        }
+
+        fn recv_from(&self) -> (Message, Arc<PeerInfo>) {
+            let (_, message) = self.it.recv_timeout(LONG).unwrap();
+            (message, self.it.peers().remove(0))
         }
 
         fn is_a_stream(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::common::{LONG, hello, ready_of_ours, until};
 use crate::every::{facts, open};
 use crate::kind::{Facts, How, Said, Sends};
-use crate::{Dials, assert_law, brief, endpoint, meet, pass, ways};
+use crate::{Dials, arriving, assert_law, brief, endpoint, join, meet, pass, ways};
 use peermq::{Context, DropReason, Message, NotSent, SocketType};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -25,6 +25,38 @@ pub(crate) fn whole(transport: &str, it: Facts) {
             assert!(out.passed >= 20 && incoming.passed >= 20, "{out:#?} {incoming:#?}");
             assert_eq!(out.dropped.total() + incoming.dropped.total(), 0);
         }
+    }
+}
+
+/// With the type and the address of the peer, as the side knows it that dialed, or the other.
+pub(crate) fn whose(transport: &str, it: Facts) {
+    for dials in [Dials::It, Dials::Other] {
+        let context = Context::new().unwrap();
+        let both = [it, facts(it.partner)];
+        let sockets = both.map(|facts| open(facts.socket_type, &context, brief()).unwrap());
+        let (dialing, listening) = match dials {
+            Dials::It => (0, 1),
+            Dials::Other => (1, 0),
+        };
+        let bound = join(&*sockets[dialing], &*sockets[listening], &endpoint(transport));
+        for [from, to] in ways(it) {
+            let message = both[from].message("whose?");
+            let (received, peer) = std::thread::scope(|scope| {
+                let sender = scope.spawn(|| sockets[from].send(message.clone(), How::Within(LONG)));
+                let received = sockets[to].recv_from();
+                assert_eq!(sender.join().unwrap(), Said::Done(()));
+                received
+            });
+            assert_eq!(received, arriving(&*sockets[from], &message));
+            assert_eq!(peer.socket_type(), both[from].socket_type);
+            if to == dialing || transport != "tcp" {
+                assert_eq!(peer.address(), bound);
+            } else {
+                let port = peer.address().strip_prefix("tcp://127.0.0.1:").unwrap();
+                assert!(port.parse::<u16>().unwrap() > 0 && peer.address() != bound);
+            }
+        }
+        assert_law(&sockets);
     }
 }
 

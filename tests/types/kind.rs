@@ -3,6 +3,7 @@
 use crate::common::block_on;
 use peermq::*;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A socket of some type.
@@ -21,6 +22,8 @@ pub trait Kind: Send + Sync {
     fn send(&self, message: Message, how: How) -> Said<()>;
     /// Receives; a REP replies at once with what was asked.
     fn recv(&self, how: How) -> Said<Message>;
+    /// Receives, and tells whose the message is: as its type knows it.
+    fn recv_from(&self) -> (Message, Arc<PeerInfo>);
     fn send_later(&self, message: Message) -> Later<'_, ()>;
     fn recv_later(&self) -> Later<'_, Message>;
 

@@ -42,6 +42,7 @@ macro_rules! stamp {
 stamp!(
     crate::options::what_it_cannot_use as an_option_that_it_cannot_use_is_refused_by_name,
     crate::exchange::whole as messages_arrive_whole_and_in_order_whoever_dials,
+    crate::exchange::whose as whose_a_message_is_comes_with_it,
     crate::exchange::frames as several_frames_go_or_come_back,
     crate::partners::strangers as a_wrong_type_is_turned_away_once_and_for_all_and_both_sides_know,
     crate::partners::comes_back as a_peer_that_comes_back_is_spoken_with_again,
