@@ -1,7 +1,7 @@
 //! The memory that received bytes land in, used by all connections of a loop in turn.
 //!
-//! A chunk is filled by a read, whole messages are split off its front and handed on, and the handle that remains waits
-//! in a ring until the last of those messages is gone: then the same memory is filled again. Bodies too large for a
+//! A chunk is filled by reads, what each brought is taken off its front and handed on, and a second handle waits in a ring
+//! until the last of that is gone: then the same memory is filled again. Bodies too large for a
 //! chunk have buffers of their own, recycled in the same way.
 
 use super::frame::MAX_HEADER;
@@ -11,9 +11,16 @@ use std::collections::VecDeque;
 /// Chunks, and buffers for large bodies. An idle connection owns none of them.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    /// What is left of the chunk in use: at least half of one, or nothing.
     chunk: BytesMut,
-    /// Empty handles of spent chunks, oldest first; at most [`RING`].
-    spent: VecDeque<BytesMut>,
+    /// The first piece that was taken of it.
+    first: Option<Bytes>,
+    /// Second handles of the first pieces of spent chunks, oldest first. Those behind the first that is held are not
+    /// looked at.
+    spent: VecDeque<Bytes>,
+    /// Chunks that nobody holds any more. The last to become free is filled next: it may still be in the processor's cache.
+    /// Together with `spent` at most [`RING`].
+    free: Vec<BytesMut>,
     /// Second handles of bodies that were handed on, oldest first; together at most [`BODIES_BYTES`].
     bodies: VecDeque<Kept>,
     /// Their capacities together.
@@ -21,38 +28,58 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Where the next read goes: at least half a chunk of initialised bytes.
-    pub(crate) fn chunk(&mut self) -> &mut BytesMut {
-        self.chunk_of(CHUNK / 2)
-    }
-
-    /// Where a read goes that must not be cut short: all of a chunk.
-    pub(crate) fn whole_chunk(&mut self) -> &mut BytesMut {
-        self.chunk_of(CHUNK)
-    }
-
-    fn chunk_of(&mut self, least: usize) -> &mut BytesMut {
-        if self.chunk.len() < least {
-            let mut spent = std::mem::take(&mut self.chunk);
-            spent.clear();
-            if spent.capacity() > 0 {
-                self.spent.push_back(spent);
-            }
+    /// Where the next read goes: at least half a chunk. [`Buffers::take`] takes what it brought.
+    pub(crate) fn chunk(&mut self) -> &mut [u8] {
+        if self.chunk.is_empty() {
             self.chunk = self.next_chunk();
         }
         &mut self.chunk
     }
 
+    /// Where a read goes that must not be cut short: all of a chunk.
+    pub(crate) fn whole_chunk(&mut self) -> &mut [u8] {
+        if self.first.is_some() {
+            self.take_last(0);
+        }
+        self.chunk()
+    }
+
+    /// Takes the first `n` bytes of the chunk.
+    pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        if self.chunk.len().saturating_sub(n) < CHUNK / 2 {
+            return self.take_last(n);
+        }
+        let taken = self.chunk.split_to(n).freeze();
+        self.first.get_or_insert_with(|| taken.clone());
+        taken
+    }
+
+    /// The last that is taken of a chunk. A handle waits in the ring until all of it is free: of the first piece, because
+    /// where that ends the bytes begin that have to be zeroed again. Of a chunk that was filled at once there are none.
+    fn take_last(&mut self, n: usize) -> Bytes {
+        let mut rest = std::mem::take(&mut self.chunk).freeze();
+        let first = self.first.take().unwrap_or_else(|| rest.clone());
+        self.spent.push_back(first);
+        rest.truncate(n);
+        rest
+    }
+
     fn next_chunk(&mut self) -> BytesMut {
-        // The oldest is the likeliest to be free; if it is not, it waits for another round.
-        if let Some(mut oldest) = self.spent.pop_front() {
-            if oldest.try_reclaim(CHUNK) {
-                oldest.resize(CHUNK, 0);
-                return oldest;
+        while let Some(oldest) = self.spent.pop_front() {
+            match oldest.try_into_mut() {
+                Ok(free) => self.free.push(free),
+                Err(held) => {
+                    self.spent.push_front(held);
+                    break;
+                }
             }
-            if self.spent.len() < RING {
-                self.spent.push_back(oldest);
-            }
+        }
+        if let Some(mut free) = self.free.pop() {
+            free.resize(CHUNK, 0);
+            return free;
+        }
+        if self.spent.len() >= RING {
+            self.spent.pop_front();
         }
         BytesMut::zeroed(CHUNK)
     }
@@ -113,34 +140,83 @@ struct Kept {
     capacity: usize,
 }
 
-/// Bytes of a chunk, and of the largest read into one.
-pub(crate) const CHUNK: usize = 64 * 1024;
-/// Spent chunks that wait to be free: 2 MiB.
+/// Bytes of a chunk, and of the largest read into one. The kernel answers each read of a full stream with leave for its
+/// peer to go on, and the reading thread pays for that: half as large, a message of 1 KiB costs a seventh more.
+pub(crate) const CHUNK: usize = 128 * 1024;
+/// Chunks that are remembered: 4 MiB.
 const RING: usize = 32;
 /// Bytes of the body buffers that wait to be free.
 const BODIES_BYTES: usize = 8 * 1024 * 1024;
 /// So many of them are looked at before there is a new one: where a receiver falls behind, none is free.
 const LOOKS: usize = 8;
-/// What is taken at once for a body that was announced: a chunk's worth, and the header behind it.
-pub(crate) const FIRST_BODY: usize = CHUNK + MAX_HEADER;
+/// What is taken at once for a body that was announced, and the header behind it.
+pub(crate) const FIRST_BODY: usize = 64 * 1024 + MAX_HEADER;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    impl Buffers {
+        fn known(&self) -> usize {
+            self.spent.len() + self.free.len()
+        }
+    }
+
     #[test]
     fn a_chunk_is_filled_again_once_its_messages_are_gone() {
+        for pieces in [&[CHUNK][..], &[CHUNK - 1], &[100, 200, CHUNK - 300], &[100, CHUNK / 2]] {
+            let mut buffers = Buffers::default();
+            let first = buffers.chunk().as_ptr();
+            let taken: Vec<Bytes> = pieces.iter().map(|&n| take(&mut buffers, n)).collect();
+            let second = take(&mut buffers, CHUNK);
+            assert_ne!(second.as_ptr(), first, "still held");
+
+            drop(taken);
+
+            let third = take(&mut buffers, CHUNK);
+            assert_eq!((third.as_ptr(), third.len()), (first, CHUNK));
+            assert_eq!(buffers.known(), 2);
+        }
+    }
+
+    #[test]
+    fn the_chunk_that_became_free_last_is_filled_next() {
         let mut buffers = Buffers::default();
-        let first = buffers.chunk().as_ptr();
-        let run = buffers.chunk().split_to(CHUNK - 1).freeze();
-        let second = buffers.chunk().as_ptr();
-        assert_ne!(first, second, "still held by the run");
+        let held: Vec<Bytes> = (0..RING).map(|_| take(&mut buffers, CHUNK)).collect();
+        let last = held.last().map(|chunk| chunk.as_ptr());
+        drop(held);
 
-        drop(run);
-        let _rest = buffers.chunk().split_to(CHUNK - 1);
-        drop(_rest);
+        for _ in 0..10 {
+            assert_eq!(Some(take(&mut buffers, CHUNK).as_ptr()), last);
+        }
+    }
 
-        assert_eq!(buffers.chunk().as_ptr(), first);
+    #[test]
+    fn so_many_chunks_are_remembered_and_no_more() {
+        let mut buffers = Buffers::default();
+        for held in [1, RING, 3 * RING, 2, 2 * RING] {
+            let held: Vec<Bytes> = (0..held).map(|_| take(&mut buffers, CHUNK)).collect();
+            assert!(buffers.known() <= RING + 1);
+            drop(held);
+        }
+    }
+
+    fn take(buffers: &mut Buffers, n: usize) -> Bytes {
+        assert!(n <= buffers.chunk().len());
+        buffers.take(n)
+    }
+
+    #[test]
+    fn a_read_has_at_least_half_a_chunk_and_a_datagram_all_of_one() {
+        let mut buffers = Buffers::default();
+        let mut held = Vec::new();
+        for n in 0..1000 {
+            assert!(buffers.chunk().len() >= CHUNK / 2);
+            held.push(take(&mut buffers, n));
+            if n % 100 == 0 {
+                assert_eq!(buffers.whole_chunk().len(), CHUNK);
+            }
+        }
     }
 
     #[test]
@@ -177,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_gigabyte_reserves_one_chunk() {
+    fn an_announced_gigabyte_reserves_64_kib() {
         let mut buffers = Buffers::default();
         let mut body = buffers.body(1 << 30);
         assert_eq!(body.len(), FIRST_BODY);

@@ -7,7 +7,7 @@
 use crate::endpoint::{Host, Tcp};
 use crate::failure::{Failure, PROXY_REFUSED};
 use crate::options::Credentials;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// A connection to a proxy that is to become one to a peer.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Socks5 {
     }
 
     /// Takes of `input` what is the proxy's, from its front. `true`: the peer speaks from here on.
-    pub(crate) fn handle_received(&mut self, input: &mut BytesMut) -> Result<bool, Failure> {
+    pub(crate) fn handle_received(&mut self, input: &mut Bytes) -> Result<bool, Failure> {
         while self.awaits != Awaits::Nothing {
             let missing = self.reply_len()?.saturating_sub(self.reply.len());
             if missing > 0 && input.is_empty() {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn hear(socks: &mut Socks5, bytes: &[u8]) -> Result<bool, Failure> {
-        let mut input = BytesMut::from(bytes);
+        let mut input = Bytes::copy_from_slice(bytes);
         let is_through = socks.handle_received(&mut input)?;
         assert!(input.is_empty());
         Ok(is_through)
@@ -283,10 +283,10 @@ mod tests {
             for cut in 0..all.len() {
                 for second in cut..all.len() {
                     let mut socks = Socks5::new(target("tcp://name.test:5555"), credentials());
-                    let mut rest = BytesMut::new();
+                    let mut rest = Bytes::new();
                     let mut is_through = false;
                     for part in [&all[..cut], &all[cut..second], &all[second..]] {
-                        rest.extend_from_slice(part);
+                        rest = [&rest, part].concat().into();
                         is_through = socks.handle_received(&mut rest).unwrap();
                     }
                     assert!(is_through);
@@ -345,7 +345,7 @@ mod tests {
         ];
         for (bytes, why) in table {
             let mut socks = Socks5::new(target("tcp://name.test:5555"), None);
-            let mut input = BytesMut::from(bytes);
+            let mut input = Bytes::copy_from_slice(bytes);
             assert_eq!(socks.handle_received(&mut input), Err(malformed(why)), "{bytes:?}");
         }
         let mut socks = Socks5::new(target("tcp://name.test:5555"), credentials());

@@ -14,7 +14,7 @@ use super::{Credit, Facts, Form, Local, Said, Side, Step, datagram, raw};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::notice::Notice;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// The other end as bytes see it.
@@ -80,7 +80,7 @@ impl Connection {
     /// [`Step::More`] leaves the input empty. A message that was begun on credit is finished whatever the credit is now.
     pub(crate) fn handle_received(
         &mut self,
-        input: &mut BytesMut,
+        input: &mut Bytes,
         credit: Credit,
         buffers: &mut Buffers,
         run: &mut Run,
@@ -112,13 +112,13 @@ impl Connection {
     }
 
     /// `n` bytes were read into what [`Connection::body_wanted`] gave. Gives what lies behind the body: the next input.
-    pub(crate) fn handle_body(&mut self, n: usize, buffers: &mut Buffers, run: &mut Run) -> Result<BytesMut, Failure> {
+    pub(crate) fn handle_body(&mut self, n: usize, buffers: &mut Buffers, run: &mut Run) -> Result<Bytes, Failure> {
         match &mut self.state {
             State::Traffic(inbox) => Ok(inbox.handle_body(n, buffers, run)),
             State::Ended { failure, .. } => Err(failure.clone()),
             State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams => {
                 debug_assert!(false, "no body was wanted");
-                Ok(BytesMut::new())
+                Ok(Bytes::new())
             }
         }
     }
@@ -227,7 +227,7 @@ impl Connection {
         }
     }
 
-    fn handle_handshake(&mut self, input: &mut BytesMut) -> Result<Step, Failure> {
+    fn handle_handshake(&mut self, input: &mut Bytes) -> Result<Step, Failure> {
         loop {
             let stage = self.stage();
             let State::ExpectPeer(handshake) = std::mem::replace(&mut self.state, State::ExpectVerdict) else {
@@ -253,7 +253,7 @@ impl Connection {
 
     fn handle_traffic(
         &mut self,
-        input: &mut BytesMut,
+        input: &mut Bytes,
         credit: Credit,
         buffers: &mut Buffers,
         run: &mut Run,

@@ -9,7 +9,7 @@ use crate::batch::frame::{MORE, put_header};
 use crate::message::Message;
 use crate::options::Limits;
 use crate::socket_type::SocketType;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::io::IoSlice;
 
 impl Facts {
@@ -36,14 +36,14 @@ pub(crate) fn datagram<'a>(message: &'a Message, length: &'a mut u8) -> Option<[
 }
 
 /// Makes a message of the datagram that came, if there is credit for one.
-pub(super) fn take(input: &mut BytesMut, credit: Credit, limits: &Limits, run: &mut Run) -> Step {
+pub(super) fn take(input: &mut Bytes, credit: Credit, limits: &Limits, run: &mut Run) -> Step {
     if input.is_empty() {
         return Step::More;
     }
     if credit.is_spent() {
         return Step::Paused;
     }
-    let came = input.split().freeze();
+    let came = std::mem::take(input);
     match parse(&came) {
         Some((group, body)) if body.len() as u64 <= limits.message_bytes => {
             let mut front = Vec::with_capacity(group.len() + FRONT);
@@ -86,7 +86,7 @@ mod tests {
 
     fn taken(datagram: &[u8], message_bytes: u64) -> Message {
         let limits = Options::default().max_message_size(message_bytes).limits;
-        let (mut input, mut run) = (BytesMut::from(datagram), Run::default());
+        let (mut input, mut run) = (Bytes::copy_from_slice(datagram), Run::default());
         assert_eq!(take(&mut input, PLENTY, &limits, &mut run), Step::More);
         assert!(input.is_empty());
         let size = run.payload();
@@ -142,7 +142,7 @@ mod tests {
     fn without_credit_a_datagram_stays() {
         let limits = Options::default().limits;
         for (messages, bytes) in [(0, 1), (1, 0)] {
-            let (mut input, mut run) = (BytesMut::from(&b"\x01ab"[..]), Run::default());
+            let (mut input, mut run) = (Bytes::from(&b"\x01ab"[..]), Run::default());
             let step = take(&mut input, Credit { messages, bytes }, &limits, &mut run);
             assert_eq!((step, &input[..], run.messages()), (Step::Paused, &b"\x01ab"[..], 0));
         }

@@ -5,7 +5,7 @@
 
 use super::mechanism::{FIELD, Mechanism};
 use crate::failure::Failure;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes};
 
 /// Our greeting: version 3.1, not as a server, which NULL has none of.
 pub(super) fn greeting(mechanism: Mechanism) -> Vec<u8> {
@@ -36,7 +36,7 @@ impl PartialGreeting {
     }
 
     /// Takes what it needs of the input; gives the peer's version once all is there.
-    pub(super) fn fill(&mut self, input: &mut BytesMut, ours: Mechanism) -> Result<Option<(u8, u8)>, Failure> {
+    pub(super) fn fill(&mut self, input: &mut Bytes, ours: Mechanism) -> Result<Option<(u8, u8)>, Failure> {
         let free = self.bytes.get_mut(self.len..).unwrap_or_default();
         let taken = free.len().min(input.len());
         for (slot, byte) in free.iter_mut().zip(input.iter()) {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn fill(bytes: &[u8]) -> Result<Option<(u8, u8)>, Failure> {
-        PartialGreeting::new().fill(&mut BytesMut::from(bytes), Mechanism::Null)
+        PartialGreeting::new().fill(&mut Bytes::copy_from_slice(bytes), Mechanism::Null)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::partial::{PartialCommand, PartialHeader, check_flags};
 use super::{Facts, Local, Side};
 use crate::batch::frame::Header;
 use crate::failure::{Failure, Stage};
-use bytes::BytesMut;
+use bytes::Bytes;
 
 /// A handshake, named for what it awaits.
 #[derive(Debug)]
@@ -37,13 +37,7 @@ impl Handshake {
     }
 
     /// Takes what it needs of the input; what we have to say to it goes to `out`.
-    pub(super) fn step(
-        self,
-        input: &mut BytesMut,
-        local: &Local,
-        side: Side,
-        out: &mut Vec<u8>,
-    ) -> Result<Next, Failure> {
+    pub(super) fn step(self, input: &mut Bytes, local: &Local, side: Side, out: &mut Vec<u8>) -> Result<Next, Failure> {
         match self {
             Handshake::ExpectGreeting(mut greeting) => {
                 let Some(version) = greeting.fill(input, MECHANISM)? else {

@@ -17,7 +17,7 @@ pub(super) struct PartialHeader {
 
 impl PartialHeader {
     /// Takes what it needs of the input; gives the header once it is whole.
-    pub(super) fn fill(&mut self, input: &mut BytesMut) -> Option<Header> {
+    pub(super) fn fill(&mut self, input: &mut Bytes) -> Option<Header> {
         loop {
             let header = Header::parse(self.bytes.get(..self.len)?);
             if header.is_some() {
@@ -65,14 +65,14 @@ impl PartialCommand {
     }
 
     /// Takes what it needs of the input; gives the body once it is whole.
-    pub(super) fn fill(&mut self, input: &mut BytesMut) -> Option<BytesMut> {
+    pub(super) fn fill(&mut self, input: &mut Bytes) -> Option<Bytes> {
         if self.body.is_empty() && input.len() >= self.total {
             return Some(input.split_to(self.total));
         }
         let missing = self.total.saturating_sub(self.body.len());
         let taken = input.split_to(missing.min(input.len()));
         self.body.extend_from_slice(&taken);
-        (self.body.len() == self.total).then(|| std::mem::take(&mut self.body))
+        (self.body.len() == self.total).then(|| std::mem::take(&mut self.body).freeze())
     }
 
     /// Bytes that are held for it.
@@ -111,7 +111,7 @@ impl LargeBody {
     }
 
     /// Takes what it needs of the input.
-    pub(super) fn fill(&mut self, input: &mut BytesMut) {
+    pub(super) fn fill(&mut self, input: &mut Bytes) {
         while !input.is_empty() && !self.is_whole() {
             let missing = self.total - self.filled;
             let room = self.room();
@@ -125,12 +125,12 @@ impl LargeBody {
     }
 
     /// `n` bytes were put into its room. Gives what lies behind the body.
-    pub(super) fn handle_filled(&mut self, n: usize) -> BytesMut {
+    pub(super) fn handle_filled(&mut self, n: usize) -> Bytes {
         let room = self.buffer.len() - self.filled;
         debug_assert!(n <= room, "more was read than there is room for");
         let end = self.filled + n.min(room);
         self.filled = end.min(self.total);
-        BytesMut::from(self.buffer.get(self.filled..end).unwrap_or_default())
+        Bytes::copy_from_slice(self.buffer.get(self.filled..end).unwrap_or_default())
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -161,9 +161,9 @@ mod tests {
             let expected = Header::parse(bytes);
             for cut in 0..len {
                 let mut partial = PartialHeader::default();
-                assert_eq!(partial.fill(&mut BytesMut::from(&bytes[..cut])), None);
+                assert_eq!(partial.fill(&mut Bytes::from(&bytes[..cut])), None);
 
-                let mut rest = BytesMut::from(&bytes[cut..]);
+                let mut rest = Bytes::from(&bytes[cut..]);
                 assert_eq!(partial.fill(&mut rest), expected);
 
                 assert_eq!(&rest[..], b"hello");
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_command_that_lies_in_the_input_is_not_copied() {
-        let mut input = BytesMut::from(&b"\x04PINGrest"[..]);
+        let mut input = Bytes::from(&b"\x04PINGrest"[..]);
         let at = input.as_ptr();
         let body = PartialCommand::new(5).fill(&mut input).unwrap();
         assert_eq!((body.as_ptr(), &input[..]), (at, &b"rest"[..]));

@@ -8,7 +8,7 @@ use crate::batch::Run;
 use crate::batch::frame::put_header;
 use crate::options::Limits;
 use crate::socket_type::SocketType;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 impl Facts {
     /// What is known of a peer that says nothing of itself. No version of ZMTP: it understands no command.
@@ -23,14 +23,14 @@ impl Facts {
 }
 
 /// Makes messages of what came, as far as there is credit; none is larger than the limit.
-pub(super) fn take(input: &mut BytesMut, credit: Credit, limits: &Limits, run: &mut Run) -> Step {
+pub(super) fn take(input: &mut Bytes, credit: Credit, limits: &Limits, run: &mut Run) -> Step {
     let limit = usize::try_from(limits.message_bytes).unwrap_or(usize::MAX).max(1);
     let mut left = credit;
     while !input.is_empty() {
         if left.is_spent() {
             return Step::Paused;
         }
-        let body = input.split_to(input.len().min(limit)).freeze();
+        let body = input.split_to(input.len().min(limit));
         push(run, body, &mut left);
     }
     Step::More
@@ -56,7 +56,7 @@ mod tests {
         options.limits
     }
 
-    fn taken(input: &mut BytesMut, credit: Credit, message_bytes: u64) -> (Vec<Vec<u8>>, Step) {
+    fn taken(input: &mut Bytes, credit: Credit, message_bytes: u64) -> (Vec<Vec<u8>>, Step) {
         let mut run = Run::default();
         let step = take(input, credit, &limits(message_bytes), &mut run);
         let messages = std::iter::from_fn(|| run.pop()).map(|message| message.first().to_vec());
@@ -72,18 +72,18 @@ mod tests {
     fn what_one_read_brought_is_one_message_of_any_size() {
         for size in [1, 64, 65, 255, 256, 8_193, 65_536] {
             let bytes = vec![0xFF; size];
-            let mut input = BytesMut::from(&bytes[..]);
+            let mut input = Bytes::copy_from_slice(&bytes[..]);
             assert_eq!(taken(&mut input, PLENTY, 1 << 30), (vec![bytes], Step::More));
         }
-        assert_eq!(taken(&mut BytesMut::new(), PLENTY, 1), (vec![], Step::More));
+        assert_eq!(taken(&mut Bytes::new(), PLENTY, 1), (vec![], Step::More));
     }
 
     #[test]
     fn no_message_is_over_the_limit_and_none_is_without_bytes() {
-        let mut input = BytesMut::from(&b"abcdefg"[..]);
+        let mut input = Bytes::from(&b"abcdefg"[..]);
         let parts = [&b"abc"[..], b"def", b"g"].map(<[u8]>::to_vec).to_vec();
         assert_eq!(taken(&mut input, PLENTY, 3), (parts, Step::More));
-        let mut input = BytesMut::from(&b"ab"[..]);
+        let mut input = Bytes::from(&b"ab"[..]);
         let parts = [b"a".to_vec(), b"b".to_vec()].to_vec();
         assert_eq!(taken(&mut input, PLENTY, 0), (parts, Step::More));
     }
@@ -96,7 +96,7 @@ mod tests {
             (1, 1 << 30, b"cd"),
             (9, 1, b"cd"),
         ] {
-            let mut input = BytesMut::from(&b"abcd"[..]);
+            let mut input = Bytes::from(&b"abcd"[..]);
             let (_, step) = taken(&mut input, Credit { messages, bytes }, 2);
             assert_eq!((step, &input[..]), (Step::Paused, left));
         }

@@ -15,7 +15,7 @@ use crate::sync::Ordering;
 use crate::transport::socks5::Socks5;
 use crate::transport::{Net, Stream};
 use crate::wire::{Connection, Credit, Heard, Pulse, Said, Step};
-use bytes::BytesMut;
+use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Reading {
     peer: Option<PeerId>,
     room: Room,
     /// What one read brought beyond the room there was; nothing is read while it is not empty.
-    held: BytesMut,
+    held: Bytes,
     /// A notice has used up the room, with or without input behind it: nothing is looked at until there is some again. (A
     /// command would be handled whatever the credit is.)
     is_full: bool,
@@ -49,7 +49,7 @@ impl Reading {
             origin,
             peer: None,
             room: Room::default(),
-            held: BytesMut::new(),
+            held: Bytes::new(),
             is_full: false,
             run: Run::default(),
             is_discarding: false,
@@ -143,7 +143,7 @@ impl<N: Net> Session<N> {
     ) -> Filled {
         let mut budget = READ_BUDGET;
         if read.proxy.is_none() && read.connection.is_ready_unasked() {
-            let begun = self.take_in(read, &mut BytesMut::new(), buffers, effects, found);
+            let begun = self.take_in(read, &mut Bytes::new(), buffers, effects, found);
             if let Err(failure) = begun {
                 return Filled::End(failure);
             }
@@ -241,9 +241,9 @@ impl<N: Net> Session<N> {
             }
         } else if is_datagrams {
             // The chunk stays whole: the next datagram may be the largest.
-            BytesMut::from(buffers.chunk().get(..n).unwrap_or_default())
+            Bytes::copy_from_slice(buffers.chunk().get(..n).unwrap_or_default())
         } else {
-            buffers.chunk().split_to(n)
+            buffers.take(n)
         };
         if read.is_discarding {
             return (asked, Ok(Read::Bytes(n)));
@@ -274,7 +274,7 @@ impl<N: Net> Session<N> {
     fn take_in(
         self: &Arc<Self>,
         read: &mut Reading,
-        input: &mut BytesMut,
+        input: &mut Bytes,
         buffers: &mut Buffers,
         effects: &mut Effects,
         found: &mut Found,
@@ -367,7 +367,7 @@ impl<N: Net> Session<N> {
     pub(crate) fn discard_input(&self) {
         let mut read = self.read.lock();
         read.is_discarding = true;
-        read.held = BytesMut::new();
+        read.held = Bytes::new();
     }
 }
 

@@ -73,7 +73,7 @@ fn lengths_at_every_edge_in_either_form() {
                 continue;
             }
             heard.unwrap();
-            assert!(end.connection.held() <= CHUNK + 32, "{case}");
+            assert!(end.connection.held() <= FIRST_BODY + 32, "{case}");
             if flags == COMMAND {
                 let end_of_name = end.hear(&unknown_command(len as usize)[..len as usize]);
                 assert_eq!(end_of_name.is_ok(), len > 1, "{case}");

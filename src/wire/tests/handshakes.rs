@@ -142,7 +142,7 @@ fn the_accepting_side_says_ready_only_as_an_answer() {
     assert!(b.say().is_empty());
     a.hear(&greeting_b).unwrap();
     let ready = a.say();
-    b.rest.extend_from_slice(&ready);
+    b.read(&ready);
     assert!(matches!(b.step(PLENTY), Ok(Step::Ready(_))));
     assert!(b.say().is_empty(), "not before it is accepted");
     b.connection.accept();
@@ -201,7 +201,7 @@ fn a_peer_is_refused_with_a_reason_or_without() {
     for (error, said) in [(None, &b""[..]), (Some("full"), b"\x04\x0b\x05ERROR\x04full")] {
         let mut end = End::new(local(Pair), Side::Accepted);
         end.say();
-        end.rest.extend_from_slice(&libzmq(&[("Socket-Type", b"PAIR")]));
+        end.read(&libzmq(&[("Socket-Type", b"PAIR")]));
         assert!(matches!(end.step(PLENTY), Ok(Step::Ready(_))));
 
         end.connection.refuse(error);
@@ -216,7 +216,7 @@ fn a_peer_is_refused_with_a_reason_or_without() {
 fn a_long_reason_is_cut() {
     let mut end = End::new(local(Pair), Side::Accepted);
     end.say();
-    end.rest.extend_from_slice(&libzmq(&[("Socket-Type", b"PAIR")]));
+    end.read(&libzmq(&[("Socket-Type", b"PAIR")]));
     end.step(PLENTY).unwrap();
 
     end.connection.refuse(Some(&"x".repeat(300)));
@@ -239,8 +239,8 @@ fn traffic_right_behind_ready_is_taken() {
 #[test]
 fn what_follows_ready_stays_until_the_verdict() {
     let mut end = End::new(local(Pull), Side::Accepted);
-    end.rest.extend_from_slice(&libzmq(&[("Socket-Type", b"PUSH")]));
-    end.rest.extend_from_slice(&frame(0, b"first"));
+    end.read(&libzmq(&[("Socket-Type", b"PUSH")]));
+    end.read(&frame(0, b"first"));
     assert!(matches!(end.step(PLENTY), Ok(Step::Ready(_))));
     assert_eq!(end.step(PLENTY), Ok(Step::Paused));
     assert_eq!(end.rest, frame(0, b"first"));

@@ -8,7 +8,7 @@ mod types;
 
 use super::command::put_command;
 use super::{Connection, Credit, Facts, Form, Local, Side, Step};
-use crate::batch::buffers::CHUNK;
+use crate::batch::buffers::{CHUNK, FIRST_BODY};
 use crate::batch::frame::{MORE, put_header};
 use crate::batch::{Buffers, Run};
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ use crate::notice::Notice;
 use crate::options::Limits;
 use crate::sim::chance::{Chance, with_seeds};
 use crate::socket_type::SocketType;
-use bytes::BytesMut;
+use bytes::Bytes;
 use std::sync::Arc;
 
 pub(super) const LIMITS: Limits = Limits {
@@ -46,7 +46,7 @@ struct End {
     buffers: Buffers,
     run: Run,
     /// What was read and not taken.
-    rest: BytesMut,
+    rest: Bytes,
     facts: Option<Facts>,
     /// All that was heard, in bytes.
     heard: usize,
@@ -60,7 +60,7 @@ impl End {
             connection: Connection::new(Arc::new(local), side, Form::Framed),
             buffers: Buffers::default(),
             run: Run::default(),
-            rest: BytesMut::new(),
+            rest: Bytes::new(),
             facts: None,
             heard: 0,
             notices: Vec::new(),
@@ -87,7 +87,7 @@ impl End {
 
     fn hear_on(&mut self, bytes: &[u8], credit: Credit) -> Result<(), Failure> {
         self.heard += bytes.len();
-        self.rest.extend_from_slice(bytes);
+        self.read(bytes);
         loop {
             match self.step(credit)? {
                 Step::More | Step::Paused => return Ok(()),
@@ -100,9 +100,14 @@ impl End {
         }
     }
 
+    /// These bytes were read, and not looked at.
+    fn read(&mut self, bytes: &[u8]) {
+        self.rest = [&self.rest, bytes].concat().into();
+    }
+
     /// The first of these bytes were read straight into the place of a large body, as many as fit there: how many, and
     /// what of them lies behind the body. `None`: no body is wanted.
-    fn read_straight(&mut self, bytes: &[u8]) -> Option<(usize, BytesMut)> {
+    fn read_straight(&mut self, bytes: &[u8]) -> Option<(usize, Bytes)> {
         let room = self.connection.body_wanted()?;
         let n = room.len().min(bytes.len());
         assert!(n > 0);
@@ -125,7 +130,7 @@ impl End {
             Err(_) => {}
         }
         assert!(
-            self.connection.held() <= 2 * CHUNK + 2 * self.heard,
+            self.connection.held() <= 2 * FIRST_BODY + 2 * self.heard,
             "{}",
             self.connection.held()
         );
