@@ -109,6 +109,8 @@ enum Keeper {
     Pacing,
     /// It sleeps until a lease is over.
     Lease,
+    /// It sleeps for longer, because those who leave the seat come back: until it is called, for others who wait.
+    Trusting,
     /// It sleeps until it is called: who sits is asleep too.
     Deep,
 }

@@ -100,7 +100,12 @@ impl<N: Net> Drop for Sitting<'_, N> {
         state.changes += 1;
         // What was noted meanwhile waits for nobody's lease.
         state.left_at = state.notes.is_empty().then_some(now);
-        if state.keeper == Keeper::Deep || !state.notes.is_empty() {
+        let is_wanted = match state.keeper {
+            Keeper::Deep => true,
+            Keeper::Trusting => self.0.others_wait(&state),
+            Keeper::Running | Keeper::Pacing | Keeper::Lease => false,
+        };
+        if is_wanted || !state.notes.is_empty() {
             rouse(state);
         }
     }
@@ -155,6 +160,10 @@ impl<N: Net> Drive for Seat<N> {
 
     fn future_waits(&self) {
         self.futures.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.lock();
+        if state.sitter == Sitter::Nobody && state.keeper == Keeper::Trusting {
+            rouse(state);
+        }
     }
 
     fn future_is_over(&self) {
