@@ -11,7 +11,7 @@ use std::sync::Arc;
 ///
 /// Cheap to clone, and never changed once it is shared. A single frame of up to 64 bytes lies in the message itself;
 /// larger frames share the memory that they were received into with their neighbours, so a small message kept for long
-/// may keep a chunk of 128 KiB: [`Message::detach`] copies it out.
+/// may keep a chunk of 256 KiB: [`Message::detach`] copies it out.
 ///
 /// ```
 /// use peermq::Message;

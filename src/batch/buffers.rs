@@ -142,8 +142,8 @@ struct Kept {
 
 /// Bytes of a chunk, and of the largest read into one. The kernel answers each read of a full stream with leave for its
 /// peer to go on, and the reading thread pays for that: half as large, a message of 1 KiB costs a seventh more.
-pub(crate) const CHUNK: usize = 128 * 1024;
-/// Chunks that are remembered: 4 MiB.
+pub(crate) const CHUNK: usize = 256 * 1024;
+/// Chunks that are remembered: 8 MiB.
 const RING: usize = 32;
 /// Bytes of the body buffers that wait to be free.
 const BODIES_BYTES: usize = 8 * 1024 * 1024;

@@ -39,7 +39,7 @@ impl Options {
     /// Sets how many messages of each peer wait to be received before reading from it pauses.
     /// Default 1,000; at least 1.
     ///
-    /// Reading goes on at half the mark. While it pauses, one read more (at most 128 KiB, or the rest of one message)
+    /// Reading goes on at half the mark. While it pauses, one read more (at most 256 KiB, or the rest of one message)
     /// may be held beside the queue; then the kernel's buffers fill, and the peer's sender waits.
     ///
     /// Larger: more memory for each peer that is faster than the receiver, and older messages. Smaller: peers are

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 ///
 /// Each peer has an [`Identity`] that is made up: one that came to us until its connection ends, one that was connected to
 /// from [`connect`](Stream::connect) on, for all of its connections. What comes is received as it was read, in pieces of at
-/// most 128 KiB ([`max_message_size`](crate::Options::max_message_size) makes them smaller): where one ends is chance. Their
+/// most 256 KiB ([`max_message_size`](crate::Options::max_message_size) makes them smaller): where one ends is chance. Their
 /// order is kept. A received message without bytes says that a connection began, and the next one that it ended;
 /// [`stream_notify`](crate::Options::stream_notify) switches both off.
 ///
