@@ -45,8 +45,8 @@ pub(crate) trait Station: Send + Sync {
     /// something.
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Collected;
 
-    /// A stream of batches was written out: a moment after it is not quiet.
-    fn written_out(&self);
+    /// Bytes were written out, and with them so many whole messages since the last collect: a moment after it is not quiet.
+    fn written_out(&self, id: PeerId, written: Tally, effects: &mut Effects);
 
     /// Takes off a part of the batch that was collected.
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects);
@@ -224,9 +224,14 @@ impl<P: Pattern> Station for Hub<P> {
         })
     }
 
-    fn written_out(&self) {
+    fn written_out(&self, id: PeerId, written: Tally, effects: &mut Effects) {
+        // Behind the write, which may take longer than what counts as quiet.
         let now = self.drive.now();
-        self.state.lock().last_sent = Some(now);
+        self.step(effects, |state, _| {
+            state.last_sent = Some(now);
+            state.peers.clock(now);
+            state.peers.moved(id, written);
+        });
     }
 
     fn moved(&self, id: PeerId, moved: Tally, effects: &mut Effects) {

@@ -196,14 +196,10 @@ impl<N: Net> Session<N> {
     /// Gives the kernel what there is, as long as it takes it and the budget lasts.
     pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
         let mut written = 0;
-        let flushed = self.flush_until(&mut self.write.lock(), effects, |n| {
+        self.flush_until(&mut self.write.lock(), effects, |n| {
             written += n;
             written >= WRITE_BUDGET
-        })?;
-        if written > 0 {
-            self.station.written_out();
-        }
-        Ok(flushed)
+        })
     }
 
     /// One write. What follows a small one is smaller still, unless it is let grow for a moment.
@@ -213,14 +209,9 @@ impl<N: Net> Session<N> {
             written = n;
             true
         })?;
-        if written == 0 {
-            return Ok(flushed);
-        }
-        self.station.written_out();
-        Ok(if written < SMALL_WRITE {
-            Flushed::Little
-        } else {
-            flushed
+        Ok(match flushed {
+            Flushed::More if written < SMALL_WRITE => Flushed::Little,
+            other => other,
         })
     }
 
@@ -240,7 +231,7 @@ impl<N: Net> Session<N> {
             Ok(0) => !write.is_ending,
             Ok(_) => {
                 // What is sent a moment after it is not quiet: with several peers it takes longer than that.
-                self.station.written_out();
+                self.written_out(&mut write, effects);
                 write.is_written_out() && !self.collect(&mut write, effects) && !write.is_ending
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -264,20 +255,19 @@ impl<N: Net> Session<N> {
         if let Some(failure) = &write.failure {
             return Err(failure.clone());
         }
+        let mut has_written = false;
         loop {
             match self.write_some(write, effects) {
-                Ok(0) => return Ok(Flushed::Done),
+                Ok(0) => break,
                 Ok(n) if is_enough(n) => {
                     // The next collect may be a while: who waits for room is told now.
-                    if let Some(peer) = write.peer {
-                        self.station.moved(peer, std::mem::take(&mut write.done), effects);
-                    }
+                    self.written_out(write, effects);
                     return Ok(Flushed::More);
                 }
-                Ok(_) => {}
+                Ok(_) => has_written = true,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.blocked.swap(true, Ordering::SeqCst) {
-                        return Ok(Flushed::Done);
+                        break;
                     }
                     // The mark is set: once more, in case room came before it.
                 }
@@ -287,6 +277,16 @@ impl<N: Net> Session<N> {
                     return Err(failure);
                 }
             }
+        }
+        if has_written {
+            self.written_out(write, effects);
+        }
+        Ok(Flushed::Done)
+    }
+
+    fn written_out(&self, write: &mut Writing, effects: &mut Effects) {
+        if let Some(peer) = write.peer {
+            self.station.written_out(peer, std::mem::take(&mut write.done), effects);
         }
     }
 
