@@ -159,6 +159,11 @@ impl<N: Net> Engine<N> {
         self.timers.next()
     }
 
+    /// Whether several peers send more than a turn takes.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.ready.len() > 1
+    }
+
     /// Whether something stopped at its budget and goes on with [`Engine::on_ready`].
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -81,7 +81,11 @@ impl Turns for Reactor {
             step(|effects| self.engine.on_ready(now, effects));
         }
         while step(|effects| self.engine.on_timeout(now, effects)) {}
-        Turned::Again
+        if self.engine.is_flooded() {
+            Turned::Flooded
+        } else {
+            Turned::Again
+        }
     }
 
     fn end(&mut self) {

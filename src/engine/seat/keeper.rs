@@ -141,8 +141,10 @@ impl<N: Net> Seat<N> {
         };
         loop {
             let woken = Parker::woken_here();
-            if self.turn(reins, nap) == Turned::Over {
-                return Turned::Over;
+            match self.turn(reins, nap) {
+                Turned::Over => return Turned::Over,
+                Turned::Flooded if nap != Nap::None => continue,
+                Turned::Again | Turned::Flooded => {}
             }
             if nap == Nap::None || Parker::woken_here() != woken && patience.is_over() {
                 return Turned::Again;

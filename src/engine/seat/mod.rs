@@ -3,7 +3,8 @@
 //! One thread at a time sits in the seat and runs the reactor's turns. A thread that would otherwise sleep takes it if it
 //! is free, so that data which somebody waits for is read by the one who wants it. The loop's own thread, the *keeper*,
 //! sits while nobody else does: it steps back once it has woken a thread, and comes back when the seat has been empty for
-//! a lease. All of this is one value under one lock, a leaf, held for nanoseconds and never over a call.
+//! a lease. Where several peers send more than a turn takes it stays, since to read that fills a thread. All of this is
+//! one value under one lock, a leaf, held for nanoseconds and never over a call.
 //!
 //! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits.
 
@@ -45,7 +46,10 @@ pub(crate) enum Nap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
     Over,
+    /// There may be more to do.
     Again,
+    /// There is: several peers send more than a turn takes. To read that fills a thread of its own.
+    Flooded,
 }
 
 /// The seat of one context.

@@ -329,7 +329,7 @@ impl Turns for Loop {
         (0..arrived).for_each(|_| give(&self.hub));
         // Nobody has sat down, or left the seat, in the meantime.
         assert_eq!(self.seat.state.lock().changes, begun + slept, "two drive");
-        Turned::Again
+        if arrived > 1 { Turned::Flooded } else { Turned::Again }
     }
 
     fn end(&mut self) {

@@ -17,7 +17,10 @@ impl<N: Net> Seat<N> {
         state.changes += 1;
         state.was_used = true;
         state.is_rung = false;
-        Some(Sitting(self))
+        Some(Sitting {
+            seat: self,
+            is_flooded: false,
+        })
     }
 
     /// Sleeps while somebody else drives.
@@ -44,20 +47,29 @@ fn is_worth_sitting(left: Option<Duration>) -> bool {
 }
 
 /// While it lives, an application's thread sits.
-struct Sitting<'a, N: Net>(&'a Seat<N>);
+struct Sitting<'a, N: Net> {
+    seat: &'a Seat<N>,
+    /// There is more to read than this thread can while it works: the keeper is to go on at once.
+    is_flooded: bool,
+}
 
 impl<N: Net> Sitting<'_, N> {
     /// Runs the loop until the parker is woken (`true`), or the deadline is too near to sit for, or the context is over.
-    fn drive(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
-        let seat = self.0;
+    fn drive(mut self, parker: &Parker, deadline: Option<Instant>) -> bool {
+        let seat = self.seat;
         let _driving = drive_here();
         let mut reins = seat.reins.lock();
         let Some(reins) = reins.as_mut() else { return false };
         let Some(ring) = seat.this.upgrade() else { return false };
         let _bell = parker.rung_by(ring);
-        let turn = |reins: &mut Reins, nap| match seat.turn(reins, nap) {
-            Turned::Over => Some(false),
-            Turned::Again => parker.was_woken().then_some(true),
+        let is_flooded = &mut self.is_flooded;
+        let mut turn = |reins: &mut Reins, nap| {
+            let turned = seat.turn(reins, nap);
+            *is_flooded = turned == Turned::Flooded;
+            match turned {
+                Turned::Over => Some(false),
+                Turned::Again | Turned::Flooded => parker.was_woken().then_some(true),
+            }
         };
         if let Some(end) = turn(reins, Nap::None) {
             return end;
@@ -93,19 +105,20 @@ impl<N: Net> Sitting<'_, N> {
 /// Also when unwinding: the seat is free again.
 impl<N: Net> Drop for Sitting<'_, N> {
     fn drop(&mut self) {
-        let now = self.0.now();
-        let mut state = self.0.state.lock();
+        let now = self.seat.now();
+        let mut state = self.seat.state.lock();
         state.sitter = Sitter::Nobody;
         state.is_asleep = false;
         state.changes += 1;
         // What was noted meanwhile waits for nobody's lease.
-        state.left_at = state.notes.is_empty().then_some(now);
-        let is_wanted = match state.keeper {
+        let is_wanted = self.is_flooded || !state.notes.is_empty();
+        state.left_at = (!is_wanted).then_some(now);
+        let is_called = match state.keeper {
             Keeper::Deep => true,
-            Keeper::Trusting => self.0.others_wait(&state),
-            Keeper::Running | Keeper::Pacing | Keeper::Lease => false,
+            Keeper::Trusting => is_wanted || self.seat.others_wait(&state),
+            Keeper::Running | Keeper::Pacing | Keeper::Lease => is_wanted,
         };
-        if is_wanted || !state.notes.is_empty() {
+        if is_called {
             rouse(state);
         }
     }
@@ -151,8 +164,11 @@ impl<N: Net> Drive for Seat<N> {
                 },
             };
             match self.sit_down(left) {
-                Some(sitting) if sitting.drive(parker, deadline) => return true,
-                Some(_) => {}
+                Some(sitting) => {
+                    if sitting.drive(parker, deadline) {
+                        return true;
+                    }
+                }
                 None => self.park(parker, left),
             }
         }
