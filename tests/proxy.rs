@@ -458,14 +458,15 @@ fn a_slow_subscriber_stops_the_publisher_through_the_proxy_which_still_answers()
         sub.subscribe("").unwrap();
         publisher.wait_for_subscribers("", 1, LONG).unwrap();
         let mut sent = 0;
-        // Two queues of ten on either side, and one that the proxy holds.
+        // Two queues of ten behind the proxy, and one that it holds; two before it, of which the one that it takes from may
+        // have a gap, because that is filled again only at half its mark.
         until("nothing goes on", || {
-            sent += u64::from(publisher.try_send(&[sent as u8]).is_ok());
-            sent == 41
+            let is_full = publisher.try_send(&[sent]).is_err();
+            sent += u8::from(!is_full);
+            is_full && handle.stats().forward.taken == 21
         });
-        assert!(publisher.try_send("one too many").is_err());
-        assert_eq!(handle.stats().forward.taken, 21);
-        (0..41_u8).for_each(|n| assert_eq!(sub.recv_timeout(LONG).unwrap(), [n]));
+        assert!((37..=41).contains(&sent), "{sent}");
+        (0..sent).for_each(|n| assert_eq!(sub.recv_timeout(LONG).unwrap(), [n]));
         until("there is room again", || publisher.try_send("more").is_ok());
     });
 }
