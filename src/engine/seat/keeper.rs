@@ -60,21 +60,7 @@ impl<N: Net> Seat<N> {
                 }
                 std::mem::swap(&mut flushes, &mut state.flushes);
                 drop(state);
-                let mut is_little = true;
-                // Writing to many takes longer, and each write wakes a process: about as much again, so that more goes with
-                // each. By their number: measured, it would be as long as this thread was kept from running.
-                let pace = EACH.saturating_mul(flushes.len() as u32).clamp(PACE, LONGEST_PACE);
-                for session in flushes.drain(..) {
-                    is_little &= self.flush(session) == Flushed::Little;
-                }
-                if is_little {
-                    let mut state = self.state.lock();
-                    if state.notes.is_empty() && !state.is_shut_down {
-                        state.keeper = Keeper::Pacing;
-                        drop(state);
-                        crate::sync::park(Some(pace));
-                    }
-                }
+                self.flush_all(&mut flushes);
                 continue;
             }
             match state.sitter {
@@ -163,6 +149,26 @@ impl<N: Net> Seat<N> {
         state.left_at = Some(now);
         state.changes += 1;
         true
+    }
+
+    /// Writes without the seat, once to each; and pauses while more of what it writes comes, if it was little.
+    fn flush_all(&self, sessions: &mut VecDeque<Arc<Session<N>>>) {
+        // Writing to many takes longer, and each write wakes a process: about as much again, so that more goes with each. By
+        // their number: measured, it would be as long as this thread was kept from running.
+        let pace = EACH.saturating_mul(sessions.len() as u32).clamp(PACE, LONGEST_PACE);
+        let mut is_little = true;
+        for session in sessions.drain(..) {
+            is_little &= self.flush(session) == Flushed::Little;
+        }
+        if !is_little {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.notes.is_empty() && !state.is_shut_down {
+            state.keeper = Keeper::Pacing;
+            drop(state);
+            crate::sync::park(Some(pace));
+        }
     }
 
     /// Writes without the seat, once; what needs the engine is noted for who sits.
