@@ -296,6 +296,6 @@ pub(super) const OWN_BUFFER: usize = 16 * 1024;
 /// From this many bytes on, what is copied of a message is a part of its own.
 const PART: usize = 64 * 1024;
 /// Fewer bytes than this are copied out of the chunk that they came in: it is 16 times as large.
-const FEW: usize = CHUNK / 16;
+pub(super) const FEW: usize = CHUNK / 16;
 /// Most bytes of a command's body; in traffic a subscription is the longest that there is.
 const COMMAND_BYTES: usize = 64 * 1024;

@@ -3,9 +3,10 @@
 //! There is no handshake, and nothing is said but what is sent. Where one message ends and the next begins is chance: a
 //! message is what one read brought, or a part of it.
 
+use super::inbox::FEW;
 use super::{Credit, Facts, Step};
 use crate::batch::Run;
-use crate::batch::frame::put_header;
+use crate::batch::frame::{header_len, put_header};
 use crate::options::Limits;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
@@ -38,10 +39,17 @@ pub(super) fn take(input: &mut Bytes, credit: Credit, limits: &Limits, run: &mut
 
 fn push(run: &mut Run, body: Bytes, left: &mut Credit) {
     let length = body.len();
-    let mut header = Vec::new();
-    put_header(&mut header, 0, length);
-    run.push_part(header.into());
-    run.push_part(body);
+    let few = if length < FEW { length } else { 0 };
+    let mut part = Vec::with_capacity(header_len(length) + few);
+    put_header(&mut part, 0, length);
+    if length < FEW {
+        // Split off, a few bytes that are not received soon would keep the chunk that they came in.
+        part.extend_from_slice(&body);
+        run.push_part(part.into());
+    } else {
+        run.push_part(part.into());
+        run.push_part(body);
+    }
     run.count(1, length);
     left.spend(1, length);
 }
@@ -49,6 +57,8 @@ fn push(run: &mut Run, body: Bytes, left: &mut Credit) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Buffers;
+    use crate::batch::buffers::CHUNK;
     use crate::options::Options;
 
     fn limits(message_bytes: u64) -> Limits {
@@ -86,6 +96,25 @@ mod tests {
         let mut input = Bytes::from(&b"ab"[..]);
         let parts = [b"a".to_vec(), b"b".to_vec()].to_vec();
         assert_eq!(taken(&mut input, PLENTY, 0), (parts, Step::More));
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_hold_the_chunk_that_they_came_in() {
+        for size in [1, 100, 255, 256, FEW - 1, FEW] {
+            let mut buffers = Buffers::default();
+            let chunk = buffers.chunk();
+            let place = chunk.as_ptr();
+            chunk[..size].fill(7);
+            let mut run = Run::default();
+
+            take(&mut buffers.take(size), PLENTY, &limits(1 << 30), &mut run);
+
+            // Others use up the rest of it.
+            drop(buffers.take(CHUNK - size));
+            let is_free = buffers.chunk().as_ptr() == place;
+            assert_eq!(is_free, size < FEW, "{size} bytes are unread");
+            assert_eq!(run.pop().unwrap(), vec![7; size]);
+        }
     }
 
     #[test]
