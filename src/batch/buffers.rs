@@ -5,6 +5,7 @@
 //! chunk have buffers of their own, recycled in the same way.
 
 use super::frame::MAX_HEADER;
+use crate::message::Message;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
@@ -132,6 +133,16 @@ impl Buffers {
     }
 }
 
+/// What is to be kept of a message until a newer one replaces it: of a few bytes a copy, since they may have come in a chunk
+/// that others have done with.
+pub(crate) fn to_keep(message: &Message) -> Message {
+    if message.byte_count() < FEW {
+        message.detach()
+    } else {
+        message.clone()
+    }
+}
+
 /// The second handle of a body.
 #[derive(Debug)]
 struct Kept {
@@ -143,6 +154,8 @@ struct Kept {
 /// Bytes of a chunk, and of the largest read into one. The kernel answers each read of a full stream with leave for its
 /// peer to go on, and the reading thread pays for that: half as large, a message of 1 KiB costs a seventh more.
 pub(crate) const CHUNK: usize = 256 * 1024;
+/// Fewer bytes than this are copied out of the chunk that they came in: it is 16 times as large.
+pub(crate) const FEW: usize = CHUNK / 16;
 /// Chunks that are remembered: 8 MiB.
 const RING: usize = 32;
 /// Bytes of the body buffers that wait to be free.

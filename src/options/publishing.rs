@@ -85,6 +85,9 @@ impl Options {
     ///
     /// A topic is the whole first frame. At the limit the one that changed least recently is dropped; all that is dropped
     /// is counted as [`Conflated`](crate::DropReason::Conflated).
+    ///
+    /// More: a peer that names new topics without end takes more memory, in each queue as many messages of any size up to
+    /// [`max_message_size`](Options::max_message_size). Fewer: a reader who is late misses topics altogether.
     pub fn conflate_by_topic(mut self, topics: usize) -> Self {
         self.conflate = Some(Conflate::ByTopic { topics });
         self.note("conflate_by_topic")

@@ -10,6 +10,7 @@ use super::peer::PeerId;
 use super::peers::Peers;
 use super::subscriptions::{Change, Subscriptions};
 use super::wants::{Awaited, Want};
+use crate::batch::buffers::to_keep;
 use crate::explain::Topics;
 use crate::failure::Failure;
 use crate::message::{Message, Outgoing};
@@ -316,7 +317,7 @@ impl FanOut {
     #[inline]
     fn keep(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) {
         let Some(values) = &mut self.values else { return };
-        if let Some((left, was_another)) = values.put(message.share(&[])) {
+        if let Some((left, was_another)) = values.put(to_keep(&message.share(&[]))) {
             if was_another {
                 peers.forgot_topic();
             }
@@ -363,8 +364,12 @@ const TOLD: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::buffers::FEW;
     use crate::options::Mark;
     use crate::routing::PeerKind;
+    use bytes::Bytes;
+    use std::ops::Range;
+    use std::sync::Arc;
 
     fn world(matching: Matching, options: Publishing, mark: Mark) -> (FanOut, Peers, PeerId) {
         let (mut fan, mut peers) = (FanOut::new(matching, &options, 7), Peers::new(mark, mark));
@@ -478,5 +483,44 @@ mod tests {
         fan.has_room(&mut peers, id);
 
         assert_eq!(peers.outgoing(id), 3);
+    }
+
+    /// A received one that is passed on may lie in a chunk with thousands of others.
+    #[test]
+    fn last_values_keep_no_memory_of_others_for_a_few_bytes() {
+        struct Chunk {
+            _alive: Arc<()>,
+        }
+        impl AsRef<[u8]> for Chunk {
+            fn as_ref(&self) -> &[u8] {
+                &[7; 20_000]
+            }
+        }
+        let mark = Mark {
+            messages: 1,
+            bytes: 1_000,
+        };
+        let options = Publishing {
+            last_values: Some(9),
+            ..Publishing::default()
+        };
+        let (mut fan, mut peers, _) = world(Matching::Prefix, options, mark);
+        let chunk = Arc::new(());
+        let part = |range: Range<usize>| {
+            Bytes::from_owner(Chunk {
+                _alive: Arc::clone(&chunk),
+            })
+            .slice(range)
+        };
+
+        fan.send(
+            &mut peers,
+            None,
+            &mut Message::from([part(0..70), part(70..200)]).into(),
+        );
+        assert_eq!(Arc::strong_count(&chunk), 1);
+
+        fan.send(&mut peers, None, &mut Message::from(part(0..FEW)).into());
+        assert_eq!(Arc::strong_count(&chunk), 2, "shared: it is worth it");
     }
 }

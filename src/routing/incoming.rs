@@ -6,6 +6,7 @@
 use super::conflation::Conflation;
 use super::dropped::Dropped;
 use super::timing::Timing;
+use crate::batch::buffers::to_keep;
 use crate::batch::{Run, Tally};
 use crate::message::Message;
 use crate::options::{Conflate, Mark};
@@ -78,10 +79,11 @@ impl IncomingQueue {
         room
     }
 
-    /// Appends whole messages. Gives those that they replace, to be dropped where no lock is held.
+    /// Appends whole messages. Gives what is to be dropped where no lock is held: those that they replace, and those of which
+    /// a copy is kept.
     pub(super) fn deliver(&mut self, run: &mut Run, now: Option<Instant>) -> Vec<Message> {
         self.arrive(run.messages(), run.payload(), now);
-        let mut all_replaced = Vec::new();
+        let mut done = Vec::new();
         match &mut self.newest {
             None => {
                 self.begin_time(now);
@@ -90,18 +92,19 @@ impl IncomingQueue {
             Some(newest) => {
                 while let Some(message) = run.pop() {
                     newest.held.add(1, message.byte_count());
-                    if let Some(replaced) = newest.messages.put(message) {
+                    if let Some(replaced) = newest.messages.put(to_keep(&message)) {
                         newest.held.sub(Tally::of(std::slice::from_ref(&replaced)));
-                        all_replaced.push(replaced);
+                        self.flow.dropped.add(DropReason::Conflated, 1);
+                        done.push(replaced);
                     }
+                    done.push(message);
                 }
-                self.flow.dropped.add(DropReason::Conflated, all_replaced.len() as u64);
             }
         }
         let held = self.held();
         self.peak.messages = self.peak.messages.max(held.messages);
         self.peak.payload = self.peak.payload.max(held.payload);
-        all_replaced
+        done
     }
 
     /// The next message that comes is timed, if none is.
@@ -315,4 +318,40 @@ pub(super) fn drop_received(incoming: &mut Flow, payload: usize, why: DropReason
     incoming.passed -= 1;
     incoming.passed_bytes -= payload as u64;
     incoming.dropped.add(why, 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Buffers;
+    use crate::batch::buffers::{CHUNK, FEW};
+
+    /// Of a fast publisher's topics some change rarely: each of those would keep the chunk that its last change came in.
+    #[test]
+    fn what_only_the_newest_is_kept_of_keeps_no_chunk_for_a_few_bytes() {
+        for size in [70, 100, FEW - 1, FEW] {
+            let mut buffers = Buffers::default();
+            let place = buffers.chunk().as_ptr();
+            let mut frame = Vec::new();
+            crate::batch::frame::put_header(&mut frame, 0, size);
+            frame.resize(frame.len() + size, 7);
+            buffers.chunk()[..frame.len()].copy_from_slice(&frame);
+            let mut run = Run::default();
+            run.push_part(buffers.take(frame.len()));
+            run.count(1, size);
+            let mut queue = IncomingQueue::default();
+            queue.conflate(Conflate::ByTopic { topics: 9 });
+
+            drop(queue.deliver(&mut run, None));
+
+            // Others use up the rest of it.
+            drop(buffers.take(CHUNK - frame.len()));
+            let is_free = buffers.chunk().as_ptr() == place;
+            assert_eq!(is_free, size < FEW, "{size} bytes are unread");
+            let mut message = Message::empty();
+            assert_eq!(queue.pop(&mut message), Some(Popped::Last));
+            assert_eq!(message, vec![7; size]);
+            assert!(queue.stats(None).is_conserved());
+        }
+    }
 }

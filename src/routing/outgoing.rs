@@ -6,6 +6,7 @@
 use super::conflation::Conflation;
 use super::dropped::Dropped;
 use super::timing::Timing;
+use crate::batch::buffers::to_keep;
 use crate::batch::{Batch, Run, Tally};
 use crate::message::{Message, Outgoing};
 use crate::options::{Conflate, Mark};
@@ -144,7 +145,7 @@ impl OutgoingQueue {
         self.flow.taken += 1;
         self.flow.taken_bytes += message.byte_count() as u64;
         self.more_frames += (message.frame_count() - 1) as u64;
-        let replaced = newest.put(message.clone());
+        let replaced = newest.put(to_keep(message));
         replaced.inspect(|replaced| self.drop_queued(replaced, DropReason::Conflated))
     }
 
@@ -542,6 +543,7 @@ const LARGEST_SPARE: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::buffers::FEW;
     use bytes::Bytes;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -556,7 +558,7 @@ mod tests {
 
     impl AsRef<[u8]> for Theirs {
         fn as_ref(&self) -> &[u8] {
-            &[7; 10_000]
+            &[7; 20_000]
         }
     }
 
@@ -659,21 +661,26 @@ mod tests {
         }
     }
 
-    /// It is kept as it was given, and copied only when it is packed.
+    /// A few bytes may lie in a chunk of many, and the next message may be long in coming.
     #[test]
-    fn what_only_the_newest_was_kept_of_is_not_dropped_where_a_lock_is_held() {
-        let dropped = Arc::new(AtomicUsize::new(0));
-        let (mut queue, mut spares, mut later) = (OutgoingQueue::new(), Spares::default(), Vec::new());
-        queue.conflate(Conflate::All);
-        let theirs = Bytes::from_owner(Theirs(Arc::clone(&dropped))).slice(..1_000);
-        queue.replace(&theirs.into());
+    fn what_only_the_newest_is_kept_of_keeps_no_memory_of_others_for_a_few_bytes() {
+        for (size, is_kept) in [(1_000, false), (FEW - 1, false), (FEW, true)] {
+            let dropped = Arc::new(AtomicUsize::new(0));
+            let is_dropped = || dropped.load(Ordering::SeqCst) == 1;
+            let (mut queue, mut spares, mut later) = (OutgoingQueue::new(), Spares::default(), Vec::new());
+            queue.conflate(Conflate::All);
+            let theirs = Message::from(Bytes::from_owner(Theirs(Arc::clone(&dropped))).slice(..size));
 
-        let batch = queue.collect(&mut spares, |message| later.push(message));
+            queue.replace(&theirs);
 
-        assert_eq!(batch.map(|batch| batch.messages()), Some(1));
-        assert_eq!(dropped.load(Ordering::SeqCst), 0);
-        drop(later);
-        assert_eq!(dropped.load(Ordering::SeqCst), 1, "the batch has a copy");
+            drop(theirs);
+            assert_eq!(is_dropped(), !is_kept, "{size} bytes are queued");
+            let batch = queue.collect(&mut spares, |message| later.push(message));
+            assert_eq!(is_dropped(), !is_kept, "not where a lock is held");
+            assert_eq!(batch.map(|batch| batch.into_run().payload()), Some(size));
+            drop(later);
+            assert!(is_dropped());
+        }
     }
 
     #[test]
@@ -686,7 +693,7 @@ mod tests {
         }
         let batch = queue.collect(&mut spares, drop).expect("three are queued");
 
-        let (unwritten, written) = queue.cut_off(Some((batch, 25_000)), None);
+        let (unwritten, written) = queue.cut_off(Some((batch, 50_000)), None);
 
         assert_eq!(dropped.load(Ordering::SeqCst), 0);
         drop(written);

@@ -7,7 +7,7 @@
 use super::Credit;
 use super::partial::{LargeBody, PartialCommand, PartialHeader, check_flags};
 use super::walk::{Seen, Stop, walk};
-use crate::batch::buffers::CHUNK;
+use crate::batch::buffers::FEW;
 use crate::batch::frame::{Header, MORE, header_len, put_header};
 use crate::batch::{Buffers, Run};
 use crate::failure::Failure;
@@ -295,7 +295,5 @@ impl Begun {
 pub(super) const OWN_BUFFER: usize = 16 * 1024;
 /// From this many bytes on, what is copied of a message is a part of its own.
 const PART: usize = 64 * 1024;
-/// Fewer bytes than this are copied out of the chunk that they came in: it is 16 times as large.
-pub(super) const FEW: usize = CHUNK / 16;
 /// Most bytes of a command's body; in traffic a subscription is the longest that there is.
 const COMMAND_BYTES: usize = 64 * 1024;

@@ -3,9 +3,9 @@
 //! There is no handshake, and nothing is said but what is sent. Where one message ends and the next begins is chance: a
 //! message is what one read brought, or a part of it.
 
-use super::inbox::FEW;
 use super::{Credit, Facts, Step};
 use crate::batch::Run;
+use crate::batch::buffers::FEW;
 use crate::batch::frame::{header_len, put_header};
 use crate::options::Limits;
 use crate::socket_type::SocketType;

@@ -22,8 +22,8 @@ impl Peers {
     pub(crate) fn deliver(&mut self, id: PeerId, run: &mut Run) {
         let now = self.measure_incoming(run.messages(), run.payload());
         let Some(peer) = self.get_mut(id) else { return };
-        for replaced in peer.incoming.deliver(run, now) {
-            self.wants.push(Want::Drop(replaced));
+        for done in peer.incoming.deliver(run, now) {
+            self.drop_later(done);
         }
     }
 
