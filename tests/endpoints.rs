@@ -291,6 +291,26 @@ fn t23_what_can_be_looked_up_is_taken_and_the_rest_refused() {
     }
 }
 
+/// An attempt over ipc fails at once, so that the next one is due in the same moment.
+#[test]
+fn attempts_without_a_pause_leave_the_loop_to_others() {
+    let context = Context::new().unwrap();
+    let hasty = Options::default().reconnect(Duration::ZERO, Duration::ZERO);
+    let push = Push::with_options(&context, hasty).unwrap();
+    let pull = Pull::new(&context);
+    let nobody = common::endpoint("ipc");
+
+    push.connect(&nobody).unwrap();
+    push.send("early").unwrap();
+
+    let other = Push::new(&context);
+    other.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    other.send("others go on").unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "others go on");
+    pull.bind(&nobody).unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "early");
+}
+
 /// test_use_fd, over each kind of listener: who connected before the socket was there is served too.
 #[test]
 fn a_listener_that_was_open_before_is_taken_over() {

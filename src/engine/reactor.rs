@@ -80,7 +80,12 @@ impl Turns for Reactor {
             }
             step(|effects| self.engine.on_ready(now, effects));
         }
-        while step(|effects| self.engine.on_timeout(now, effects)) {}
+        // Bounded: what is to be done again without a pause is due at once, whenever this looks.
+        for _ in 0..TIMEOUTS {
+            if !step(|effects| self.engine.on_timeout(now, effects)) {
+                break;
+            }
+        }
         if self.engine.is_flooded() {
             Turned::Flooded
         } else {
@@ -152,3 +157,5 @@ const EVENTS: usize = 1024;
 const AFTER_FAILURE: Duration = Duration::from_millis(10);
 /// Slots that go on in one turn after they stopped at their budget.
 const READY: usize = 64;
+/// Timers that one turn looks at; the next does not sleep if there are more.
+const TIMEOUTS: usize = 64;

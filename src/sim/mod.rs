@@ -306,7 +306,11 @@ impl World {
             }
             run(|effects| it.engine.on_ready(now, effects));
         }
-        while run(|effects| it.engine.on_timeout(now, effects)) {}
+        for _ in 0..TIMEOUTS {
+            if !run(|effects| it.engine.on_timeout(now, effects)) {
+                break;
+            }
+        }
     }
 }
 
@@ -324,3 +328,5 @@ fn endpoint(port: u16) -> Endpoint {
 
 /// Slots that go on in one turn after they stopped at their budget.
 const READY: usize = 4;
+/// Timers that one turn looks at.
+const TIMEOUTS: usize = 4;
