@@ -397,6 +397,16 @@ fn retry_needs_ids() {
     assert_eq!(error.to_string(), "retry does not go with correlate(false)");
 }
 
+/// The time would be over at once, again and again, whether there is somebody to send it to or not.
+#[test]
+fn retry_needs_a_while() {
+    let context = Context::new().unwrap();
+    for too_short in [Duration::ZERO, Duration::from_micros(999)] {
+        let error = Req::with_options(&context, Options::default().retry(too_short, 2)).unwrap_err();
+        assert_eq!(error.to_string(), "retry must be at least 1ms");
+    }
+}
+
 /// Neither those that wait for a peer that is tried no more, nor those that come after, wait with it.
 #[test]
 fn requests_to_a_peer_that_is_given_up_go_to_the_others() {

@@ -136,7 +136,7 @@ fn deciseconds(time: Duration) -> Option<u16> {
 }
 
 /// A shorter time is no time that a loop can keep.
-const LEAST: Duration = Duration::from_millis(1);
+pub(super) const LEAST: Duration = Duration::from_millis(1);
 /// A vanished peer is noticed after three of them, half the time that TCP keepalive takes by default, for a packet and its
 /// answer in five seconds.
 const INTERVAL: Duration = Duration::from_secs(5);

@@ -22,6 +22,7 @@ use crate::socket_type::SocketType;
 use crate::socket_type::SocketType::*;
 use bytes::Bytes;
 pub(crate) use heartbeat::Heartbeat;
+use heartbeat::LEAST;
 use in_band::InBand;
 use std::time::Duration;
 
@@ -333,6 +334,12 @@ impl Options {
         self.heartbeat.check()?;
         if self.identity.as_ref().is_some_and(Identity::is_made_up) {
             return Err(InvalidOptions::Reserved { option: "identity" });
+        }
+        if self.retry.is_some_and(|retry| retry.after < LEAST) {
+            return Err(InvalidOptions::TooShort {
+                option: "retry",
+                least: LEAST,
+            });
         }
         if self.retry.is_some() && !self.correlate {
             return Err(InvalidOptions::Contradicting {

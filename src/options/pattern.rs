@@ -63,7 +63,7 @@ impl Options {
 
     /// Declares that requests may be served more than once, and lets them be sent again: when no reply has come after this
     /// time, and when the peer is lost that had it; to the next peer in turn, if there is another, so many times at most.
-    /// Default: not at all. REQ only, with [`correlate`](Options::correlate).
+    /// At least 1 ms. Default: not at all. REQ only, with [`correlate`](Options::correlate).
     ///
     /// The first reply to any of its copies counts; later ones are dropped as
     /// [`StaleReply`](crate::DropReason::StaleReply). The time limit of `request_timeout` is the same as without. Retried
