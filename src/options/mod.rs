@@ -89,6 +89,12 @@ use std::time::Duration;
 /// | `ZMQ_METADATA`, `zmq_msg_gets` | [`metadata`](Options::metadata), `recv_from` and [`PeerInfo`](crate::PeerInfo) |
 /// | `ZMQ_HELLO_MSG`, `ZMQ_DISCONNECT_MSG`, `ZMQ_HICCUP_MSG` | [`hello_message`](Options::hello_message), [`disconnect_message`](Options::disconnect_message), [`hiccup_message`](Options::hiccup_message) |
 /// | `ZMQ_IPC_FILTER_PID`, `ZMQ_IPC_FILTER_UID`, `ZMQ_IPC_FILTER_GID` | none: an ipc file is for its owner alone |
+/// | `ZMQ_FD`, `ZMQ_EVENTS` | no options: [`Poller`](crate::Poller), the verb `pollable` |
+/// | `ZMQ_RCVMORE`, `ZMQ_SNDMORE` | none: a [`Message`](crate::Message) has all of its frames |
+/// | `ZMQ_TYPE` | none: each type of socket is a type; that of a peer is in [`PeerInfo`](crate::PeerInfo) |
+/// | `ZMQ_IO_THREADS`, `ZMQ_AFFINITY` | none: a [`Context`](crate::Context) has one loop; sockets of several contexts share none |
+/// | `ZMQ_MAX_SOCKETS` | none: as many as there are descriptors for |
+/// | `ZMQ_BLOCKY` | none: [`linger`](Options::linger) has a limit unless it is [`Duration::MAX`] |
 /// | CURVE, PLAIN | none |
 #[derive(Debug, Clone)]
 pub struct Options {

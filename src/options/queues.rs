@@ -52,7 +52,9 @@ impl Options {
     /// Sets how many bytes of each peer wait to be received before reading from it pauses: payload, and 64 for each
     /// message. Default 256 MiB; at least 1.
     ///
-    /// The last message may overshoot, by at most [`max_message_size`](Options::max_message_size).
+    /// The last message may overshoot, by at most [`max_message_size`](Options::max_message_size). Messages that came with
+    /// others lie in chunks that they share with them: a peer that means harm can make what waits keep up to sixteen times as
+    /// much memory, 256 KiB for each message at most.
     ///
     /// What peers left unread that came to this socket and are gone is received too. All of them together may leave as
     /// much, each weighing 4 KiB more; until some of it is received, nobody new is let in

@@ -3,8 +3,9 @@
 //! One thread at a time sits in the seat and runs the reactor's turns. A thread that would otherwise sleep takes it if it
 //! is free, so that data which somebody waits for is read by the one who wants it. The loop's own thread, the *keeper*,
 //! sits while nobody else does: it steps back once it has woken a thread, and comes back when the seat has been empty for
-//! a lease. Where several peers send more than a turn takes it stays, since to read that fills a thread. All of this is
-//! one value under one lock, a leaf, held for nanoseconds and never over a call.
+//! a lease, or for up to eight where those who left it were back whenever it looked. Where several peers send more than a
+//! turn takes it stays, since to read that fills a thread. All of this is one value under one lock, a leaf, held for
+//! nanoseconds and never over a call.
 //!
 //! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits.
 
