@@ -34,13 +34,15 @@ impl Chance {
     }
 }
 
-/// Runs a test with many seeds; a failing one is printed. `PEERMQ_SEED` replays that one alone.
+/// Runs a test with many seeds; a failing one is printed. `PEERMQ_SEED` replays that one alone, `PEERMQ_SEEDS=1000` runs so
+/// many of each test that has fewer.
 pub(crate) fn with_seeds(count: u64, test: impl Fn(u64)) {
-    if let Some(seed) = std::env::var("PEERMQ_SEED").ok().and_then(|text| text.parse().ok()) {
+    let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    if let Some(seed) = number("PEERMQ_SEED") {
         test(seed);
         return;
     }
-    for seed in 0..count {
+    for seed in 0..number("PEERMQ_SEEDS").unwrap_or(0).max(count) {
         let printed = Printed(seed);
         test(seed);
         std::mem::forget(printed);
