@@ -62,6 +62,11 @@ impl PeerInfo {
         }
     }
 
+    /// Bytes of what it said of itself, names and values.
+    pub(crate) fn weight(&self) -> usize {
+        self.metadata().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// Returns where it is: the endpoint that was connected to, or the address that it came from; of all who send datagrams,
     /// the endpoint that they come to. libzmq's `Peer-Address`.
     pub fn address(&self) -> &str {

@@ -6,6 +6,7 @@ use common::*;
 use peermq::*;
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 /// A peer of this type, its handshake said, and nothing of ours read.
 fn stranger(endpoint: &Endpoint, socket_type: &str) -> TcpStream {
@@ -153,39 +154,45 @@ fn subscriptions_that_come_one_by_one_do_not_pass_the_mark_of_an_xpub() {
     }
 }
 
+/// A receiver of which this many senders like that have come, said something and gone, and a late one that is turned away.
+fn with_many_gone(transport: &str, count: u64, like: Options) -> (Context, Pull, Push) {
+    let context = Context::new().unwrap();
+    let options = Options::default().recv_mark_bytes(40_000);
+    let pull = Pull::with_options(&context, options).unwrap();
+    let monitor = pull.monitor();
+    let here = pull.bind(endpoint(transport)).unwrap();
+    for _ in 0..count {
+        let push = Push::with_options(&context, like.clone()).unwrap();
+        push.connect(here.clone()).unwrap();
+        push.send("and gone").unwrap();
+        push.close().unwrap();
+        wait_for!(monitor, Disconnected);
+    }
+    let quick = Options::default().reconnect(Duration::from_millis(5), Duration::from_millis(5));
+    let late = Push::with_options(&context, quick).unwrap();
+    late.connect(here).unwrap();
+    late.send("not yet").unwrap();
+    let Event::HandshakeFailed { failure, .. } = wait_for!(monitor, HandshakeFailed) else {
+        unreachable!("it was waited for")
+    };
+    assert!(matches!(failure, Failure::Refused { .. }), "{failure}");
+    assert_eq!(pull.stats().incoming.queued, count, "over {transport}");
+    (context, pull, late)
+}
+
 /// Come, say something, go, and come again: what is left unread of those that are gone has a limit too.
 #[test]
 fn peers_that_come_and_go_do_not_pile_up_what_nobody_receives() {
+    let talkative = Options::default().metadata("X-Story", [b'x'; 8_000]);
     for transport in ["tcp", "inproc"] {
-        let context = Context::new().unwrap();
-        let options = Options::default().recv_mark_bytes(40_000);
-        let pull = Pull::with_options(&context, options).unwrap();
-        let monitor = pull.monitor();
-        let here = pull.bind(endpoint(transport)).unwrap();
-        let quick =
-            Options::default().reconnect(std::time::Duration::from_millis(5), std::time::Duration::from_millis(5));
-        let mut sent = 0;
-        // Nine peers of some more than 4 KiB each are below 40,000 bytes, ten are not.
-        for _ in 0..10 {
-            let push = Push::new(&context);
-            push.connect(here.clone()).unwrap();
-            push.send("and gone").unwrap();
-            push.close().unwrap();
-            wait_for!(monitor, Disconnected);
-            sent += 1;
-        }
-        let late = Push::with_options(&context, quick).unwrap();
-        late.connect(here).unwrap();
-        late.send("not yet").unwrap();
-        let Event::HandshakeFailed { failure, .. } = wait_for!(monitor, HandshakeFailed) else {
-            unreachable!("it was waited for")
-        };
-        assert!(matches!(failure, Failure::Refused { .. }), "{failure}");
-        assert_eq!(pull.stats().incoming.queued, sent, "over {transport}");
+        // Nine peers of some more than 4 KiB each are below 40,000 bytes, ten are not; and of 12 KiB three, and not four.
+        for (count, like) in [(10, Options::default()), (4, talkative.clone())] {
+            let (_context, pull, _late) = with_many_gone(transport, count, like);
 
-        for _ in 0..sent {
-            assert_eq!(pull.recv_timeout(LONG).unwrap(), "and gone");
+            for _ in 0..count {
+                assert_eq!(pull.recv_timeout(LONG).unwrap(), "and gone");
+            }
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), "not yet", "it is let in now");
         }
-        assert_eq!(pull.recv_timeout(LONG).unwrap(), "not yet", "it is let in now");
     }
 }

@@ -57,8 +57,8 @@ impl Options {
     /// much memory, 256 KiB for each message at most.
     ///
     /// What peers left unread that came to this socket and are gone is received too. All of them together may leave as
-    /// much, each weighing 4 KiB more; until some of it is received, nobody new is let in
-    /// ([`Failure::Refused`](crate::Failure::Refused); who dials tries again).
+    /// much, each weighing 4 KiB and its [metadata](crate::PeerInfo::metadata) more; until some of it is received, nobody new
+    /// is let in ([`Failure::Refused`](crate::Failure::Refused); who dials tries again).
     ///
     /// Larger: a peer that sends large messages to a slow receiver takes more memory. Smaller: it is paused and resumed
     /// more often.

@@ -261,7 +261,7 @@ impl Peers {
             debug_assert_eq!(peer.out.waiting(), 0, "a peer goes with an empty queue");
             peer.is_up = false;
             peer.is_over = true;
-            peer.left_behind = LEFT_BEHIND.saturating_add(peer.incoming.weight());
+            peer.left_behind = weight_of_gone(peer).saturating_add(peer.incoming.weight());
             let left = peer.left_behind;
             self.left_behind = self.left_behind.saturating_add(left);
             self.forget_if_over(id);
@@ -286,7 +286,7 @@ impl Peers {
         {
             let peer = self.slots.remove(id.index);
             self.left_behind = self.left_behind.saturating_sub(peer.left_behind);
-            if peer.left_behind > LEFT_BEHIND {
+            if peer.left_behind > weight_of_gone(&peer) {
                 self.wants.push(Want::Admit);
             }
             // Nothing of it is here any more, so this is all that it had.
@@ -447,4 +447,10 @@ impl Peers {
 }
 
 /// What a peer that is gone weighs beside what it has left unread.
+fn weight_of_gone(peer: &Peer) -> usize {
+    let said = peer.info.as_ref().map_or(0, |info| info.weight());
+    LEFT_BEHIND.saturating_add(said)
+}
+
+/// The same of one that has said nothing of itself.
 const LEFT_BEHIND: usize = 4 * 1024;
