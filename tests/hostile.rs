@@ -196,3 +196,18 @@ fn peers_that_come_and_go_do_not_pile_up_what_nobody_receives() {
         }
     }
 }
+
+/// Over inproc nobody tries again by himself.
+#[test]
+fn who_was_turned_away_is_let_in_once_more_may_be_left_unread() {
+    for transport in ["tcp", "inproc"] {
+        let (_context, pull, late) = with_many_gone(transport, 10, Options::default());
+
+        pull.set_recv_mark_bytes(1 << 20).unwrap();
+
+        until("it is let in", || late.stats().out.passed == 1);
+        for expected in ["and gone"; 10].into_iter().chain(["not yet"]) {
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), expected, "over {transport}");
+        }
+    }
+}

@@ -35,7 +35,7 @@ pub(crate) enum Want {
     Time(PeerId),
     /// The peer is gone.
     Forget(PeerId),
-    /// What it had left unread is received: who was turned away may find a place.
+    /// What a peer that is gone had left unread is received, or more may be: who was turned away may find a place.
     Admit,
     /// A message that nobody will have is dropped where no lock is held: it may be the application's own memory.
     Drop(Message),

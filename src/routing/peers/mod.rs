@@ -78,9 +78,14 @@ impl Peers {
     }
 
     /// Changes what may be queued for each peer, and of each peer. Who was found full or starved and is not any more has
-    /// room now; one that holds more than the new mark stays full until it is at half of that.
+    /// room now, and who was turned away may find a place; one that holds more than the new mark stays full until it is at
+    /// half of that.
     pub(crate) fn set_marks(&mut self, change: impl FnOnce(&mut Mark, &mut Mark)) {
+        let had_place = self.has_place();
         change(&mut self.send_mark, &mut self.recv_mark);
+        if self.has_place() && !had_place {
+            self.wants.push(Want::Admit);
+        }
         let (send_mark, recv_mark) = (self.send_mark, self.recv_mark);
         for id in self.ids() {
             let Some(peer) = self.get_mut(id) else { continue };
