@@ -224,7 +224,8 @@ impl<N: Net> Session<N> {
         let is_datagrams = self.stream.is_datagrams();
         let room = match body {
             Some(body) => body,
-            None if is_datagrams => buffers.whole_chunk(),
+            // None is to be cut short.
+            None if is_datagrams => buffers.chunk(),
             None => {
                 let wanted = read.room.messages.saturating_mul(read.message_len).max(LEAST_READ);
                 let chunk = buffers.chunk();
@@ -250,7 +251,7 @@ impl<N: Net> Session<N> {
                 Err(failure) => return (asked, Err(failure)),
             }
         } else if is_datagrams {
-            // The chunk stays whole: the next datagram may be the largest.
+            // Not taken: each is small beside the chunk, and may have come from anybody.
             Bytes::copy_from_slice(buffers.chunk().get(..n).unwrap_or_default())
         } else {
             buffers.take(n)
