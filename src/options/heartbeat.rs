@@ -82,7 +82,8 @@ impl Options {
     /// A peer that says nothing within [`heartbeat_timeout`](Options::heartbeat_timeout) of a PING is disconnected
     /// ([`Failure::TimedOut`](crate::Failure::TimedOut)); any byte counts. While this socket does not read, because it
     /// is at its own [`recv_mark`](Options::recv_mark), it does not judge, and PINGs all the same. Peers that speak
-    /// ZMTP 3.0, which has no PING, are not asked. Over inproc there is nothing to ask: nothing is lost in between.
+    /// ZMTP 3.0, which has no PING, are not asked. Over inproc there is nothing to ask: nothing is lost in between. All types
+    /// but STREAM.
     ///
     /// Set, it is for all peers, also those of libzmq. **libzmq does not answer while it is at its receive mark**: a
     /// slow peer is then disconnected although it lives, and what was on its way to it is lost.
@@ -95,7 +96,7 @@ impl Options {
     /// down for a moment, or a peer that is busy or stopped for one, ends them.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat.interval = Interval::Every(interval);
-        self
+        self.note("heartbeat")
     }
 
     /// Switches PINGs off, also to peers of this library. Those of peers are answered all the same.
@@ -116,7 +117,7 @@ impl Options {
     /// Longer: a peer that is gone is noticed later. Shorter: a slow or busy peer is taken for one that is gone.
     pub fn heartbeat_timeout(mut self, limit: Duration) -> Self {
         self.heartbeat.timeout = Some(limit);
-        self
+        self.note("heartbeat_timeout")
     }
 
     /// Tells peers, in each PING, to disconnect this socket if they hear nothing more from it for so long. Rounded up
@@ -126,7 +127,7 @@ impl Options {
     /// the interval of [`heartbeat`](Options::heartbeat): they disconnect a socket that lives.
     pub fn heartbeat_ttl(mut self, time: Duration) -> Self {
         self.heartbeat.time_to_live = time;
-        self
+        self.note("heartbeat_ttl")
     }
 }
 

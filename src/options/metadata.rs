@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 impl Options {
     /// Says something of this socket to every peer, in the handshake, under a name that begins with `X-`
-    /// ([RFC 37](https://rfc.zeromq.org/spec/37/)). Default: nothing. Under the same name again, the later value counts.
+    /// ([RFC 37](https://rfc.zeromq.org/spec/37/)). Default: nothing. Under the same name again, the later value counts. All
+    /// types but STREAM.
     ///
     /// The peers' applications find it in [`PeerInfo::property`](crate::PeerInfo::property), libzmq's with
     /// `zmq_msg_gets`. Names are letters, digits, `-`, `_`, `.` and `+`, 255 bytes at most; values are any bytes. At most
@@ -18,7 +19,7 @@ impl Options {
         let name = name.into();
         self.metadata.retain(|(it, _)| !it.eq_ignore_ascii_case(&name));
         self.metadata.push((name, Bytes::copy_from_slice(value.as_ref())));
-        self
+        self.note("metadata")
     }
 
     pub(super) fn check_metadata(&self) -> Result<(), InvalidOptions> {

@@ -476,6 +476,16 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("handover", &[Router]),
     ("probe", &[Req, Dealer, Router]),
     ("router_notify", &[Router]),
+    ("heartbeat", WITH_WORDS),
+    ("heartbeat_timeout", WITH_WORDS),
+    ("heartbeat_ttl", WITH_WORDS),
+    ("metadata", WITH_WORDS),
+];
+
+/// Types that say something of themselves, and are told something: all that speak ZMTP.
+const WITH_WORDS: &[SocketType] = &[
+    Req, Rep, Dealer, Router, Pub, Sub, XPub, XSub, Push, Pull, Pair, Server, Client, Radio, Dish, Scatter, Gather,
+    Peer, Channel,
 ];
 
 /// Types with a queue of messages to each peer.

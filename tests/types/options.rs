@@ -84,6 +84,33 @@ const TABLE: &[Row] = &[
         |o| o.router_notify(true, true),
         |it| it.socket_type == Router,
     ),
+    (
+        "max_subscription_bytes",
+        |o| o.max_subscription_bytes(3),
+        |it| matches!(it.socket_type, Pub | XPub | Radio),
+    ),
+    ("multicast_hops", |o| o.multicast_hops(3), |it| it.socket_type == Radio),
+    (
+        "multicast_loop",
+        |o| o.multicast_loop(false),
+        |it| it.socket_type == Radio,
+    ),
+    ("heartbeat", |o| o.heartbeat(LONG), |it| it.socket_type != Stream),
+    (
+        "heartbeat_timeout",
+        |o| o.heartbeat_timeout(LONG),
+        |it| it.socket_type != Stream,
+    ),
+    (
+        "heartbeat_ttl",
+        |o| o.heartbeat_ttl(LONG),
+        |it| it.socket_type != Stream,
+    ),
+    (
+        "metadata",
+        |o| o.metadata("X-Zone", "north"),
+        |it| it.socket_type != Stream,
+    ),
 ];
 
 /// A REP has no verb to send by itself, but queues of replies.
