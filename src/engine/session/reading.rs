@@ -36,7 +36,7 @@ pub(super) struct Reading {
     /// A notice has used up the room, with or without input behind it: nothing is looked at until there is some again. (A
     /// command would be handled whatever the credit is.)
     is_full: bool,
-    /// Emptied by each delivery; kept for its memory.
+    /// Empty between two steps.
     run: Run,
     /// What comes is thrown away: our side is shut.
     is_discarding: bool,
