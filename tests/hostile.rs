@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use peermq::*;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -210,4 +210,30 @@ fn who_was_turned_away_is_let_in_once_more_may_be_left_unread() {
             assert_eq!(pull.recv_timeout(LONG).unwrap(), expected, "over {transport}");
         }
     }
+}
+
+/// Many more commands than are handled at once, in as few pieces as the system likes.
+#[test]
+fn a_flood_of_commands_is_heard_to_its_end() {
+    const MANY: u32 = 50_000;
+    let context = Context::new().unwrap();
+    let publisher = Pub::new(&context);
+    let mut stream = stranger(&publisher.bind("tcp://127.0.0.1:0").unwrap(), "SUB");
+    let subscriptions = (0..MANY).flat_map(|n| command("SUBSCRIBE", &n.to_be_bytes()));
+    // Two bytes of a time to live, then what is sent back.
+    let pings = (0..MANY).flat_map(|n| command("PING", &[&[0, 0], &n.to_be_bytes()[..]].concat()));
+
+    stream
+        .write_all(&subscriptions.chain(pings).collect::<Vec<_>>())
+        .unwrap();
+
+    let mut heard = Vec::new();
+    let last = command("PONG", &(MANY - 1).to_be_bytes());
+    while !heard.ends_with(&last) {
+        let mut some = [0; 4096];
+        let n = stream.read(&mut some).unwrap();
+        assert!(n > 0, "it is not disconnected");
+        heard.extend_from_slice(&some[..n]);
+    }
+    assert_eq!(publisher.topics(), MANY as usize);
 }

@@ -10,7 +10,7 @@ use super::heartbeat::{Heard, Pong, answered, time_to_live};
 use super::inbox::{Inbox, Taken};
 use super::mechanism::null;
 use super::notices::{answer, notice};
-use super::{Credit, Facts, Form, Local, Said, Side, Step, datagram, raw};
+use super::{AT_ONCE, Credit, Facts, Form, Local, Said, Side, Step, datagram, raw};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::notice::Notice;
@@ -259,7 +259,11 @@ impl Connection {
         run: &mut Run,
     ) -> Result<Step, Failure> {
         let mut left = credit;
+        let enough = self.commands.saturating_add(AT_ONCE);
         loop {
+            if self.commands >= enough {
+                return Ok(Step::Enough);
+            }
             let State::Traffic(inbox) = &mut self.state else {
                 return Ok(Step::Paused);
             };

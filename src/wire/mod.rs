@@ -140,4 +140,10 @@ pub(crate) enum Step {
     Notice(Notice),
     /// Out of credit; what is left of the input stays with the caller.
     Paused,
+    /// [`AT_ONCE`] commands were handled: go on with what is left of the input once others have had their turn.
+    Enough,
 }
+
+/// Commands that are handled at once. A read may bring thirty times as many, and each takes as long as hundreds of bytes of
+/// messages.
+pub(crate) const AT_ONCE: u64 = 1024;

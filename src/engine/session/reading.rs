@@ -16,7 +16,7 @@ use crate::routing::{PeerId, Room};
 use crate::sync::Ordering;
 use crate::transport::socks5::Socks5;
 use crate::transport::{Net, Stream};
-use crate::wire::{Connection, Credit, Heard, Pulse, Said, Step};
+use crate::wire::{AT_ONCE, Connection, Credit, Heard, Pulse, Said, Step};
 use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -31,7 +31,8 @@ pub(super) struct Reading {
     room: Room,
     /// Bytes of a message on the wire: a guess, by the last that came.
     message_len: usize,
-    /// What one read brought beyond the room there was; nothing is read while it is not empty.
+    /// What one read brought beyond the room there was, or what others' turn came before; nothing is read while it is not
+    /// empty.
     held: Bytes,
     /// A notice has used up the room, with or without input behind it: nothing is looked at until there is some again. (A
     /// command would be handled whatever the credit is.)
@@ -160,11 +161,13 @@ impl<N: Net> Session<N> {
             }
             if !read.held.is_empty() {
                 let mut held = std::mem::take(&mut read.held);
-                match self.take_in(read, &mut held, buffers, effects, found) {
+                let taken = self.take_in(read, &mut held, buffers, effects, found);
+                read.held = rest_of(held);
+                match taken {
                     Err(failure) => return Filled::End(failure),
-                    Ok(true) => {}
-                    Ok(false) => {
-                        read.held = held;
+                    Ok(TakenIn::All) => {}
+                    Ok(TakenIn::Enough) => return Filled::More,
+                    Ok(TakenIn::NoRoom) => {
                         read.signs.is_paused = true;
                         return Filled::Paused;
                     }
@@ -259,14 +262,10 @@ impl<N: Net> Session<N> {
         if read.is_discarding {
             return (asked, Ok(Read::Bytes(n)));
         }
-        let result = self
-            .take_in(read, &mut input, buffers, effects, found)
-            .map(|is_used_up| {
-                if !is_used_up {
-                    read.held = input;
-                }
-                Read::Bytes(n)
-            });
+        let result = self.take_in(read, &mut input, buffers, effects, found).map(|_| {
+            read.held = rest_of(input);
+            Read::Bytes(n)
+        });
         (asked, result)
     }
 
@@ -281,7 +280,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Walks what came, as far as there is room. `false`: there is none, and some input is left.
+    /// Walks what came, as far as there is room and others need not wait for long.
     fn take_in(
         self: &Arc<Self>,
         read: &mut Reading,
@@ -289,17 +288,18 @@ impl<N: Net> Session<N> {
         buffers: &mut Buffers,
         effects: &mut Effects,
         found: &mut Found,
-    ) -> Result<bool, Failure> {
+    ) -> Result<TakenIn, Failure> {
         if let Some(proxy) = &mut read.proxy {
             let is_through = proxy.handle_received(input)?;
             found.has_output |= self.transmit_of(read);
             if !is_through {
-                return Ok(true);
+                return Ok(TakenIn::All);
             }
             read.proxy = None;
             found.is_through = true;
             found.has_output |= self.transmit_of(read);
         }
+        let enough = read.connection.commands().saturating_add(AT_ONCE);
         loop {
             let credit = Credit {
                 messages: read.room.messages,
@@ -311,7 +311,8 @@ impl<N: Net> Session<N> {
             found.has_output |= self.transmit_of(read);
             self.count_ignored(read);
             match step? {
-                Step::More => return Ok(true),
+                Step::More => return Ok(TakenIn::All),
+                Step::Enough => return Ok(TakenIn::Enough),
                 Step::Ready(facts) => {
                     let link = Arc::new(SessionLink::new(self));
                     let (origin, credentials) = (read.origin.clone(), self.stream.credentials());
@@ -338,8 +339,11 @@ impl<N: Net> Session<N> {
                         if read.room.messages == 0 && !is_answer {
                             // It may have become a message, and a resume follows when there is room again.
                             read.is_full = true;
-                            return Ok(false);
+                            return Ok(TakenIn::NoRoom);
                         }
+                    }
+                    if read.connection.commands() >= enough {
+                        return Ok(TakenIn::Enough);
                     }
                 }
                 Step::Paused => {
@@ -347,7 +351,7 @@ impl<N: Net> Session<N> {
                         read.room = self.station.room(peer);
                     }
                     if read.room.messages == 0 {
-                        return Ok(false);
+                        return Ok(TakenIn::NoRoom);
                     }
                 }
             }
@@ -383,10 +387,26 @@ impl<N: Net> Session<N> {
     }
 }
 
+/// How far a walk of what came is.
+#[derive(Debug, PartialEq, Eq)]
+enum TakenIn {
+    /// Nothing is left.
+    All,
+    /// There is no room, and some input may be left.
+    NoRoom,
+    /// Others are to have their turn, and some input may be left.
+    Enough,
+}
+
 /// What one read brought.
 enum Read {
     Bytes(usize),
     Nothing,
+}
+
+/// What is left of an input. Used up it would still keep its chunk.
+fn rest_of(input: Bytes) -> Bytes {
+    if input.is_empty() { Bytes::new() } else { input }
 }
 
 /// Bytes read, `None` if there are none yet, or why the stream is over.
@@ -405,4 +425,4 @@ const LEAST_READ: usize = 16 * 1024;
 /// Bytes that one session may read before others have their turn.
 const READ_BUDGET: usize = 256 * 1024;
 /// Bytes of that budget that a command counts as: it takes as long as they do.
-const COMMAND_COST: u64 = 256;
+const COMMAND_COST: u64 = READ_BUDGET as u64 / AT_ONCE;

@@ -91,6 +91,7 @@ impl End {
         loop {
             match self.step(credit)? {
                 Step::More | Step::Paused => return Ok(()),
+                Step::Enough => {}
                 Step::Notice(notice) => self.notices.push(notice),
                 Step::Ready(facts) => {
                     self.facts = Some(facts);
@@ -126,7 +127,7 @@ impl End {
         match &step {
             Ok(Step::More) => assert!(self.rest.is_empty()),
             Ok(Step::Paused) => assert!(!self.rest.is_empty()),
-            Ok(Step::Ready(_) | Step::Notice(_)) => assert!(self.rest.len() < before),
+            Ok(Step::Ready(_) | Step::Notice(_) | Step::Enough) => assert!(self.rest.len() < before),
             Err(_) => {}
         }
         assert!(

@@ -1,6 +1,7 @@
 //! Many messages in pieces of every kind: what was sent is what comes, in its order.
 
 use super::*;
+use crate::wire::AT_ONCE;
 use crate::wire::inbox::OWN_BUFFER;
 
 /// A frame's bytes: no two frames of a stream look alike.
@@ -229,4 +230,26 @@ fn a_few_bytes_beside_long_commands_do_not_hold_their_chunk() {
         "filled again, though both are unread"
     );
     assert!(end.received() == [Message::from(vec![1; 100]), Message::from(vec![2; 100])]);
+}
+
+/// A read of 256 KiB may bring thirty thousand of them.
+#[test]
+fn of_many_commands_some_are_handled_at_once() {
+    let mut end = End::in_traffic(LIMITS);
+    let pings: Vec<u8> = (0..3_000u32)
+        .flat_map(|n| [b"\x04\x0b\x04PING\0\0", &n.to_be_bytes()[..]].concat())
+        .collect();
+    let ping = pings.len() / 3_000;
+    end.read(&[pings, frame(0, b"behind")].concat());
+    end.heard += 3_000 * ping;
+
+    for _ in 0..2 {
+        let before = end.rest.len();
+        assert_eq!(end.step(PLENTY), Ok(Step::Enough));
+        assert_eq!(before - end.rest.len(), AT_ONCE as usize * ping);
+    }
+    assert_eq!(end.step(PLENTY), Ok(Step::More));
+
+    assert_eq!(end.connection.commands(), 3_000);
+    assert!(end.received() == [Message::from("behind")]);
 }
