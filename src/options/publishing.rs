@@ -51,6 +51,9 @@ impl Options {
     }
 
     /// Sets which subscriptions an XPUB hands to its application. Default [`Verbosity::Changes`].
+    ///
+    /// More: as many messages as subscribers ask for, and a count of them that does not come out even. Fewer: the application
+    /// hears that somebody wants a topic, not how many do, and nothing when another one comes.
     pub fn verbosity(mut self, verbosity: Verbosity) -> Self {
         self.publishing.verbosity = verbosity;
         self.note("verbosity")
@@ -58,14 +61,16 @@ impl Options {
 
     /// Sets whether an XPUB leaves it to its application which subscriptions count. Default no. Yes: a subscription that
     /// comes is only told to the application, which calls [`Subscriber::subscribe`](crate::Subscriber::subscribe) with the
-    /// topic of its choice, or does not (`ZMQ_XPUB_MANUAL`).
+    /// topic of its choice, or does not (`ZMQ_XPUB_MANUAL`): as long as it does not receive, nobody new gets anything. No:
+    /// whoever connects gets what it asks for.
     pub fn manual(mut self, yes: bool) -> Self {
         self.publishing.manual = yes;
         self.note("manual")
     }
 
     /// Sets what each new subscriber of an XPUB is sent first, whatever it subscribes to. Default: nothing. A SUB drops it
-    /// unless one of its own subscriptions matches it (`ZMQ_XPUB_WELCOME_MSG`).
+    /// unless one of its own subscriptions matches it (`ZMQ_XPUB_WELCOME_MSG`). It costs each connection a message, and says
+    /// only that this side is there: of the subscriptions it says nothing.
     pub fn welcome_message(mut self, message: impl Into<Message>) -> Self {
         self.publishing.welcome = Some(message.into());
         self.note("welcome_message")
