@@ -8,7 +8,7 @@ mod descriptors;
 mod watch;
 
 use crate::engine::seat::is_driving;
-use crate::hub::{CannotWait, Drive, Readiness};
+use crate::hub::{CannotWait, Drive, Readiness, Waiting};
 use crate::socket::AnySocket;
 use crate::sync::Parker;
 use crate::transport::real::now;
@@ -310,7 +310,7 @@ impl<'fd> Poller<'fd> {
                 own.arm(descriptor, key, entry.interest)?;
             }
         }
-        let _waiting: Vec<_> = drives.iter().map(|drive| Waiting::at(&**drive)).collect();
+        let _waiting: Vec<_> = drives.iter().map(|drive| Waiting::at(drive)).collect();
         let signal = Arc::clone(&self.signal);
         let _armed = signal.arm(&own.waker());
         // First what is ready without a wait: of the sockets and of the descriptors together.
@@ -374,7 +374,7 @@ pub(crate) fn wait_for_any<R>(
         Some((first, others)) => (Some(first), others),
         None => (None, drives),
     };
-    let _waiting: Vec<_> = others.iter().map(|drive| Waiting::at(&**drive)).collect();
+    let _waiting: Vec<_> = others.iter().map(|drive| Waiting::at(drive)).collect();
     Parker::with(|parker, waker| {
         loop {
             parker.reset();
@@ -395,22 +395,6 @@ pub(crate) fn wait_for_any<R>(
             }
         }
     })
-}
-
-/// While it lives, a thread waits for a context's loop and does not drive it.
-struct Waiting<'a>(&'a dyn Drive);
-
-impl<'a> Waiting<'a> {
-    fn at(drive: &'a dyn Drive) -> Self {
-        drive.future_waits();
-        Waiting(drive)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.future_is_over();
-    }
 }
 
 #[cfg(test)]

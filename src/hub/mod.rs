@@ -16,7 +16,7 @@ pub(crate) use effects::{Ask, Effects};
 pub use monitor::{Events, Monitor};
 pub use pollable::Pollable;
 pub(crate) use station::{Collected, Origin, Station};
-pub(crate) use waiters::{CannotWait, Drive, block_on, deadline};
+pub(crate) use waiters::{CannotWait, Drive, Waiting, block_on, deadline};
 pub(crate) use watchers::{Readiness, Watched};
 
 use crate::explain::{EndpointState, Explanation, Facts, Life};

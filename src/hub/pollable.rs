@@ -4,6 +4,7 @@
 //! threads that are told at once one looks and writes or reads the byte, and looks again if there was more.
 
 use super::Hub;
+use super::waiters::{Drive, Waiting};
 use super::watchers::{Readiness, Watched};
 use crate::routing::Pattern;
 use crate::socket_type::SocketType;
@@ -54,10 +55,12 @@ struct Level {
     is_up: AtomicBool,
     theirs: UnixStream,
     ours: UnixStream,
+    /// Whoever has the descriptor waits in a loop of its own.
+    _waiting: Waiting,
 }
 
 impl Level {
-    fn new(socket: Weak<dyn Watched>, socket_type: SocketType) -> io::Result<Self> {
+    fn new(socket: Weak<dyn Watched>, socket_type: SocketType, drive: &Arc<dyn Drive>) -> io::Result<Self> {
         let (theirs, ours) = UnixStream::pair()?;
         theirs.set_nonblocking(true)?;
         ours.set_nonblocking(true)?;
@@ -72,6 +75,7 @@ impl Level {
             is_up: AtomicBool::new(false),
             theirs,
             ours,
+            _waiting: Waiting::at(drive),
         })
     }
 
@@ -121,7 +125,7 @@ impl<P: Pattern> Hub<P> {
             return Ok(pollable.clone());
         }
         let socket: Arc<dyn Watched> = self.clone();
-        let level = Arc::new(Level::new(Arc::downgrade(&socket), P::TYPE)?);
+        let level = Arc::new(Level::new(Arc::downgrade(&socket), P::TYPE, &self.drive)?);
         let ticket = self.watch(Waker::from(Arc::clone(&level)));
         level.settle();
         let mut place = self.pollable.lock();
@@ -164,9 +168,35 @@ fn only_sends(socket_type: SocketType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::Drive;
     use crate::hub::waiters::Ticket;
+    use crate::sync::Parker;
     use std::sync::OnceLock;
+
+    /// Counts who waits.
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+
+    impl Drive for Counts {
+        fn now(&self) -> std::time::Instant {
+            unreachable!("nobody asks")
+        }
+
+        fn may_wait(&self) -> Result<(), crate::hub::CannotWait> {
+            Ok(())
+        }
+
+        fn wait(&self, _: &Parker, _: Option<std::time::Instant>) -> bool {
+            unreachable!("nobody waits here")
+        }
+
+        fn future_waits(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn future_is_over(&self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 
     /// Becomes ready, or stops being so, right after it was looked at.
     struct Fickle {
@@ -212,7 +242,10 @@ mod tests {
                 first,
             });
             let socket: Arc<dyn Watched> = fickle.clone();
-            let level = Arc::new(Level::new(Arc::downgrade(&socket), SocketType::Pull).unwrap());
+            let counts = Arc::new(Counts::default());
+            let drive: Arc<dyn Drive> = counts.clone();
+            let level = Arc::new(Level::new(Arc::downgrade(&socket), SocketType::Pull, &drive).unwrap());
+            assert_eq!(counts.0.load(Ordering::SeqCst), 1);
             assert!(fickle.level.set(Arc::clone(&level)).is_ok());
 
             level.settle();

@@ -7,6 +7,7 @@ use super::effects::Effects;
 use crate::routing::Awaited;
 use crate::sync::Parker;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,22 @@ pub(crate) trait Drive: Send + Sync {
 
     /// It does not any more.
     fn future_is_over(&self);
+}
+
+/// While it lives, somebody waits for a loop and cannot drive it.
+pub(crate) struct Waiting(Arc<dyn Drive>);
+
+impl Waiting {
+    pub(crate) fn at(drive: &Arc<dyn Drive>) -> Self {
+        drive.future_waits();
+        Waiting(Arc::clone(drive))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.future_is_over();
+    }
 }
 
 /// Why a call that would wait must not.
