@@ -4,6 +4,7 @@
 //! the longest, each varied by a quarter so that many peers do not come back in step, and starts over once a
 //! connection has been ready for as long as the longest. A peer that takes every connection and cuts it (what it is told
 //! is over a limit of its own) is so reached about once in the longest wait, whether a connection to it lasts or not.
+//! A dialer that is to go, and has something left for its peer, waits a moment only: who comes within the linger time is met.
 
 use crate::endpoint::{Endpoint, Host, Kind};
 use crate::failure::{Failure, PROXY_REFUSED, Stage};
@@ -172,9 +173,26 @@ impl Dialer {
 
     /// How long to wait now.
     pub(crate) fn next_wait(&mut self, reconnect: Reconnect, chance: u64) -> Duration {
-        let wait = wait_after(self.waits, reconnect, chance);
+        let wait = match self.ending {
+            Some(_) => wait_after(self.waits, reconnect.at_most(LONGEST_AT_END), chance),
+            None => wait_after(self.waits, reconnect, chance),
+        };
         self.waits = self.waits.saturating_add(1);
         wait
+    }
+
+    /// What is left of a wait that was planned before the dialer was to go, if that is less now. Who has refused us is not
+    /// asked sooner: that is no peer that is down.
+    pub(crate) fn shorter_wait(&self, now: Instant, chance: u64) -> Option<Duration> {
+        let has_refused = matches!(&self.last_failure, Some((_, failure)) if failure.is_final());
+        if self.state != Dialing::Waiting || has_refused {
+            return None;
+        }
+        let reconnect = self.station.options().reconnect.at_most(LONGEST_AT_END);
+        let wait = wait_after(self.waits, reconnect, chance);
+        // Without a time it is further away than the clock goes.
+        let is_shorter = self.next_attempt.is_none_or(|planned| now + wait < planned);
+        is_shorter.then_some(wait)
     }
 }
 
@@ -208,6 +226,19 @@ fn wait_after(waits: u32, reconnect: Reconnect, chance: u64) -> Duration {
     (wait - wait / 4).saturating_add(vary)
 }
 
+impl Reconnect {
+    /// The same, with no wait longer than this but for the variation.
+    fn at_most(self, limit: Duration) -> Self {
+        Reconnect {
+            min: self.min.min(limit),
+            max: self.max.min(limit),
+        }
+    }
+}
+
+/// The longest wait of a dialer that is to go; a quarter more, by the variation, is 500 ms. Ten attempts within the usual
+/// linger time: the last of them near enough to its end, and few enough for a machine on which thousands close.
+const LONGEST_AT_END: Duration = Duration::from_millis(400);
 /// A connection that was ready for so long was no short one, however long the longest wait.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -226,6 +257,18 @@ mod tests {
         let waits: Vec<_> = (0..8).map(|n| wait_after(n, RECONNECT, middle).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(wait_after(u32::MAX, RECONNECT, middle), RECONNECT.max);
+    }
+
+    #[test]
+    fn who_is_to_go_waits_half_a_second_at_most() {
+        for reconnect in [RECONNECT, RECONNECT.at_most(RECONNECT.min)] {
+            let last = reconnect.at_most(LONGEST_AT_END);
+            assert_eq!(last.min, reconnect.min);
+            assert!(wait_after(9, last, u64::MAX) <= Duration::from_millis(500));
+        }
+        let max = Duration::MAX;
+        let last = Reconnect { min: max, max }.at_most(LONGEST_AT_END);
+        assert!(wait_after(0, last, u64::MAX) <= Duration::from_millis(500));
     }
 
     #[test]

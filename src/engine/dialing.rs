@@ -12,7 +12,7 @@ use crate::monitor::Event;
 use crate::routing::PeerId;
 use crate::transport::{Net, Resolved};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl<N: Net> Engine<N> {
     pub(super) fn dial(
@@ -191,13 +191,21 @@ impl<N: Net> Engine<N> {
             Some(interval) if failure.is_final() => interval,
             _ => dialer.next_wait(options.reconnect, chance),
         };
+        self.wait(token, delay, now);
+    }
+
+    /// Plans the next attempt.
+    fn wait(&mut self, token: usize, delay: Duration, now: Instant) {
+        let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
+            return;
+        };
         dialer.state = Dialing::Waiting;
         dialer.next_attempt = now.checked_add(delay);
         dialer.station.tell(Event::RetryingIn {
             endpoint: dialer.endpoint.clone(),
             delay,
         });
-        self.timers.set(token, Timer::Retry, now.checked_add(delay));
+        self.timers.set(token, Timer::Retry, dialer.next_attempt);
     }
 
     /// Stops dialing an endpoint: at once if nothing waits for its peer, else after its linger time at the latest.
@@ -215,6 +223,7 @@ impl<N: Net> Engine<N> {
 
     /// A dialer is to go: its session in good order, what waits for its peer until the deadline.
     pub(super) fn end_dialer(&mut self, token: usize, deadline: Option<Instant>, now: Instant, effects: &mut Effects) {
+        let chance = self.net.chance();
         let Some(Slot::Dialer(dialer)) = self.slots.get_mut(token) else {
             return;
         };
@@ -229,7 +238,13 @@ impl<N: Net> Engine<N> {
             }
             Dialing::Stopped => self.drop_dialer(token, false, now, effects),
             _ if is_empty || is_late => self.drop_dialer(token, false, now, effects),
-            _ => self.timers.set(token, Timer::Linger, deadline),
+            _ => {
+                self.timers.set(token, Timer::Linger, deadline);
+                // Planned when there was time: it may be later than the deadline.
+                if let Some(wait) = dialer.shorter_wait(now, chance) {
+                    self.wait(token, wait, now);
+                }
+            }
         }
     }
 

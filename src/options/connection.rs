@@ -71,7 +71,8 @@ impl Options {
     /// The wait doubles from the first to the second, each varied by up to a quarter so that many peers do not come
     /// back in step. It starts over once a connection has been ready for as long as the longest wait, or for a minute:
     /// a peer that cuts each connection soon (it is told more than a limit of its own allows, or another has our identity
-    /// and takes it back) is not asked without a pause. libzmq starts over with each connection.
+    /// and takes it back) is not asked without a pause. libzmq starts over with each connection. While `close` or
+    /// `disconnect` has something left for the peer, a wait is half a second at most ([`linger`](Options::linger)).
     ///
     /// Shorter: more attempts, each some system calls and two events, at a peer that is down; with zero without a
     /// pause. Longer: a peer that is back waits longer to be found.

@@ -70,7 +70,8 @@ impl Options {
     /// Sets how long `close`, `disconnect`, `unbind_and_close` and the end of the context go on sending what was
     /// accepted. Default 5 s.
     ///
-    /// What is not written by then is dropped and counted as [`DropReason::Linger`](crate::DropReason::Linger).
+    /// What is not written by then is dropped and counted as [`DropReason::Linger`](crate::DropReason::Linger). A peer that
+    /// is down is meanwhile tried every half second at least, whatever [`reconnect`](Options::reconnect) says.
     ///
     /// Longer: `close` and the end of the context may take that long when a peer is gone or does not read. Shorter:
     /// less time for a slow peer, or for one that is not there yet. Zero: what is not written at that moment is

@@ -2,7 +2,7 @@
 
 use super::World;
 use super::fabric::Cut;
-use super::laws::{check, send};
+use super::laws::{check, recv, send};
 use crate::engine::seat::Work;
 use crate::hub::Effects;
 use crate::options::Options;
@@ -54,6 +54,41 @@ fn a_ping_that_comes_right_after_our_end_does_not_undo_it() {
     let report = push.report().expect("it is over");
     assert!(report.is_confirmed(), "{report:?}");
     assert_eq!(check(&pull).incoming.taken, 1);
+}
+
+/// The waits double up to 5 s, which is all the time that is left; one of those is planned already when a socket closes late.
+#[test]
+fn a_peer_that_comes_just_within_the_linger_time_gets_what_was_sent_to_it() {
+    for (seed, open_for, last) in (0..20).flat_map(|seed| {
+        [0, 700, 30_000].map(|open_for| {
+            (
+                seed,
+                Duration::from_millis(open_for),
+                ["close", "disconnect"][seed as usize % 2],
+            )
+        })
+    }) {
+        println!("seed {seed}, {last} after {open_for:?}");
+        let mut world = World::new(seed, 2);
+        let push = world.open(0, PushPattern::new, Options::default());
+        let pull = world.open(1, PullPattern::new, Options::default());
+        world.dial(0, &push, 1);
+        assert!(send(&*push, "hello"));
+        world.run_for(open_for);
+        match last {
+            "close" => drop(world.close(0, push.clone())),
+            _ => world.disconnect(0, &push, 1),
+        }
+        world.run_for(Duration::from_millis(4_500));
+        assert_eq!(push.stats().out.dropped.total(), 0);
+
+        world.listen(1, &pull, 1);
+        world.run_for(Duration::from_millis(500));
+
+        assert_eq!(recv(&*pull).expect("it came in time"), "hello");
+        let out = check(&push).out;
+        assert_eq!((out.passed, out.dropped.total()), (1, 0));
+    }
 }
 
 struct Woken(AtomicBool);

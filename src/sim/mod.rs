@@ -27,7 +27,7 @@ mod service;
 mod stream;
 
 use crate::endpoint::Endpoint;
-use crate::engine::notes::Note;
+use crate::engine::notes::{Note, answer};
 use crate::engine::seat::{Before, Seat, Work};
 use crate::engine::{Engine, Readiness};
 use crate::hub::{Closed, Effects, Hub, Station, Watched};
@@ -173,6 +173,16 @@ impl World {
             deadline: Some(deadline),
         });
         deadline
+    }
+
+    /// Stops dialing, in its linger time.
+    fn disconnect<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {
+        let (answer, _nobody) = answer();
+        self.nodes[node].seat.note(Note::Disconnect {
+            key: hub.key(),
+            endpoint: endpoint(port),
+            answer,
+        });
     }
 
     // -- time
