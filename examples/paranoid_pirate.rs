@@ -40,6 +40,8 @@ fn main() -> ExitCode {
 
 /// The queue, three clients, and three workers, of which one is left in the end.
 fn all() -> Outcome {
+    // A worker that cannot freeze ends instead, and would pass for one that has crashed.
+    signal("0")?;
     let context = Context::new()?;
     let clients = Router::new(&context);
     let options = Options::default()
@@ -196,11 +198,7 @@ fn worker(queue: &str, fault: &str) -> Outcome {
     while let Ok(job) = dealer.recv() {
         match fault {
             "crashes" => process::exit(99),
-            "freezes" => drop(
-                Command::new("sh")
-                    .args(["-c", "kill -STOP $0", &process::id().to_string()])
-                    .status()?,
-            ),
+            "freezes" => signal("STOP")?,
             _ => {}
         }
         // The envelope of the client, and the question.
@@ -210,6 +208,18 @@ fn worker(queue: &str, fault: &str) -> Outcome {
         dealer.send(Message::from_frames(frames)?.and(answer))?;
     }
     Ok(())
+}
+
+/// Sends this process a signal; 0 is none, and asks whether one could be sent.
+fn signal(signal: &str) -> Outcome {
+    let sent = Command::new("sh")
+        .args(["-c", "kill -$0 $1", signal, &process::id().to_string()])
+        .status()
+        .map_err(|error| format!("no worker can be frozen without `sh`: {error}"))?;
+    match sent.success() {
+        true => Ok(()),
+        false => Err(format!("no worker can be frozen: the `kill` of `sh` ended with {sent}").into()),
+    }
 }
 
 const CLIENTS: usize = 3;

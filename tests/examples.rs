@@ -238,6 +238,17 @@ fn the_paranoid_pirate_loses_workers_and_no_request() {
     ended.assert_says("check: neither the crash nor the freeze cost a request");
 }
 
+/// A worker that only ends would make the queue give its job to another one, too.
+#[test]
+fn the_paranoid_pirate_fails_where_it_cannot_freeze_a_worker() {
+    let mut command = Command::new(program("paranoid_pirate"));
+    let ended = Running::run(command.env("PATH", "")).end();
+
+    assert!(!ended.status.success());
+    assert!(ended.err.contains("no worker can be frozen without `sh`"), "{ended:?}");
+    assert!(!ended.out.contains("check: "), "{ended:?}");
+}
+
 #[test]
 fn clones_that_join_late_equal_the_original() {
     let ended = Running::start("clone", &[]).end();
@@ -265,8 +276,11 @@ struct Ended {
 
 impl Running {
     fn start(example: &str, args: &[&str]) -> Running {
-        let mut process = Command::new(program(example))
-            .args(args)
+        Running::run(Command::new(program(example)).args(args))
+    }
+
+    fn run(command: &mut Command) -> Running {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
