@@ -39,13 +39,13 @@ pub struct SendError {
 #[non_exhaustive]
 pub enum NotSent {
     /// There is no peer with room, and the call was not to wait.
-    #[error("no peer has room")]
+    #[error("there is no peer with room")]
     WouldBlock,
-    /// No peer had room in time.
-    #[error("no peer had room in time")]
+    /// There was no peer with room in time: those there are stay full, or there is none.
+    #[error("there was no peer with room in time")]
     TimedOut,
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
     /// The peer that it was for is gone.
     #[error("the peer is gone")]
@@ -81,7 +81,7 @@ pub enum RecvError {
     #[error("nothing came in time")]
     TimedOut,
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
     /// The call would wait on the thread that runs the event loop (it was made from a `Waker`).
     #[error("the call would wait on the thread that runs the event loop")]
@@ -95,11 +95,11 @@ pub enum RecvError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// Not in time.
-    #[error("it did not come about in time")]
+    /// Not in time, or not as many.
+    #[error("not as many have subscribed or joined in time")]
     TimedOut,
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
     /// The call would wait on the thread that runs the event loop (it was made from a `Waker`).
     #[error("the call would wait on the thread that runs the event loop")]
@@ -117,11 +117,18 @@ pub enum SubscribeError {
     #[error("a topic of {0} bytes is over the limit of {limit}", limit = crate::notice::MOST_TOPIC)]
     TooLong(usize),
     /// It is subscribed; that all its publishers know of it could not be waited for.
-    #[error("subscribed, but not confirmed: {0}")]
+    #[error("subscribed, but not confirmed{}", unconfirmed(*.0))]
     Unconfirmed(#[from] WaitError),
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
+}
+
+fn unconfirmed(why: WaitError) -> String {
+    match why {
+        WaitError::TimedOut => String::from(" in time by all publishers"),
+        why => format!(": {why}"),
+    }
 }
 
 /// Why a request got no reply.
@@ -144,7 +151,7 @@ pub enum RequestError {
     #[error("another request took its place")]
     Abandoned,
     /// The socket or its context was closed before a reply came.
-    #[error("the socket is closed")]
+    #[error("the socket or its context was closed before a reply came")]
     Closed,
 }
 
@@ -167,7 +174,7 @@ pub enum BindError {
         error: io::Error,
     },
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
     /// The process was forked after the context was made.
     #[error("the context belongs to the process that was forked")]
@@ -186,7 +193,7 @@ pub enum ConnectError {
     #[error("a peer is known as {0} already")]
     IdentityInUse(Identity),
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
     /// The process was forked after the context was made.
     #[error("the context belongs to the process that was forked")]
@@ -204,7 +211,7 @@ pub enum EndpointError {
     #[error("{0} is not an endpoint of this socket: it goes by what bind returned, or connect was given")]
     Unknown(Endpoint),
     /// The socket or its context is closed.
-    #[error("the socket is closed")]
+    #[error("the socket or its context is closed")]
     Closed,
     /// The call would wait on the thread that runs the event loop.
     #[error("the call would wait on the thread that runs the event loop")]
@@ -232,4 +239,27 @@ pub enum CloseError {
     /// The process was forked after the context was made.
     #[error("the context belongs to the process that was forked")]
     Forked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_reached_in_time_is_said() {
+        assert_eq!(
+            WaitError::TimedOut.to_string(),
+            "not as many have subscribed or joined in time"
+        );
+        assert_eq!(
+            SubscribeError::Unconfirmed(WaitError::TimedOut).to_string(),
+            "subscribed, but not confirmed in time by all publishers"
+        );
+        assert_eq!(
+            SubscribeError::Unconfirmed(WaitError::Closed).to_string(),
+            "subscribed, but not confirmed: the socket or its context is closed"
+        );
+        // Also where there is no peer at all.
+        assert_eq!(NotSent::TimedOut.to_string(), "there was no peer with room in time");
+    }
 }

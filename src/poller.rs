@@ -14,8 +14,8 @@ use crate::sync::Parker;
 use crate::transport::real::now;
 use descriptors::{Descriptor, OwnPoll, Reported};
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 pub(crate) use watch::{Signal, Watch};
@@ -130,6 +130,19 @@ pub enum PollError {
     Io(#[from] io::Error),
 }
 
+/// The same error, with what it is about.
+fn not_polled(fd: BorrowedFd<'_>, error: &io::Error) -> io::Error {
+    let number = fd.as_raw_fd();
+    let text = match error.kind() {
+        // So says epoll.
+        ErrorKind::PermissionDenied => {
+            format!("descriptor {number} is a plain file or a folder, which cannot be waited for: it is always ready")
+        }
+        _ => format!("descriptor {number} cannot be waited for: {error}"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
 impl<'fd> Poller<'fd> {
     /// Makes a poller that waits for nothing yet.
     pub fn new() -> Self {
@@ -172,7 +185,8 @@ impl<'fd> Poller<'fd> {
             is_known: false,
             is_stale: false,
         };
-        own.arm(&mut descriptor, self.next_key, interest)?;
+        own.arm(&mut descriptor, self.next_key, interest)
+            .map_err(|error| not_polled(fd, &error))?;
         Ok(self.insert(interest, Target::Descriptor(descriptor)))
     }
 

@@ -147,7 +147,7 @@ fn nobody_there_is_told_with_what_waits(transport: &str) {
     };
     assert!(text.contains(&told), "{text}");
     assert!(
-        text.contains(&format!("- 1 messages wait for {there}, which is not connected")),
+        text.contains(&format!("- 1 message waits for {there}, which is not connected")),
         "{text}"
     );
 }
@@ -243,7 +243,7 @@ fn what_nobody_subscribed_to_is_told_on_both_sides() {
     publisher.send("a.b").unwrap();
     let text = publisher.explain().to_string();
     assert!(text.contains("- 2 subscribers, none matches a.b"), "{text}");
-    assert!(text.contains("subscriptions: 1 topics"), "{text}");
+    assert!(text.contains("subscriptions: 1 topic\n"), "{text}");
     assert!(subscribers[0].explain().causes.is_empty());
 
     // Somebody subscribes: what was published in vain before is none of the causes any more, only counted.
@@ -271,7 +271,7 @@ fn a_closed_socket_says_so() {
     assert!(
         explanation
             .to_string()
-            .contains("1 outgoing messages were dropped as Linger"),
+            .contains("1 outgoing message was dropped as Linger"),
         "{explanation}"
     );
 

@@ -72,10 +72,15 @@ fn nothing_at_all_is_waited_for_only_with_a_limit() {
 fn a_plain_file_cannot_be_waited_for() {
     let file = std::fs::File::open("Cargo.toml").unwrap();
     let mut poller = Poller::new();
-    assert!(matches!(
-        poller.add_fd(&file, Interest::Readable),
-        Err(PollError::Io(_))
-    ));
+    let error = poller.add_fd(&file, Interest::Readable).unwrap_err();
+    assert!(matches!(error, PollError::Io(_)));
+    if cfg!(target_os = "linux") {
+        let number = file.as_raw_fd();
+        assert_eq!(
+            error.to_string(),
+            format!("descriptor {number} is a plain file or a folder, which cannot be waited for: it is always ready")
+        );
+    }
     assert!(poller.is_empty());
 }
 

@@ -3,7 +3,7 @@
 //! In the order in which they would be asked: is it open, is anybody there, do we understand each other, does anybody want
 //! it, has anybody room, what was dropped.
 
-use super::{Doing, EndpointState, Facts, Life};
+use super::{Doing, EndpointState, Facts, Life, counted};
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Stage};
 use crate::socket_type::SocketType;
@@ -298,7 +298,10 @@ impl fmt::Display for Cause {
                 endpoint,
                 attempts,
                 failure,
-            } => write!(f, "{endpoint}: not reached in {attempts} attempts: {failure}"),
+            } => {
+                let attempts = counted((*attempts).into(), "attempt");
+                write!(f, "{endpoint}: not reached in {attempts}: {failure}")
+            }
             Cause::Lost { endpoint, failure } => write!(f, "{endpoint}: the connection is lost: {failure}"),
             Cause::Awaited { endpoint, stage } => match stage {
                 Stage::Connect => write!(f, "{endpoint}: the address or its name has not answered yet"),
@@ -318,43 +321,45 @@ impl fmt::Display for Cause {
                 )
             }
             Cause::NoneMatches { peers, topic } => {
-                write!(f, "{}, none matches {}", subscribers(*peers), topic.escape_ascii())
-            }
-            Cause::PeerFull { endpoint, queued } => {
                 write!(
                     f,
-                    "{endpoint} does not read fast enough: {queued} messages wait for it, its mark is reached"
+                    "{}, none matches {}",
+                    counted(*peers as u64, "subscriber"),
+                    topic.escape_ascii()
+                )
+            }
+            Cause::PeerFull { endpoint, queued } => {
+                let messages = wait(*queued);
+                write!(
+                    f,
+                    "{endpoint} does not read fast enough: {messages} for it, its mark is reached"
                 )
             }
             Cause::NotReceiving { endpoint, queued } => {
-                write!(
-                    f,
-                    "{queued} messages of {endpoint} wait to be received here, the mark is reached"
-                )
+                let messages = wait(*queued);
+                write!(f, "{messages} to be received here from {endpoint}, the mark is reached")
             }
             Cause::WaitsForPeer { endpoint, queued } => {
-                write!(f, "{queued} messages wait for {endpoint}, which is not connected")
+                write!(f, "{} for {endpoint}, which is not connected", wait(*queued))
             }
             Cause::Dropped { out, reason, messages } => {
                 let way = if *out { "outgoing" } else { "incoming" };
-                write!(f, "{messages} {way} messages were dropped as {reason}")
+                let were = if *messages == 1 { "was" } else { "were" };
+                let messages = counted(*messages, &format!("{way} message"));
+                write!(f, "{messages} {were} dropped as {reason}")
             }
         }
     }
 }
 
 fn are_connected(peers: usize) -> String {
-    match peers {
-        1 => String::from("1 peer is connected"),
-        _ => format!("{peers} peers are connected"),
-    }
+    let are = if peers == 1 { "is" } else { "are" };
+    format!("{} {are} connected", counted(peers as u64, "peer"))
 }
 
-fn subscribers(peers: usize) -> String {
-    match peers {
-        1 => String::from("1 subscriber"),
-        _ => format!("{peers} subscribers"),
-    }
+fn wait(messages: u64) -> String {
+    let wait = if messages == 1 { "waits" } else { "wait" };
+    format!("{} {wait}", counted(messages, "message"))
 }
 
 /// A failure as somebody would say it who looks for its cause.

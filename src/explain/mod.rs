@@ -159,13 +159,13 @@ impl fmt::Display for Explanation {
             }
         }
         if let Some(topics) = &self.topics {
-            writeln!(f, "subscriptions: {} topics", topics.count)?;
+            writeln!(f, "subscriptions: {}", counted(topics.count as u64, "topic"))?;
         }
         for peer in self.stats.peers.iter().take(SHOWN) {
             show_peer(f, peer)?;
         }
         if let Some(more) = self.stats.peers.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            writeln!(f, "and {more} more peers")?;
+            writeln!(f, "and {}", counted(more as u64, "more peer"))?;
         }
         show_flow(f, "out, in all", &self.stats.out)?;
         show_flow(f, "in, in all", &self.stats.incoming)?;
@@ -191,7 +191,7 @@ impl fmt::Display for EndpointState {
             Doing::GaveUp => f.write_str("gave up")?,
         }
         if self.attempts > 0 {
-            write!(f, ", {} attempts", self.attempts)?;
+            write!(f, ", {}", counted(self.attempts.into(), "attempt"))?;
         }
         if let Some((stage, failure)) = &self.last_failure {
             write!(f, ", last failed at {stage}: {failure}")?;
@@ -221,7 +221,7 @@ fn show_peer(f: &mut fmt::Formatter<'_>, peer: &PeerStats) -> fmt::Result {
         ", not connected"
     })?;
     if peer.reconnects > 0 {
-        write!(f, ", {} reconnects", peer.reconnects)?;
+        write!(f, ", {}", counted(peer.reconnects, "reconnect"))?;
     }
     writeln!(f)?;
     show_flow(f, "  out", &peer.out)?;
@@ -243,6 +243,14 @@ fn show_flow(f: &mut fmt::Formatter<'_>, name: &str, flow: &Flow) -> fmt::Result
         write!(f, ", {count} dropped as {reason}")?;
     }
     writeln!(f)
+}
+
+/// A number of something that has a regular plural.
+fn counted(number: u64, of: &str) -> String {
+    match number {
+        1 => format!("1 {of}"),
+        _ => format!("{number} {of}s"),
+    }
 }
 
 /// Peers, and connections of an endpoint, that are shown.

@@ -220,7 +220,7 @@ fn queues_say_who_does_not_keep_up() {
     );
     assert_eq!(
         one(&incoming),
-        "1000 messages of tcp://10.0.0.1:7 wait to be received here, the mark is reached"
+        "1000 messages wait to be received here from tcp://10.0.0.1:7, the mark is reached"
     );
     assert_eq!(
         one(&down),
