@@ -98,6 +98,46 @@ fn somebody_who_comes_and_speaks_http_is_named_too() {
     assert!(push.explain().causes.is_empty(), "{}", push.explain());
 }
 
+#[test]
+fn a_peer_that_was_disconnected_for_its_own_fault_is_told_also_once_it_is_back() {
+    let context = Context::new().unwrap();
+    let small = || Options::default().max_message_size(1_000);
+    for binds in [true, false] {
+        let pull = Pull::with_options(&context, small()).unwrap();
+        let push = Push::with_options(&context, impatient()).unwrap();
+        let (ours, theirs) = (pull.monitor(), push.monitor());
+        let there = if binds {
+            let there = pull.bind("tcp://127.0.0.1:0").unwrap();
+            push.connect(there.clone()).unwrap();
+            there
+        } else {
+            let there = push.bind("tcp://127.0.0.1:0").unwrap();
+            pull.connect(there.clone()).unwrap();
+            there
+        };
+        wait_connected(&ours);
+        wait_connected(&theirs);
+        push.send(vec![0; 1_001]).unwrap();
+        wait_for!(ours, Disconnected);
+        wait_connected(&ours);
+
+        let explanation = pull.explain();
+        let failure = match &explanation.causes[..] {
+            [Cause::Disconnected { endpoint, failure }] if *endpoint == there => failure,
+            _ => panic!("{explanation}"),
+        };
+        assert!(matches!(failure, Failure::TooLarge { limit: 1_000, .. }), "{failure}");
+        let text = explanation.to_string();
+        assert!(text.contains("last failed at traffic: "), "{text}");
+        assert!(
+            text.contains(&format!(
+                "- {there}: a peer was disconnected for what it did: {failure}"
+            )),
+            "{text}"
+        );
+    }
+}
+
 transport_suite!(
     a_wrong_type_is_told_once_and_for_all,
     nobody_there_is_told_with_what_waits,

@@ -41,7 +41,7 @@ impl<N: Net> Engine<N> {
         let Some(member) = self.members.get(&key) else {
             return Vec::new();
         };
-        let stranger = member.last_stranger.clone();
+        let turned_away = member.last_turned_away.clone();
         let tokens: Vec<usize> = member.tokens.iter().copied().collect();
         let mut endpoints = Vec::new();
         // Where a dialer stands in that list.
@@ -54,7 +54,10 @@ impl<N: Net> Engine<N> {
                         endpoint: it.endpoint.clone(),
                         doing: Doing::Listening,
                         attempts: 0,
-                        last_failure: stranger.clone().filter(is_theirs).map(|(_, stage, why)| (stage, why)),
+                        last_failure: turned_away
+                            .clone()
+                            .filter(is_theirs)
+                            .map(|(_, stage, why)| (stage, why)),
                         connections: Vec::new(),
                     });
                 }

@@ -110,8 +110,8 @@ struct Member {
     lingering: Option<usize>,
     /// The slot of its alarm, while there is one.
     alarm: Option<usize>,
-    /// Who came last and was no peer: to which endpoint, how far, and why not.
-    last_stranger: Option<(Endpoint, Stage, Failure)>,
+    /// Who came last and was no peer, or was one until its own fault ended it: to which endpoint, how far, and why not.
+    last_turned_away: Option<(Endpoint, Stage, Failure)>,
 }
 
 impl Member {
@@ -122,7 +122,7 @@ impl Member {
             is_closing: false,
             lingering: None,
             alarm: None,
-            last_stranger: None,
+            last_turned_away: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
 use super::{Engine, Entry, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
-use crate::failure::{Failure, Stage};
+use crate::failure::{Failure, Fault, Stage};
 use crate::hub::{Ask, Effects, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
@@ -267,11 +267,15 @@ impl<N: Net> Engine<N> {
                 self.dialer_lost(dialer, &failure, stage, is_confirmed, now, effects);
             }
             (Owner::Listener, Some(id)) => detach(&entry.station, id, is_confirmed, effects),
-            (Owner::Listener, None) => {
-                if let Some(member) = self.members.get_mut(&entry.station.key()) {
-                    member.last_stranger = Some((entry.endpoint.clone(), stage, failure));
-                }
-            }
+            (Owner::Listener, None) => {}
+        }
+        // Of a dialer, that is kept with it.
+        let is_turned_away = peer.is_none() || failure.fault() == Fault::Peer;
+        if entry.owner == Owner::Listener
+            && is_turned_away
+            && let Some(member) = self.members.get_mut(&entry.station.key())
+        {
+            member.last_turned_away = Some((entry.endpoint.clone(), stage, failure));
         }
         self.leave(&entry.station, token, effects);
     }

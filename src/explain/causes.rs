@@ -5,7 +5,7 @@
 
 use super::{Doing, EndpointState, Facts, Life, counted};
 use crate::endpoint::Endpoint;
-use crate::failure::{Failure, Stage};
+use crate::failure::{Failure, Fault, Stage};
 use crate::socket_type::SocketType;
 use crate::stats::{DropReason, PeerStats};
 use std::fmt;
@@ -69,6 +69,14 @@ pub enum Cause {
         /// Why it did not become a peer.
         failure: Failure,
     },
+    /// A peer was disconnected for its own fault, for a message over our limit or a broken frame: what it had sent with that
+    /// is lost. It may be back since.
+    Disconnected {
+        /// The endpoint of this side by which it came, or that was connected to.
+        endpoint: Endpoint,
+        /// What it has done.
+        failure: Failure,
+    },
     /// Nobody has come to the endpoints that are bound, and nothing else is connected.
     NobodyCame,
     /// This socket has subscribed to nothing, and so is sent nothing.
@@ -128,6 +136,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Cause> {
         no_endpoint,
         dialers,
         nobody_came,
+        disconnected,
         subscriptions,
         full_peers,
         not_receiving,
@@ -189,16 +198,32 @@ fn nobody_came(facts: &Facts) -> Vec<Cause> {
     if connected(facts) > 0 || bound.peek().is_none() {
         return Vec::new();
     }
-    let strangers: Vec<_> = bound.filter_map(stranger).collect();
+    let has_come = bound.clone().any(|it| it.last_failure.is_some());
     let has_dialers = facts.stats.peers.iter().any(|peer| peer.is_dialed);
-    if strangers.is_empty() && !has_dialers {
+    if !has_come && !has_dialers {
         return vec![Cause::NobodyCame];
     }
-    strangers
+    bound.filter_map(stranger).collect()
+}
+
+/// Told also once the peer is back: what it was disconnected for has not arrived, and it may do so again.
+fn disconnected(facts: &Facts) -> Vec<Cause> {
+    let all = facts.endpoints.iter().flatten();
+    let causes = all.filter_map(|it| match &it.last_failure {
+        // Of a dialer that is not back, it is told why.
+        Some((Stage::Traffic, failure)) if failure.fault() == Fault::Peer && dialer(it).is_none() => {
+            Some(Cause::Disconnected {
+                endpoint: it.endpoint.clone(),
+                failure: failure.clone(),
+            })
+        }
+        _ => None,
+    });
+    causes.collect()
 }
 
 fn stranger(it: &EndpointState) -> Option<Cause> {
-    let (_, failure) = it.last_failure.clone()?;
+    let (_, failure) = it.last_failure.clone().filter(|(stage, _)| *stage < Stage::Traffic)?;
     Some(Cause::Stranger {
         endpoint: it.endpoint.clone(),
         failure,
@@ -310,6 +335,9 @@ impl fmt::Display for Cause {
             Cause::NotBound { endpoint } => write!(f, "nobody in this context has bound {endpoint}"),
             Cause::Stranger { endpoint, failure } => {
                 write!(f, "{endpoint}: somebody came, and is no peer: {}", Plain(failure))
+            }
+            Cause::Disconnected { endpoint, failure } => {
+                write!(f, "{endpoint}: a peer was disconnected for what it did: {failure}")
             }
             Cause::NobodyCame => f.write_str("nobody has connected to what the socket is bound to"),
             Cause::NotSubscribed => f.write_str("no subscription: the socket has subscribed to nothing"),

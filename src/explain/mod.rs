@@ -68,7 +68,7 @@ pub struct EndpointState {
     /// Attempts to connect since a connection was last ready; 0 for what is bound.
     pub attempts: u32,
     /// How far the last connection or attempt that failed had come, and why it failed. Of what is bound: of strangers that
-    /// never became peers; over inproc without a stage.
+    /// never became peers, and of peers that were disconnected for their own fault; over inproc of strangers only.
     pub last_failure: Option<(Stage, Failure)>,
     /// From where connections have come that are not ready yet or are; of what was connected to, where it is.
     pub connections: Vec<ConnectionState>,

@@ -168,6 +168,20 @@ fn a_listener_says_whether_somebody_came_who_is_no_peer() {
 }
 
 #[test]
+fn a_peer_that_was_disconnected_for_its_own_fault_is_no_stranger_and_has_come() {
+    let slow = Some((Stage::Traffic, Failure::SlowSubscriber));
+    let told = "tcp://127.0.0.1:5: a peer was disconnected for what it did: the subscriber reads too slowly";
+    assert_eq!(said(&dialing(Doing::Listening, slow.clone())), [told]);
+    // A dialer says it once.
+    assert_eq!(
+        said(&dialing(Doing::Connecting, slow)),
+        ["tcp://127.0.0.1:5: the connection is lost: the subscriber reads too slowly"]
+    );
+    // What the network did may happen to anybody.
+    assert!(said(&dialing(Doing::Listening, Some((Stage::Traffic, io())))).is_empty());
+}
+
+#[test]
 fn subscriptions_are_looked_at_from_both_sides() {
     let mut facts = with_peer(PeerStats {
         is_connected: true,
