@@ -324,7 +324,7 @@ impl<'fd> Poller<'fd> {
                 own.arm(descriptor, key, entry.interest)?;
             }
         }
-        let _waiting: Vec<_> = drives.iter().map(|drive| Waiting::at(drive)).collect();
+        let _waiting: Vec<_> = drives.iter().map(Waiting::at).collect();
         let signal = Arc::clone(&self.signal);
         let _armed = signal.arm(&own.waker());
         // First what is ready without a wait: of the sockets and of the descriptors together.
@@ -388,7 +388,7 @@ pub(crate) fn wait_for_any<R>(
         Some((first, others)) => (Some(first), others),
         None => (None, drives),
     };
-    let _waiting: Vec<_> = others.iter().map(|drive| Waiting::at(drive)).collect();
+    let _waiting: Vec<_> = others.iter().map(Waiting::at).collect();
     Parker::with(|parker, waker| {
         loop {
             parker.reset();

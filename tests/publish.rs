@@ -500,6 +500,24 @@ fn a_slow_reader_misses_what_is_counted_and_delays_nobody(transport: &str) {
     assert_eq!((out.dropped.total(), out.queued), (missed, 0));
 }
 
+/// Half a gigabyte is published past a reader that takes none of it.
+#[test]
+fn a_reader_that_stops_costs_no_more_memory_than_its_marks() {
+    let (_context, publisher, _monitor, [_slow, quick]) = slow_and_quick("tcp", AtMark::DropNewest);
+    let before = resident();
+    for n in 0..25_000 {
+        publisher.send(large(n)).unwrap();
+        assert_eq!(number(&next(&quick)), n);
+    }
+    let grown = resident().saturating_sub(before);
+    println!("{grown} bytes more");
+    // The marks hold a quarter of a megabyte; the rest is what this file's other tests take meanwhile, and received memory
+    // that waits to be filled again.
+    assert!(grown < 100 << 20, "{grown} bytes more");
+    let dropped = publisher.stats().out.dropped.of(DropReason::SubscriberFull);
+    assert!(dropped > 20_000, "{dropped} were dropped");
+}
+
 fn a_slow_reader_that_drops_its_oldest_gets_the_newest(transport: &str) {
     let (_context, publisher, _monitor, [slow, quick]) = slow_and_quick(transport, AtMark::DropOldest);
     for n in 0..LARGE {
