@@ -255,7 +255,7 @@ const EACH: Duration = Duration::from_micros(8);
 const LONGEST_PACE: Duration = Duration::from_millis(1);
 /// How long the seat stays empty for who left it, before the keeper comes back.
 pub(super) const LEASE: Duration = Duration::from_millis(1);
-/// How often the keeper doubles its sleep beside who sits: up to eight leases.
-const MOST_LOOKS: u32 = 4;
 /// The same while others wait who cannot take it.
 const SHORT_LEASE: Duration = Duration::from_micros(200);
+/// How often the keeper doubles its sleep beside who sits: up to eight leases.
+const MOST_LOOKS: u32 = 4;
