@@ -172,27 +172,31 @@ impl Dialer {
     }
 
     /// How long to wait now.
-    pub(crate) fn next_wait(&mut self, reconnect: Reconnect, chance: u64) -> Duration {
-        let wait = match self.ending {
-            Some(_) => wait_after(self.waits, reconnect.at_most(LONGEST_AT_END), chance),
-            None => wait_after(self.waits, reconnect, chance),
-        };
+    pub(crate) fn next_wait(&mut self, chance: u64) -> Duration {
+        let wait = self.wait(chance);
         self.waits = self.waits.saturating_add(1);
         wait
     }
 
-    /// What is left of a wait that was planned before the dialer was to go, if that is less now. Who has refused us is not
+    fn wait(&self, chance: u64) -> Duration {
+        let reconnect = self.station.options().reconnect;
+        match self.ending {
+            Some(_) => wait_after(self.waits, reconnect.at_most(LONGEST_AT_END), chance),
+            None => wait_after(self.waits, reconnect, chance),
+        }
+    }
+
+    /// How long to wait instead of what was planned before the dialer was to go, if that is longer. Who has refused us is not
     /// asked sooner: that is no peer that is down.
     pub(crate) fn shorter_wait(&self, now: Instant, chance: u64) -> Option<Duration> {
         let has_refused = matches!(&self.last_failure, Some((_, failure)) if failure.is_final());
         if self.state != Dialing::Waiting || has_refused {
             return None;
         }
-        let reconnect = self.station.options().reconnect.at_most(LONGEST_AT_END);
-        let wait = wait_after(self.waits, reconnect, chance);
+        let wait = self.wait(chance);
         // Without a time it is further away than the clock goes.
-        let is_shorter = self.next_attempt.is_none_or(|planned| now + wait < planned);
-        is_shorter.then_some(wait)
+        let planned = self.next_attempt.map(|at| at.saturating_duration_since(now));
+        planned.is_none_or(|planned| wait < planned).then_some(wait)
     }
 }
 

@@ -189,7 +189,7 @@ impl<N: Net> Engine<N> {
                 return;
             }
             Some(interval) if failure.is_final() => interval,
-            _ => dialer.next_wait(options.reconnect, chance),
+            _ => dialer.next_wait(chance),
         };
         self.wait(token, delay, now);
     }
