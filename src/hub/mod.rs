@@ -348,8 +348,8 @@ struct Place<'a, P: Pattern> {
     hub: &'a Hub<P>,
     awaited: Awaited,
     ticket: Option<Ticket>,
-    /// Who was told that this is a future, and that it waits.
-    driver: Option<&'a dyn Drive>,
+    /// It is a future's, which was told to wait.
+    waiting: Option<Waiting>,
 }
 
 impl<'a, P: Pattern> Place<'a, P> {
@@ -358,16 +358,13 @@ impl<'a, P: Pattern> Place<'a, P> {
             hub,
             awaited,
             ticket: None,
-            driver: None,
+            waiting: None,
         }
     }
 }
 
 impl<P: Pattern> Drop for Place<'_, P> {
     fn drop(&mut self) {
-        if let Some(driver) = self.driver {
-            driver.future_is_over();
-        }
         if let Some(ticket) = self.ticket.take() {
             self.hub.leave(self.awaited, ticket);
         }
@@ -392,9 +389,8 @@ where
         let result = place
             .hub
             .poll(place.awaited, &mut place.ticket, context.waker(), &mut this.step);
-        if result.is_pending() && place.driver.is_none() {
-            place.driver = Some(&*place.hub.drive);
-            place.hub.drive.future_waits();
+        if result.is_pending() {
+            place.waiting.get_or_insert_with(|| Waiting::at(&place.hub.drive));
         }
         result
     }
