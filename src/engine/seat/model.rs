@@ -14,7 +14,9 @@
 //! - `before_poll` does not look at `is_rung`, or declares the sleep in a step of its own;
 //! - the bell is hung up after the last look at `was_woken`;
 //! - `is_rung` is cleared after the last look at `was_woken`;
-//! - who leaves the seat does not rouse a keeper in `Deep`, or does not look at the notes;
+//! - who leaves the seat does not rouse a keeper in `Deep`, or one that trusts while others wait, or does not look at the
+//!   notes;
+//! - a future that begins to wait does not rouse a keeper that trusts;
 //! - `call` does not ring who sits and sleeps;
 //! - `note_flush` does not rouse the keeper;
 //! - the keeper stands up although something was noted;
@@ -454,6 +456,33 @@ fn who_leaves_the_seat_does_not_leave_the_others_behind() {
 
         assert_eq!(wait(&world.hub, None), Ok(()));
         leaves.join().expect("it is woken");
+        world.end(Some(keeper));
+    });
+}
+
+/// Whoever left the seat had called nobody: the keeper trusted that it comes back, and nobody waited who cannot sit.
+#[test]
+fn a_future_that_begins_to_wait_is_not_left_to_who_has_left_the_seat() {
+    check(MOST, || {
+        let (world, keeper) = World::with_keeper(KeeperIs::Leaving);
+        let leaves = world.waits();
+        world.later();
+        give(&world.hub);
+        leaves.join().expect("it is woken");
+        world.bell.arrive();
+
+        let mut waits = world.hub.pending(Awaited::Readable, |basket: &mut Basket, _| {
+            basket.things = basket.things.checked_sub(1)?;
+            Some(())
+        });
+        Parker::with(|parker, waker| {
+            let mut context = std::task::Context::from_waker(waker);
+            while std::pin::Pin::new(&mut waits).poll(&mut context).is_pending() {
+                parker.park(None);
+            }
+        });
+
+        drop(waits);
         world.end(Some(keeper));
     });
 }
