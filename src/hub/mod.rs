@@ -5,6 +5,7 @@
 //! [`Station`] is a hub as the engine sees it, [`Link`] is how a hub reaches a peer.
 
 pub(crate) mod effects;
+mod engine_side;
 pub(crate) mod monitor;
 mod pollable;
 mod state;
