@@ -41,6 +41,7 @@ mod model;
 mod outgoing;
 mod peer;
 mod peers;
+mod spares;
 mod subscriptions;
 mod succession;
 mod timing;

@@ -5,6 +5,7 @@
 
 use super::conflation::Conflation;
 use super::dropped::Dropped;
+use super::spares::Spares;
 use super::timing::Timing;
 use crate::batch::buffers::to_keep;
 use crate::batch::{Batch, Run, Tally};
@@ -512,22 +513,6 @@ pub(super) fn refuse(out: &mut Flow, payload: usize, why: DropReason) {
     out.dropped.add(why, 1);
 }
 
-/// Packing buffers that nobody packs into now; at most [`SPARES`], then they are freed.
-#[derive(Debug, Default)]
-pub(super) struct Spares(Vec<Vec<u8>>);
-
-impl Spares {
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
-    }
-
-    pub(super) fn give(&mut self, spent: Vec<u8>) {
-        if spent.capacity() > 0 && spent.capacity() <= LARGEST_SPARE && self.0.len() < SPARES {
-            self.0.push(spent);
-        }
-    }
-}
-
 /// A batch holds at most half a mark, so that packing and writing overlap.
 fn half(mark: usize) -> usize {
     (mark / 2).max(1)
@@ -536,168 +521,6 @@ fn half(mark: usize) -> usize {
 /// Nor does it grow once it has this many bytes; with one more packed message its buffer is a quarter of a mebibyte. Measured
 /// against a quarter of that: a fifth more messages of 1 KiB and 8 KiB, in fewer and larger writes.
 const BATCH_BYTES: usize = 240 * 1024;
-/// Packing buffers kept for reuse, by socket: at most 16 MiB, enough for a thousand packed messages of the largest size.
-const SPARES: usize = 64;
-const LARGEST_SPARE: usize = 256 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::buffers::FEW;
-    use bytes::Bytes;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    const MARK: Mark = Mark {
-        messages: 8,
-        bytes: 1 << 30,
-    };
-
-    /// The application's own memory, large enough to go by reference.
-    struct Theirs(Arc<AtomicUsize>);
-
-    impl AsRef<[u8]> for Theirs {
-        fn as_ref(&self) -> &[u8] {
-            &[7; 20_000]
-        }
-    }
-
-    impl Drop for Theirs {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_dropped_and_leaves_room() {
-        let mark = Mark { messages: 2, ..MARK };
-        let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
-        let mut put = |queue: &mut OutgoingQueue| queue.enqueue(mark, &mut spares, &[b"group"], &mut "body".into());
-        assert_eq!(put(&mut queue), Placed::WithRoom);
-        assert_eq!(put(&mut queue), Placed::Last);
-        assert_eq!(put(&mut queue), Placed::Refused);
-        let first = queue.collect(&mut Spares::default(), drop).unwrap().tally();
-        assert_eq!((first.messages, first.payload), (1, 9));
-
-        queue.refused(first, DropReason::TooLarge);
-
-        let flow = queue.stats(None);
-        assert_eq!(
-            (flow.dropped.of(DropReason::TooLarge), flow.queued, flow.passed),
-            (1, 1, 0)
-        );
-        assert!(flow.is_conserved() && queue.has_fallen_to_low(mark));
-        let second = queue.collect(&mut Spares::default(), drop).unwrap().tally();
-        queue.written(second, None);
-        assert!(queue.stats(None).is_conserved());
-    }
-
-    /// How many messages of this size, lent or given away, each batch holds.
-    fn batches(mark: usize, size: usize, count: usize, is_lent: bool) -> Vec<usize> {
-        let mark = Mark {
-            messages: mark,
-            bytes: usize::MAX,
-        };
-        let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
-        let body = vec![7; size];
-        for _ in 0..count {
-            let mut message = match is_lent {
-                true => Outgoing::from(&body),
-                false => Outgoing::from(body.clone()),
-            };
-            assert_ne!(queue.enqueue(mark, &mut spares, &[], &mut message), Placed::Refused);
-        }
-        let next = |queue: &mut OutgoingQueue, spares: &mut Spares| {
-            let batch = queue.collect(spares, drop)?;
-            queue.written(batch.tally(), None);
-            assert!(batch.messages() == 1 || batch.wire_len() < 256 * 1024 + size);
-            Some(batch.messages())
-        };
-        std::iter::from_fn(|| next(&mut queue, &mut spares)).collect()
-    }
-
-    #[test]
-    fn a_batch_is_half_a_mark_and_no_more_once_a_quarter_of_a_mebibyte_is_reached() {
-        assert_eq!(batches(1, 10, 1, true), [1]);
-        assert_eq!(batches(9, 10, 9, true), [4, 4, 1]);
-        for is_lent in [true, false] {
-            for (size, most) in [(1_000, 244), (10_000, 25), (100_000, 3), (1 << 20, 1)] {
-                assert_eq!(
-                    batches(1_000, size, 2 * most, is_lent),
-                    [most, most],
-                    "{size} lent: {is_lent}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_message_is_taken_out_by_its_place_and_those_around_it_keep_their_order() {
-        for place in 1..=8 {
-            let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
-            for number in 1..=8u8 {
-                queue.enqueue(MARK, &mut spares, &[], &mut Outgoing::from(vec![number; 1 << number]));
-            }
-            queue.drop_oldest(DropReason::Conflated);
-            let first = queue.collect(&mut spares, drop).unwrap();
-            let taken = 1 + first.messages() as u64;
-
-            let dropped = queue.drop_at(place, MARK, &mut spares, DropReason::Abandoned);
-
-            assert_eq!(dropped.is_some(), place > taken, "the others are gone, or on their way");
-            assert!(dropped.is_none_or(|(left, message)| left == 1 && message.first()[0] == place as u8));
-            queue.written(first.tally(), None);
-            let mut numbers = Vec::new();
-            while let Some(batch) = queue.collect(&mut spares, drop) {
-                assert!(batch.messages() <= 4, "half a mark");
-                queue.written(batch.tally(), None);
-                let mut run = batch.into_run();
-                numbers.extend(std::iter::from_fn(|| run.pop()).map(|message| u64::from(message.first()[0])));
-            }
-            let expected: Vec<u64> = (taken + 1..=8).filter(|&number| number != place).collect();
-            assert_eq!(numbers, expected);
-            assert!(queue.stats(None).is_conserved());
-            assert_eq!(queue.held().messages, 0);
-        }
-    }
-
-    /// A few bytes may lie in a chunk of many, and the next message may be long in coming.
-    #[test]
-    fn what_only_the_newest_is_kept_of_keeps_no_memory_of_others_for_a_few_bytes() {
-        for (size, is_kept) in [(1_000, false), (FEW - 1, false), (FEW, true)] {
-            let dropped = Arc::new(AtomicUsize::new(0));
-            let is_dropped = || dropped.load(Ordering::SeqCst) == 1;
-            let (mut queue, mut spares, mut later) = (OutgoingQueue::new(), Spares::default(), Vec::new());
-            queue.conflate(Conflate::All);
-            let theirs = Message::from(Bytes::from_owner(Theirs(Arc::clone(&dropped))).slice(..size));
-
-            queue.replace(&theirs);
-
-            drop(theirs);
-            assert_eq!(is_dropped(), !is_kept, "{size} bytes are queued");
-            let batch = queue.collect(&mut spares, |message| later.push(message));
-            assert_eq!(is_dropped(), !is_kept, "not where a lock is held");
-            assert_eq!(batch.map(|batch| batch.into_run().payload()), Some(size));
-            drop(later);
-            assert!(is_dropped());
-        }
-    }
-
-    #[test]
-    fn what_was_written_before_a_cut_is_not_dropped_where_a_lock_is_held() {
-        let dropped = Arc::new(AtomicUsize::new(0));
-        let (mut queue, mut spares) = (OutgoingQueue::new(), Spares::default());
-        for _ in 0..3 {
-            let message = Message::from(Bytes::from_owner(Theirs(Arc::clone(&dropped))));
-            queue.enqueue(MARK, &mut spares, &[], &mut message.into());
-        }
-        let batch = queue.collect(&mut spares, drop).expect("three are queued");
-
-        let (unwritten, written) = queue.cut_off(Some((batch, 50_000)), None);
-
-        assert_eq!(dropped.load(Ordering::SeqCst), 0);
-        drop(written);
-        assert_eq!(dropped.load(Ordering::SeqCst), 2);
-        assert_eq!((unwritten.len(), queue.flow().passed, queue.held().messages), (1, 2, 1));
-    }
-}
+mod tests;

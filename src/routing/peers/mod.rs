@@ -7,8 +7,9 @@ mod receiving;
 mod sending;
 
 use super::dropped::Dropped;
-use super::outgoing::{Spares, Unwritten};
+use super::outgoing::Unwritten;
 use super::peer::{Peer, PeerId, PeerKind};
+use super::spares::Spares;
 use super::wants::{Want, Wants};
 use crate::batch::{Batch, Tally};
 use crate::identity::Identity;
