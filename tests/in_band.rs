@@ -4,13 +4,14 @@
 mod common;
 
 use common::{LONG, endpoint, transport_suite, unused, wait_connected, wait_for};
-use peermq::{Context, Dealer, InvalidOptions, Options, Push, Router, SocketStats};
+use peermq::{Context, Dealer, DropReason, InvalidOptions, Options, Push, Router, SocketStats};
 use std::time::Duration;
 
 transport_suite!(
     the_hello_goes_before_all_other_messages_on_each_new_connection,
     a_lost_peer_that_came_is_told_behind_all_that_it_sent,
     a_lost_connection_that_will_be_made_again_is_told_once,
+    hiccups_that_nobody_reads_stay_at_the_mark_but_for_one,
     who_ends_a_connection_is_not_told_of_it,
 );
 
@@ -81,6 +82,31 @@ fn a_lost_connection_that_will_be_made_again_is_told_once(transport: &str) {
         assert!(dealer.try_recv().is_err(), "an attempt that fails is none");
         router.close().unwrap();
         assert_eq!(dealer.recv_timeout(LONG).unwrap(), "hiccup");
+    }
+    assert!(dealer.try_recv().is_err());
+    check(&dealer.stats());
+}
+
+fn hiccups_that_nobody_reads_stay_at_the_mark_but_for_one(transport: &str) {
+    let context = Context::new().unwrap();
+    let options = quick().hiccup_message("hiccup").recv_mark(2);
+    let dealer = Dealer::with_options(&context, options).unwrap();
+    let monitor = dealer.monitor();
+    let here = unused(transport);
+    dealer.connect(&here).unwrap();
+    for _ in 0..6 {
+        let router = Router::new(&context);
+        router.bind(&here).unwrap();
+        wait_connected(&monitor);
+        router.close().unwrap();
+        wait_for!(monitor, Disconnected);
+    }
+
+    let incoming = dealer.stats().incoming;
+    assert_eq!((incoming.taken, incoming.queued), (6, 3));
+    assert_eq!(incoming.dropped.of(DropReason::Unnoticed), 3);
+    for _ in 0..3 {
+        assert_eq!(dealer.try_recv().unwrap(), "hiccup");
     }
     assert!(dealer.try_recv().is_err());
     check(&dealer.stats());

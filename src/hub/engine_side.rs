@@ -331,6 +331,11 @@ impl<P: Pattern> Hub<P> {
             _ => return,
         };
         if let (Some(message), Phase::Open) = (message, &state.phase) {
+            if state.peers.is_over_mark(id) {
+                // One stands above the mark already, and a peer that comes and goes would add one each time.
+                state.peers.discard(id, 1, message.byte_count(), DropReason::Unnoticed);
+                return;
+            }
             let mut run = Batch::of(message.clone()).into_run();
             state.pattern.deliver(&mut state.peers, id, &mut run);
         }

@@ -28,7 +28,8 @@ impl Options {
     /// Sets what this socket receives, as if it came from the peer, when its connection to one that it connected to is
     /// lost and will be made again. Default: nothing. DEALER, CLIENT and PEER (`ZMQ_HICCUP_MSG`).
     ///
-    /// Not when this side ends the connection. It is counted as arrived, and above the receive mark.
+    /// Not when this side ends the connection. It is counted as arrived, and one stands above the receive mark; while it is
+    /// unread, the next are dropped and counted as `Unnoticed`.
     pub fn hiccup_message(mut self, message: impl Into<Message>) -> Self {
         self.in_band.hiccup = Some(message.into());
         self.note("hiccup_message")

@@ -79,6 +79,11 @@ impl IncomingQueue {
         room
     }
 
+    /// Whether more is here than its mark allows.
+    pub(super) fn is_over(&self, mark: Mark) -> bool {
+        self.run.messages() > mark.messages || self.run.weight() > mark.bytes
+    }
+
     /// Appends whole messages. Gives what is to be dropped where no lock is held: those that they replace, and those of which
     /// a copy is kept.
     pub(super) fn deliver(&mut self, run: &mut Run, now: Option<Instant>) -> Vec<Message> {

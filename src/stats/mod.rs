@@ -65,8 +65,8 @@ pub enum DropReason {
     /// It was for an identity that no peer has, and the socket drops such messages
     /// ([`Options::drop_unroutable`](crate::Options::drop_unroutable)).
     Unroutable,
-    /// It would have told that a peer came or went ([`Options::router_notify`](crate::Options::router_notify)), and too
-    /// many such were unread.
+    /// It would have told that a peer came or went ([`Options::router_notify`](crate::Options::router_notify),
+    /// [`hiccup_message`](crate::Options::hiccup_message)), and too many such were unread.
     Unnoticed,
     /// It does not fit in a datagram (`udp`).
     TooLarge,

@@ -18,6 +18,11 @@ impl Peers {
             .map_or_else(Room::default, |peer| peer.incoming.room(mark))
     }
 
+    /// Whether more of it is unread than the mark allows.
+    pub(crate) fn is_over_mark(&self, id: PeerId) -> bool {
+        self.get(id).is_some_and(|peer| peer.incoming.is_over(self.recv_mark))
+    }
+
     /// Appends whole messages to what is to be received from it.
     pub(crate) fn deliver(&mut self, id: PeerId, run: &mut Run) {
         let now = self.measure_incoming(run.messages(), run.payload());
