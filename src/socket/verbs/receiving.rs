@@ -10,6 +10,8 @@ macro_rules! recv_verbs {
             /// once the socket is closed, also while it waits, and with `WouldDeadlock` if it would have to wait on the
             /// loop's own thread (from a `Waker`). A frame over 64 bytes shares memory with its neighbours:
             /// [`detach`](crate::Message::detach) what is kept for long.
+            // Compiled into who calls it, its result would be moved in pieces that lie across those it was written in.
+            #[inline(never)]
             pub fn recv(&self) -> Result<$Item, crate::RecvError> {
                 self.recv_with(crate::socket::Patience::Limit(None))
             }
@@ -34,8 +36,21 @@ macro_rules! recv_message_verbs {
         crate::socket::verbs::recv_from_verbs!($Type, crate::Message, crate::socket::Socket::message);
 
         impl $Type {
+            #[inline(always)]
             fn recv_with(&self, patience: crate::socket::Patience) -> Result<crate::Message, crate::RecvError> {
-                self.socket.recv(patience)
+                let mut received = Ok(crate::Message::empty());
+                self.recv_into(patience, &mut received);
+                received
+            }
+
+            // Apart for the same reason.
+            #[inline(never)]
+            fn recv_into(
+                &self,
+                patience: crate::socket::Patience,
+                received: &mut Result<crate::Message, crate::RecvError>,
+            ) {
+                self.socket.recv_into(patience, received);
             }
 
             /// Receives a message, as a future of no runtime's own. Dropped before it is ready, it has taken nothing.
