@@ -27,7 +27,7 @@ use crate::options::{Mark, Options};
 use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, SocketStats};
-use crate::sync::{Mutex, Parker};
+use crate::sync::{Mutex, MutexGuard, Parker};
 use crate::wire::Local;
 use monitor::Feeds;
 use state::{Phase, State};
@@ -140,14 +140,24 @@ impl<P: Pattern> Hub<P> {
     pub(crate) fn attempt<R>(
         &self,
         awaited: Awaited,
-        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+        step: impl FnOnce(&mut P, &mut Peers) -> Option<R>,
     ) -> Poll<Result<R, Closed>> {
-        let mut effects = Effects::default();
-        let result = self.step(&mut effects, |state, effects| {
-            state.take(awaited, &mut None, &mut step, effects)
-        });
-        effects.run();
+        let mut state = self.state.lock();
+        let result = state.attempt(step);
+        if state.has_calls(awaited, &result) {
+            self.answer(state, awaited, result.is_ready());
+        }
         result
+    }
+
+    /// Does what a step wants done, and lets the next in line have what it left.
+    #[inline(never)]
+    fn answer(&self, mut state: MutexGuard<'_, State<P>>, awaited: Awaited, has_taken: bool) {
+        let mut effects = Effects::default();
+        state.passed(awaited, has_taken, &mut effects);
+        state.settle_all(&*self.drive, &mut effects);
+        drop(state);
+        effects.run();
     }
 
     /// Waits on this thread until the step gives something.
@@ -197,7 +207,13 @@ impl<P: Pattern> Hub<P> {
         let mut effects = Effects::default();
         let mut is_alone = false;
         let result = self.step(&mut effects, |state, effects| {
-            let result = state.take(awaited, ticket, &mut step, effects);
+            let result = state.attempt(&mut step);
+            if result.is_ready()
+                && let Some(ticket) = ticket.take()
+            {
+                state.waiters.leave(awaited, ticket, effects);
+            }
+            state.passed(awaited, result.is_ready(), effects);
             if result.is_pending() {
                 is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
                 state.waiters.stand(awaited, ticket, waker, effects);
@@ -215,12 +231,7 @@ impl<P: Pattern> Hub<P> {
     fn step<R>(&self, effects: &mut Effects, step: impl FnOnce(&mut State<P>, &mut Effects) -> R) -> R {
         let mut state = self.state.lock();
         let result = step(&mut state, effects);
-        if !state.peers.wants.is_empty() {
-            state.settle(&*self.drive, effects);
-        }
-        if !state.watchers.is_empty() {
-            state.tell_watchers(effects);
-        }
+        state.settle_all(&*self.drive, effects);
         result
     }
 

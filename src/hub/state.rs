@@ -2,7 +2,7 @@
 
 use super::effects::{Ask, Effects};
 use super::monitor::Feeds;
-use super::waiters::{Drive, Ticket, Waiters};
+use super::waiters::{Drive, Waiters};
 use super::watchers::Watchers;
 use super::{Closed, Link, Pace};
 use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Want};
@@ -41,27 +41,42 @@ pub(super) enum Phase {
 }
 
 impl<P: Pattern> State<P> {
-    /// Takes what a step gives, goes out of line for it, and lets the next in line have what is left.
+    /// Takes what a step gives, unless the socket is closed.
     #[inline(always)]
-    pub(super) fn take<R>(
-        &mut self,
-        awaited: Awaited,
-        ticket: &mut Option<Ticket>,
-        step: &mut impl FnMut(&mut P, &mut Peers) -> Option<R>,
-        effects: &mut Effects,
-    ) -> Poll<Result<R, Closed>> {
+    pub(super) fn attempt<R>(&mut self, step: impl FnOnce(&mut P, &mut Peers) -> Option<R>) -> Poll<Result<R, Closed>> {
         if !matches!(self.phase, Phase::Open) {
             return Poll::Ready(Err(Closed));
         }
-        let Some(value) = step(&mut self.pattern, &mut self.peers) else {
+        step(&mut self.pattern, &mut self.peers).map_or(Poll::Pending, |value| Poll::Ready(Ok(value)))
+    }
+
+    /// Whether anybody is to be told of a step: most concern nobody else.
+    #[inline(always)]
+    pub(super) fn has_calls<R>(&mut self, awaited: Awaited, result: &Poll<R>) -> bool {
+        result.is_pending()
+            || !self.peers.wants.is_empty()
+            || !self.watchers.is_empty()
+            || !self.waiters.is_empty(awaited)
+    }
+
+    /// Somebody has taken what it awaited, or found nothing. What is left is for the next in line.
+    pub(super) fn passed(&mut self, awaited: Awaited, has_taken: bool, effects: &mut Effects) {
+        if has_taken {
+            self.pass_on(awaited, effects);
+        } else {
             self.was_awaited |= !matches!(awaited, Awaited::Writable | Awaited::WritablePeer(_));
-            return Poll::Pending;
-        };
-        if let Some(ticket) = ticket.take() {
-            self.waiters.leave(awaited, ticket, effects);
         }
-        self.pass_on(awaited, effects);
-        Poll::Ready(Ok(value))
+    }
+
+    /// Does what routing wants, and tells those who watch.
+    #[inline]
+    pub(super) fn settle_all(&mut self, drive: &dyn Drive, effects: &mut Effects) {
+        if !self.peers.wants.is_empty() {
+            self.settle(drive, effects);
+        }
+        if !self.watchers.is_empty() {
+            self.tell_watchers(effects);
+        }
     }
 
     /// Wakes the next in line if it would find what it waits for.
@@ -73,7 +88,7 @@ impl<P: Pattern> State<P> {
     }
 
     /// Turns what routing wants into effects on links and wakers.
-    pub(super) fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
+    fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
         let (mut pace, mut now) = (None, None);
         while !self.peers.wants.is_empty() {
             let mut wants = std::mem::take(&mut self.peers.wants);
