@@ -10,6 +10,10 @@ pub(crate) const LONG: u8 = 0b010;
 /// The frame is a command.
 pub(crate) const COMMAND: u8 = 0b100;
 
+/// The header of a body of up to [`SHORT`] bytes: flags and a byte of length.
+pub(crate) const SHORT_HEADER: usize = 2;
+/// The longest body with a short header.
+pub(crate) const SHORT: usize = 255;
 /// The longest header: flags and eight bytes of length.
 pub(crate) const MAX_HEADER: usize = 9;
 
@@ -29,7 +33,7 @@ impl Header {
         match *bytes {
             [flags, body, ..] if flags & LONG == 0 => Some(Header {
                 flags,
-                len: 2,
+                len: SHORT_HEADER,
                 body: u64::from(body),
             }),
             [flags, a, b, c, d, e, f, g, h, ..] if flags & LONG != 0 => Some(Header {
@@ -63,7 +67,7 @@ pub(crate) fn put_header(out: &mut Vec<u8>, flags: u8, len: usize) {
 
 /// Bytes that the header of a body of `len` bytes takes.
 pub(crate) fn header_len(len: usize) -> usize {
-    if len > usize::from(u8::MAX) { MAX_HEADER } else { 2 }
+    if len > SHORT { MAX_HEADER } else { SHORT_HEADER }
 }
 
 #[cfg(test)]

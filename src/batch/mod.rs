@@ -14,7 +14,7 @@ pub(crate) use run::{Run, weight};
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
-use frame::{MORE, header_len, put_header};
+use frame::{MORE, SHORT, SHORT_HEADER, header_len, put_header};
 use std::io::IoSlice;
 
 /// Whole messages, packed to be written.
@@ -90,6 +90,26 @@ impl Batch {
         }
         self.messages += 1;
         self.payload - before
+    }
+
+    /// Packs a message of one short frame to the end, if it is lent; most are. Whoever asks knows that there is room for it
+    /// ([`Batch::room_for_short`]).
+    #[inline(always)]
+    pub(crate) fn push_short(&mut self, message: &Outgoing<'_>) -> Option<usize> {
+        let Source::Lent(frame) = message.0 else {
+            return None;
+        };
+        let len = u8::try_from(frame.len()).ok()?;
+        self.packed.extend_from_slice(&[0, len]);
+        self.packed.extend_from_slice(frame);
+        self.messages += 1;
+        self.payload += frame.len();
+        Some(frame.len())
+    }
+
+    /// How many short frames find room in its buffer as it is, before it has so many bytes.
+    pub(crate) fn room_for_short(&self, bytes: usize) -> usize {
+        bytes.min(self.packed.capacity()).saturating_sub(self.packed.len()) / (SHORT_HEADER + SHORT)
     }
 
     fn push_message(&mut self, message: &Message) {

@@ -3,19 +3,18 @@
 //! Invariant: a frame header is never split between two parts, and neither is a body; the two may lie in different
 //! parts. Whoever pushes parts has walked the headers, so a run is well formed by construction.
 
-use super::frame::Header;
+use super::frame::{Header, SHORT_HEADER};
 use super::{Batch, Tally};
 use crate::message::{Message, SMALL};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
-use std::ops::Range;
 
 /// Whole messages in ZMTP framing, oldest first, without commands.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
-    parts: VecDeque<Bytes>,
-    /// How far the first part has been popped.
-    at: usize,
+    /// What is popped from; empty only if `rest` is.
+    front: Bytes,
+    rest: VecDeque<Bytes>,
     messages: usize,
     /// Bytes of all bodies together.
     payload: usize,
@@ -43,8 +42,10 @@ impl Run {
 
     /// Adds bytes that begin and end at the border of a header or a body; [`Run::count`] tells what they hold.
     pub(crate) fn push_part(&mut self, part: Bytes) {
-        if !part.is_empty() {
-            self.parts.push_back(part);
+        if self.front.is_empty() {
+            self.front = part;
+        } else if !part.is_empty() {
+            self.rest.push_back(part);
         }
     }
 
@@ -56,13 +57,8 @@ impl Run {
 
     /// Moves all of `other` to the end of this one.
     pub(crate) fn append(&mut self, other: &mut Run) {
-        if other.at > 0
-            && let Some(first) = other.parts.front_mut()
-        {
-            let _gone = first.split_to(other.at);
-        }
-        other.at = 0;
-        self.parts.append(&mut other.parts);
+        self.push_part(std::mem::take(&mut other.front));
+        self.rest.append(&mut other.rest);
         self.count(other.messages, other.payload);
         (other.messages, other.payload) = (0, 0);
     }
@@ -85,11 +81,12 @@ impl Run {
         if self.messages == 0 {
             return None;
         }
-        let header = self.pop_frame(|from, part, range| {
-            if range.len() <= SMALL {
-                message.become_small(from, range.len());
+        let header = self.pop_frame(|part, len| {
+            if len <= SMALL {
+                message.become_small(part, len);
+                part.advance(len);
             } else {
-                *message = Message::one(part.slice(range));
+                *message = Message::one(part.split_to(len));
             }
         })?;
         let mut payload = header.body as usize;
@@ -100,10 +97,32 @@ impl Run {
         self.payload = self.payload.saturating_sub(payload);
         if self.messages == 0 {
             // Nothing of a chunk is kept by an empty run.
-            self.parts.clear();
-            self.at = 0;
+            self.front = Bytes::new();
+            self.rest.clear();
         }
         Some(payload)
+    }
+
+    /// Takes the oldest message, if it is one short frame and not the last of its part; most are.
+    #[inline(always)]
+    pub(crate) fn pop_short(&mut self, message: &mut Message) -> Option<usize> {
+        let &[0, len, ref body @ ..] = &self.front[..] else {
+            return None;
+        };
+        let len = usize::from(len);
+        if body.len() <= len {
+            return None;
+        }
+        if len <= SMALL {
+            message.become_small(body, len);
+            self.front.advance(SHORT_HEADER + len);
+        } else {
+            self.front.advance(SHORT_HEADER);
+            *message = Message::one(self.front.split_to(len));
+        }
+        self.messages = self.messages.saturating_sub(1);
+        self.payload = self.payload.saturating_sub(len);
+        Some(len)
     }
 
     /// Takes the other frames of a message, and says how many bytes they have.
@@ -112,7 +131,7 @@ impl Run {
         let mut frames = std::mem::replace(message, Message::empty()).into_frames();
         let mut payload = 0;
         loop {
-            let header = self.pop_frame(|_, part, range| frames.push(part.slice(range)))?;
+            let header = self.pop_frame(|part, len| frames.push(part.split_to(len)))?;
             payload += header.body as usize;
             if !header.has_more() {
                 *message = Message::many(frames);
@@ -126,32 +145,28 @@ impl Run {
         if self.messages <= messages && self.weight() <= bytes {
             return std::mem::take(self);
         }
-        let (mut border, mut front) = (Border { part: 0, at: self.at }, Tally::default());
-        while front.messages < messages && front.weight() < bytes {
+        let (mut border, mut tally) = (Border { part: 0, at: 0 }, Tally::default());
+        while tally.messages < messages && tally.weight() < bytes {
             let Some((next, payload)) = self.skip_message(border) else {
                 break;
             };
-            front.add(1, payload);
+            tally.add(1, payload);
             border = next;
         }
-        let mut parts: VecDeque<_> = self.parts.drain(..border.part).collect();
-        let at = std::mem::take(&mut self.at);
-        if let Some(part) = self.parts.front_mut().filter(|_| border.at > 0) {
-            parts.push_back(part.split_to(border.at));
+        let mut split = Run::default();
+        for _ in 0..border.part {
+            split.push_part(self.take_part());
         }
-        self.messages -= front.messages;
-        self.payload = self.payload.saturating_sub(front.payload);
-        Run {
-            parts,
-            at,
-            messages: front.messages,
-            payload: front.payload,
-        }
+        split.push_part(self.front.split_to(border.at));
+        split.count(tally.messages, tally.payload);
+        self.messages -= tally.messages;
+        self.payload = self.payload.saturating_sub(tally.payload);
+        split
     }
 
     /// Whether a message has several frames.
     pub(crate) fn has_several_frames(&self) -> bool {
-        let mut border = Border { part: 0, at: self.at };
+        let mut border = Border { part: 0, at: 0 };
         while let Some((next, header)) = self.skip_frame(border) {
             if header.has_more() {
                 return true;
@@ -176,11 +191,11 @@ impl Run {
 
     /// The border behind the frame that begins at this one, and its header.
     fn skip_frame(&self, mut border: Border) -> Option<(Border, Header)> {
-        let header = Header::parse(self.parts.get(border.part)?.get(border.at..)?)?;
+        let header = Header::parse(self.part(border.part)?.get(border.at..)?)?;
         let body = usize::try_from(header.body).ok()?;
         for len in [header.len, body].into_iter().filter(|&len| len > 0) {
             border.at += len;
-            if border.at >= self.parts.get(border.part).map_or(0, Bytes::len) {
+            if border.at >= self.part(border.part).map_or(0, Bytes::len) {
                 border = Border {
                     part: border.part + 1,
                     at: 0,
@@ -199,27 +214,36 @@ impl Run {
         batch
     }
 
-    /// Takes one frame; `take` gets what lies in memory from its body on, and the part and range that the body is.
+    /// Takes one frame; `take` gets what lies in memory from its body on, and takes as many bytes off as the body has.
     #[inline(always)]
-    fn pop_frame(&mut self, take: impl FnOnce(&[u8], &Bytes, Range<usize>)) -> Option<Header> {
-        let part = self.parts.front()?;
-        let header = Header::parse(part.get(self.at..)?)?;
+    fn pop_frame(&mut self, take: impl FnOnce(&mut Bytes, usize)) -> Option<Header> {
+        let header = Header::parse(&self.front)?;
         let len = usize::try_from(header.body).ok()?;
-        let mut start = self.at.checked_add(header.len)?;
-        if start == part.len() && len > 0 {
-            // The body is the next part.
-            self.parts.pop_front();
-            start = 0;
+        self.front.advance(header.len);
+        if self.front.is_empty() {
+            // The body is the next part, or there is none.
+            self.take_part();
         }
-        let part = self.parts.front()?;
-        let end = start.checked_add(len).filter(|&end| end <= part.len())?;
-        take(part.get(start..)?, part, start..end);
-        self.at = end;
-        if end == part.len() {
-            self.parts.pop_front();
-            self.at = 0;
+        if self.front.len() < len {
+            return None;
+        }
+        take(&mut self.front, len);
+        if self.front.is_empty() {
+            self.take_part();
         }
         Some(header)
+    }
+
+    /// Takes what is left of the front part.
+    fn take_part(&mut self) -> Bytes {
+        std::mem::replace(&mut self.front, self.rest.pop_front().unwrap_or_default())
+    }
+
+    fn part(&self, index: usize) -> Option<&Bytes> {
+        match index.checked_sub(1) {
+            None => Some(&self.front),
+            Some(index) => self.rest.get(index),
+        }
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) struct IncomingQueue {
     newest: Option<Box<Newest>>,
     /// Its connection stopped reading: whoever makes the queue fall to the low mark resumes it.
     is_starved: bool,
+    /// So many messages may be taken without a look at anything but them: none is the last, the one that is timed, or the
+    /// one at the low mark. Whatever brings one of these nearer sets it to zero.
+    ahead: usize,
     flow: Flow,
     /// Frames beyond the first of each message that was taken out.
     more_frames: u64,
@@ -74,6 +77,7 @@ impl IncomingQueue {
         };
         if room.messages == 0 || room.bytes == 0 {
             self.is_starved = true;
+            self.ahead = 0;
             return Room::default();
         }
         room
@@ -120,6 +124,7 @@ impl IncomingQueue {
             self.timed = self.flow.passed + self.run.messages() as u64 + 1;
             self.timing.came(self.timed);
             self.timing.began(now);
+            self.ahead = 0;
         }
     }
 
@@ -142,8 +147,38 @@ impl IncomingQueue {
 
     // -- receiving
 
-    /// Takes the oldest message.
+    /// Takes the oldest message, if it is short and not the last: that takes no look at anything else.
     #[inline(always)]
+    pub(super) fn pop_short(&mut self, into: &mut Message) -> bool {
+        if self.ahead == 0 {
+            return false;
+        }
+        let Some(payload) = self.run.pop_short(into) else {
+            return false;
+        };
+        self.ahead -= 1;
+        self.receive(payload);
+        true
+    }
+
+    /// Looks how many messages may be taken before something is to be looked at again.
+    pub(super) fn look_ahead(&mut self, mark: Mark) {
+        let until_last = self.run.messages().saturating_sub(1);
+        let until_low = match self.is_starved {
+            true => self.run.messages().saturating_sub(mark.messages / 2 + 1),
+            false => usize::MAX,
+        };
+        let until_timed = self.timed.saturating_sub(self.flow.passed + 1);
+        let until_timed = usize::try_from(until_timed).unwrap_or(usize::MAX);
+        self.ahead = until_last.min(until_low).min(until_timed);
+    }
+
+    /// Something is to be looked at with the next message.
+    pub(super) fn look_at_next(&mut self) {
+        self.ahead = 0;
+    }
+
+    /// Takes the oldest message.
     pub(super) fn pop(&mut self, into: &mut Message) -> Option<Popped> {
         let Some(payload) = self.run.pop_into(into) else {
             return self.pop_newest(into);
@@ -181,6 +216,7 @@ impl IncomingQueue {
     pub(super) fn time(&mut self, now: Instant) {
         self.timing.left(self.flow.passed, now);
         self.timed = self.timing.place();
+        self.ahead = 0;
         self.timing.set_full(self.is_starved, now);
     }
 
@@ -196,6 +232,7 @@ impl IncomingQueue {
 
     /// Whether it was starved under another mark and has room under this one; says so once.
     pub(super) fn is_freed(&mut self, mark: Mark) -> bool {
+        self.ahead = 0;
         let has_room = self.run.messages() < mark.messages && self.run.weight() < mark.bytes;
         self.is_starved && has_room && std::mem::take(&mut self.is_starved)
     }
@@ -204,6 +241,7 @@ impl IncomingQueue {
     pub(super) fn drop_all(&mut self, why: DropReason) -> Dropped {
         self.timing.forget();
         self.timed = u64::MAX;
+        self.ahead = 0;
         self.flow.dropped.add(why, self.messages() as u64);
         let mut dropped = Dropped::run(std::mem::take(&mut self.run));
         if let Some(newest) = &mut self.newest {
@@ -218,6 +256,7 @@ impl IncomingQueue {
     pub(super) fn dropped_after_pop(&mut self, payload: usize, why: DropReason) {
         drop_received(&mut self.flow, payload, why);
         self.returned += 1;
+        self.ahead = 0;
         self.timing.shift(-1);
         self.timed = self.timing.place();
     }
@@ -291,6 +330,7 @@ impl Default for IncomingQueue {
         IncomingQueue {
             run: Run::default(),
             is_starved: false,
+            ahead: 0,
             flow: Flow::default(),
             more_frames: 0,
             returned: 0,

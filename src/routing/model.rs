@@ -196,7 +196,7 @@ impl Bench {
         self.written += model.writing.drain(..).count() as u64;
         model.batch = self.peers.collect(model.id, done, Vec::new());
         let count = model.batch.as_ref().map_or(0, Batch::messages);
-        assert!(count <= (self.mark / 2).max(1), "more than half a mark at once");
+        assert!(count <= self.mark, "more than a mark at once");
         assert!(
             count > 0 || model.queued.is_empty(),
             "something is queued, and nothing is given"

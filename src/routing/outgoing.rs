@@ -8,7 +8,8 @@ use super::dropped::Dropped;
 use super::spares::Spares;
 use super::timing::Timing;
 use crate::batch::buffers::to_keep;
-use crate::batch::{Batch, Run, Tally};
+use crate::batch::frame::SHORT;
+use crate::batch::{Batch, Run, Tally, weight};
 use crate::message::{Message, Outgoing};
 use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow};
@@ -48,6 +49,9 @@ pub(super) struct OutgoingQueue {
     /// Somebody is answerable for what is queued: a note, a flush at work, or the next writable event.
     /// Invariant: something is queued, or being written, to a peer that is up only if it is busy.
     is_busy: bool,
+    /// So many short messages may follow the youngest without a look at any limit: mark, batch and buffer have room for
+    /// them. Whatever changes one of these, other than by making room, sets it to zero.
+    ahead: usize,
     /// It was found full: whoever makes it fall to the low mark says so.
     awaits_room: bool,
     /// Somebody waits for the low mark, whether it was found full or not.
@@ -73,6 +77,7 @@ impl OutgoingQueue {
             queued: Tally::default(),
             writing: Tally::default(),
             is_busy: true,
+            ahead: 0,
             awaits_room: false,
             awaits_low: false,
             flow: Flow::default(),
@@ -85,8 +90,23 @@ impl OutgoingQueue {
 
     // -- sending
 
-    /// Packs a message to the end, if there is room.
+    /// Packs a short message to the end, if there is room for it and more; that takes no look at any limit.
     #[inline(always)]
+    pub(super) fn enqueue_short(&mut self, message: &Outgoing<'_>) -> bool {
+        if self.ahead == 0 {
+            return false;
+        }
+        let Some(payload) = self.open.push_short(message) else {
+            return false;
+        };
+        self.ahead -= 1;
+        self.queued.add(1, payload);
+        self.flow.taken += 1;
+        self.flow.taken_bytes += payload as u64;
+        true
+    }
+
+    /// Packs a message to the end, if there is room.
     pub(super) fn enqueue(
         &mut self,
         mark: Mark,
@@ -105,16 +125,38 @@ impl OutgoingQueue {
             self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
         }
         if self.has_room(mark) {
+            self.ahead = self.short_messages_ahead(mark);
             Placed::WithRoom
         } else {
+            self.ahead = 0;
             Placed::Last
         }
     }
 
+    /// How many short messages may come before it has to be looked at again whether there is room.
+    fn short_messages_ahead(&self, mark: Mark) -> usize {
+        let held = self.held();
+        let until_full = mark.messages.saturating_sub(held.messages + 1);
+        let until_heavy = mark.bytes.saturating_sub(held.weight() + 1) / weight(1, SHORT);
+        let until_half = half(mark.messages).saturating_sub(self.open.messages());
+        let until_packed = until_half.max(self.open.room_for_short(SMALL_BATCH));
+        until_full
+            .min(until_heavy)
+            .min(until_packed)
+            .min(self.open.room_for_short(BATCH_BYTES))
+    }
+
+    fn take_open(&mut self) -> Batch {
+        self.ahead = 0;
+        std::mem::take(&mut self.open)
+    }
+
     #[inline(always)]
     fn pack(&mut self, mark: Mark, spares: &mut Spares, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> usize {
-        if self.open.messages() >= half(mark.messages) || self.open.wire_len() >= BATCH_BYTES {
-            self.closed.push_back(std::mem::take(&mut self.open));
+        let len = self.open.wire_len();
+        if self.open.messages() >= half(mark.messages) && len >= SMALL_BATCH || len >= BATCH_BYTES {
+            let full = self.take_open();
+            self.closed.push_back(full);
         }
         if self.open.is_empty() {
             self.open = Batch::with_buffer(spares.take());
@@ -130,6 +172,7 @@ impl OutgoingQueue {
         };
         let awaits_room = self.awaits_room;
         self.enqueue(no_mark, spares, envelope, message);
+        self.ahead = 0;
         self.awaits_room = awaits_room;
     }
 
@@ -153,10 +196,7 @@ impl OutgoingQueue {
     /// Takes out and counts the oldest message that no connection has collected, to be dropped where no lock is held.
     pub(super) fn drop_oldest(&mut self, why: DropReason) -> Option<Message> {
         if self.oldest.is_empty() {
-            let next = self
-                .closed
-                .pop_front()
-                .unwrap_or_else(|| std::mem::take(&mut self.open));
+            let next = self.closed.pop_front().unwrap_or_else(|| self.take_open());
             self.oldest = next.into_run();
         }
         let message = self.oldest.pop()?;
@@ -261,6 +301,7 @@ impl OutgoingQueue {
 
     /// Whether it was found full under another mark and has room under this one; says so once.
     pub(super) fn is_freed(&mut self, mark: Mark) -> bool {
+        self.ahead = 0;
         let was_full = self.awaits_room;
         self.has_fallen_to_low(mark) || was_full && self.has_room(mark)
     }
@@ -295,7 +336,7 @@ impl OutgoingQueue {
         }
     }
 
-    /// Gives the oldest batch: at most half a mark of messages, at least one. `None`: nothing is queued, and nobody is
+    /// Gives the oldest batch: at least one message, and at most half a mark of them unless they are small. `None`: nothing is queued, and nobody is
     /// answerable any more. What was kept whole until now, and is packed, is given to be dropped where no lock is held.
     pub(super) fn collect(&mut self, spares: &mut Spares, mut drop_later: impl FnMut(Message)) -> Option<Batch> {
         debug_assert_eq!(
@@ -316,7 +357,7 @@ impl OutgoingQueue {
         } else {
             match self.closed.pop_front() {
                 Some(batch) => batch,
-                None => std::mem::take(&mut self.open),
+                None => self.take_open(),
             }
         };
         if next.is_empty() {
@@ -403,7 +444,7 @@ impl OutgoingQueue {
         if let Some(newest) = &mut self.newest {
             all.extend(std::iter::from_fn(|| newest.pop()));
         }
-        let open = std::mem::take(&mut self.open);
+        let open = self.take_open();
         for batch in self.closed.drain(..).chain([open]) {
             let mut run = batch.into_run();
             all.extend(std::iter::from_fn(|| run.pop()));
@@ -418,7 +459,7 @@ impl OutgoingQueue {
         let queued = std::mem::take(&mut self.queued);
         self.flow.dropped.add(why, queued.messages as u64);
         let mut batches: Vec<_> = self.closed.drain(..).collect();
-        batches.push(std::mem::take(&mut self.open));
+        batches.push(self.take_open());
         let mut messages = unwritten;
         if let Some(newest) = &mut self.newest {
             messages.extend(std::iter::from_fn(|| newest.pop()));
@@ -518,6 +559,9 @@ fn half(mark: usize) -> usize {
     (mark / 2).max(1)
 }
 
+/// But one of fewer bytes may hold the whole mark: a system call for each half of so little costs more than the writing that
+/// would overlap. Measured, at 16 bytes and a mark of 1,000: a quarter more messages than with 500 to a call.
+const SMALL_BATCH: usize = 72 * 1024;
 /// Nor does it grow once it has this many bytes; with one more packed message its buffer is a quarter of a mebibyte. Measured
 /// against a quarter of that: a fifth more messages of 1 KiB and 8 KiB, in fewer and larger writes.
 const BATCH_BYTES: usize = 240 * 1024;

@@ -11,7 +11,10 @@ use std::collections::VecDeque;
 /// The peers that are wanted, in turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    queue: VecDeque<PeerId>,
+    /// Whose turn it is; `None` only if nobody stands behind.
+    front: Option<PeerId>,
+    /// Those behind, in their order.
+    behind: VecDeque<PeerId>,
     /// By index: who of that index stands in the queue.
     standing: Vec<Option<PeerId>>,
 }
@@ -27,29 +30,30 @@ impl Turn {
             && *standing != Some(id)
         {
             *standing = Some(id);
-            self.queue.push_back(id);
+            match self.front {
+                None => self.front = Some(id),
+                Some(_) => self.behind.push_back(id),
+            }
         }
     }
 
     /// The peer whose turn it is.
     #[inline]
     pub(crate) fn front(&self) -> Option<PeerId> {
-        self.queue.front().copied()
+        self.front
     }
 
     /// The front peer was served and is still wanted.
     #[inline]
     pub(crate) fn pass(&mut self) {
-        if self.queue.len() > 1
-            && let Some(front) = self.queue.pop_front()
-        {
-            self.queue.push_back(front);
+        if let Some(next) = self.behind.pop_front() {
+            self.behind.extend(self.front.replace(next));
         }
     }
 
     /// The front peer is not wanted any more.
     pub(crate) fn rest(&mut self) {
-        if let Some(front) = self.queue.pop_front() {
+        if let Some(front) = std::mem::replace(&mut self.front, self.behind.pop_front()) {
             self.mark_gone(front);
         }
     }
@@ -58,14 +62,18 @@ impl Turn {
     pub(crate) fn remove(&mut self, id: PeerId) -> bool {
         let stands = self.standing.get(id.index()) == Some(&Some(id));
         if stands {
-            self.queue.retain(|&other| other != id);
+            if self.front == Some(id) {
+                self.front = self.behind.pop_front();
+            } else {
+                self.behind.retain(|&other| other != id);
+            }
             self.mark_gone(id);
         }
         stands
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.front.is_none()
     }
 
     fn mark_gone(&mut self, id: PeerId) {

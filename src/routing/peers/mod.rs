@@ -203,6 +203,7 @@ impl Peers {
             // Of conflated messages only the newest is kept, and it may come by any connection.
             if let (Some(before), true, None) = (before, unread > 0, conflates) {
                 peer.earlier.push_back((unread, before));
+                peer.incoming.look_at_next();
             }
         }
     }

@@ -83,6 +83,18 @@ impl Peers {
     /// Takes the oldest unread message of a peer.
     #[inline(always)]
     pub(crate) fn pop(&mut self, id: PeerId, into: &mut Message) -> Option<Popped> {
+        if let Some(peer) = self.slots.get_mut(id.index)
+            && peer.generation == id.generation
+            && !self.is_witness
+            && peer.incoming.pop_short(into)
+        {
+            return Some(Popped::More);
+        }
+        self.pop_any(id, into)
+    }
+
+    #[inline(never)]
+    fn pop_any(&mut self, id: PeerId, into: &mut Message) -> Option<Popped> {
         let mark = self.recv_mark;
         let peer = self
             .slots
@@ -94,6 +106,9 @@ impl Peers {
         }
         if peer.incoming.ends_time() {
             self.wants.push(Want::Time(id));
+        }
+        if peer.earlier.is_empty() {
+            peer.incoming.look_ahead(mark);
         }
         if self.is_witness | !peer.earlier.is_empty() {
             let info = peer.sender_of_popped();

@@ -19,6 +19,18 @@ impl Peers {
     /// Packs a message to the end of the peer's queue, if there is room.
     #[inline(always)]
     pub(crate) fn enqueue(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
+        if envelope.is_empty()
+            && let Some(peer) = self.slots.get_mut(id.index)
+            && peer.generation == id.generation
+            && peer.out.enqueue_short(message)
+        {
+            return Placed::WithRoom;
+        }
+        self.enqueue_any(id, envelope, message)
+    }
+
+    #[inline(never)]
+    fn enqueue_any(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
         if self.conflate[0].is_some() {
             return self.replace(id, envelope, message);
         }
