@@ -59,8 +59,8 @@ impl<N: Net> Seat<N> {
                     }
                     continue;
                 }
-                let is_idle = state.is_asleep || state.is_shut_down || !state.notes.is_empty();
-                if !is_idle && !self.others_wait(&state) && pause.grows(state.changes) {
+                let is_due = state.is_asleep || state.is_shut_down || !state.notes.is_empty();
+                if !is_due && !self.others_wait(&state) && pause.grows(state.changes) {
                     state.keeper = Keeper::Pacing;
                     drop(state);
                     crate::sync::park(Some(pause.length));
