@@ -10,6 +10,7 @@ use crate::engine::reactor;
 use crate::engine::seat::{Seat, is_driving};
 use crate::error::ContextError;
 use crate::hub::{Drive, Hub, Station};
+use crate::options::ContextOptions;
 use crate::routing::Pattern;
 use crate::stats::{CloseReport, ContextStats, SocketEntry};
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -91,9 +92,17 @@ pub struct ShutdownReport {
 }
 
 impl Context {
-    /// Starts an event loop on a thread of its own. Fails if the system has no descriptor or no thread to spare.
+    /// Starts an event loop on a thread of its own, with the default options. Fails if the system has no descriptor or no
+    /// thread to spare.
     pub fn new() -> Result<Self, ContextError> {
-        let (seat, thread) = reactor::start()?;
+        Context::with_options(ContextOptions::default())
+    }
+
+    /// Starts an event loop on a thread of its own, with these options, which stay as they are. Refused, with the option's
+    /// name, if one of them makes no sense; else it fails as `new` does.
+    pub fn with_options(options: ContextOptions) -> Result<Self, ContextError> {
+        options.check()?;
+        let (seat, thread) = reactor::start(&options)?;
         Ok(Context(Arc::new(Handle {
             core: Arc::new(Core {
                 seat,

@@ -5,6 +5,7 @@
 use crate::endpoint::{Endpoint, InvalidEndpoint};
 use crate::identity::Identity;
 use crate::message::Message;
+use crate::options::InvalidOptions;
 use std::io;
 
 /// Says that a message was not sent, and gives it back.
@@ -221,10 +222,17 @@ pub enum EndpointError {
     Forked,
 }
 
-/// Says that a context could not be made: the system has no descriptor or no thread to spare.
+/// Why a context could not be made. Nothing was.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start the event loop: {0}")]
-pub struct ContextError(#[from] pub(crate) io::Error);
+#[non_exhaustive]
+pub enum ContextError {
+    /// The system has no descriptor or no thread to spare.
+    #[error("cannot start the event loop: {0}")]
+    Io(#[from] io::Error),
+    /// One of its options makes no sense.
+    #[error(transparent)]
+    Options(#[from] InvalidOptions),
+}
 
 /// Why a call to close did not wait for the end. The socket closes all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Chance, LONG, wait_connected, wait_for};
-use peermq::{Context, NotSent, Options, Pair, Pull, Push, RecvError, Rep, Req};
+use peermq::{Context, ContextOptions, NotSent, Options, Pair, Pull, Push, RecvError, Rep, Req};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -93,6 +93,48 @@ fn two_ends_that_wait_for_each_other_go_on_at_every_mark() {
                 (0..mark + 1).for_each(|_| b.send("pong").unwrap());
             }
         });
+    }
+}
+
+/// However long a thread looks before it sleeps, and if it never does: a ping-pong of threads and futures, and senders at
+/// their marks.
+#[test]
+fn all_go_on_however_long_who_waits_looks_before_it_sleeps() {
+    for spin in [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(1)] {
+        let context = || Context::with_options(ContextOptions::default().spin(spin)).unwrap();
+        let (here, there) = (context(), context());
+        let options = Options::default().mark(2);
+        let (a, b) = (
+            Pair::with_options(&here, options.clone()).unwrap(),
+            Pair::with_options(&there, options).unwrap(),
+        );
+        a.connect(b.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    assert_eq!(b.recv_timeout(LONG).unwrap(), "ping");
+                    b.send("pong").unwrap();
+                }
+            });
+            for n in 0..2_000 {
+                a.send("ping").unwrap();
+                let pong = match n % 2 {
+                    0 => a.recv_timeout(LONG).unwrap(),
+                    _ => common::block_on(a.recv_async()).unwrap(),
+                };
+                assert_eq!(pong, "pong");
+            }
+        });
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..2_000).for_each(|_| a.send_timeout("one of many", LONG).unwrap()));
+            }
+            (0..8_000).for_each(|_| assert_eq!(b.recv_timeout(LONG).unwrap(), "one of many"));
+        });
+        assert_eq!(
+            a.recv_timeout(Duration::from_millis(2)).unwrap_err(),
+            RecvError::TimedOut
+        );
     }
 }
 

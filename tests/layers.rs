@@ -14,7 +14,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("notice", 0, &[]),
     ("options", 0, &["endpoint", "identity", "message", "socket_type"]),
     ("chance", 0, &[]),
-    ("error", 0, &["endpoint", "identity", "message", "notice"]),
+    ("error", 0, &["endpoint", "identity", "message", "notice", "options"]),
     ("explain", 0, &["endpoint", "failure", "socket_type", "stats"]),
     ("peer_info", 0, &["identity", "socket_type"]),
     ("failure", 0, &["socket_type"]),

@@ -4,8 +4,10 @@
 //! are there, and no lock of a hub or session is held then. Which thread takes the turns is the seat's to know.
 
 use super::seat::{Before, Nap, Seat, Turned, Turns, Work};
+use super::spin::Spin;
 use super::{Engine, Readiness};
 use crate::hub::Effects;
+use crate::options::ContextOptions;
 use crate::transport::real::RealNet;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 /// Starts the loop of a context; its keeper is a thread of its own.
-pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
+pub(crate) fn start(options: &ContextOptions) -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
     let poll = Poll::new()?;
     let doorbell = Waker::new(poll.registry(), DOORBELL)?;
     let ring = move || {
@@ -33,9 +35,10 @@ pub(crate) fn start() -> io::Result<(Arc<Seat<RealNet>>, JoinHandle<()>)> {
         work: Work::default(),
     };
     let theirs = Arc::clone(&seat);
+    let spin = Spin::of(options.spin);
     let thread = std::thread::Builder::new()
         .name("peermq".into())
-        .spawn(move || theirs.keep(Box::new(reactor)))?;
+        .spawn(move || theirs.keep(Box::new(reactor), spin))?;
     Ok((seat, thread))
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// What the last waits of a context taught.
 #[derive(Debug)]
 pub(crate) struct Spin {
+    /// A short look; zero: there is none, nor a long one.
+    look: Duration,
     credit: u32,
     /// One wait in so many is a long look, while there is no credit.
     gap: u32,
@@ -18,9 +20,11 @@ pub(crate) struct Spin {
     last_sleep: Duration,
 }
 
-impl Default for Spin {
-    fn default() -> Self {
+impl Spin {
+    /// With short looks of this length.
+    pub(crate) fn of(look: Duration) -> Self {
         Spin {
+            look,
             credit: 0,
             gap: SHORTEST_GAP,
             waits: 0,
@@ -28,16 +32,15 @@ impl Default for Spin {
             last_sleep: Duration::MAX,
         }
     }
-}
 
-impl Spin {
-    /// How long to look before the next sleep, if at all.
-    pub(crate) fn plan(&mut self) -> Option<Duration> {
+    /// How long to look before the next sleep, if at all; not longer than is left to wait.
+    pub(crate) fn plan(&mut self, left: Duration) -> Option<Duration> {
         self.is_long = false;
         if self.credit > 0 {
-            return Some(SHORT_LOOK);
+            return Some(self.look.min(left));
         }
-        if self.last_sleep >= SHORT_SLEEP {
+        let long_look = self.look * LONG;
+        if self.look.is_zero() || self.last_sleep >= long_look + WAKING {
             return None;
         }
         self.waits += 1;
@@ -46,7 +49,7 @@ impl Spin {
         }
         self.waits = 0;
         self.is_long = true;
-        Some(LONG_LOOK)
+        Some(long_look.min(left))
     }
 
     /// It came while looking.
@@ -69,11 +72,11 @@ impl Spin {
     }
 }
 
-/// Measured: 20 us never met a reply, and 50 cost no more processor time than sleeping.
-const SHORT_LOOK: Duration = Duration::from_micros(50);
-const LONG_LOOK: Duration = Duration::from_micros(150);
-/// After a longer sleep, looking is not worth a try.
-const SHORT_SLEEP: Duration = Duration::from_micros(400);
+/// How many short looks a long one is.
+const LONG: u32 = 3;
+/// What a sleep takes longer than a look that meets the same: both ends are woken, from ever deeper sleep. After one that
+/// was longer than that and a long look, looking is not worth a try.
+const WAKING: Duration = Duration::from_micros(250);
 const MOST_CREDIT: u32 = 16;
 const SHORTEST_GAP: u32 = 8;
 const LONGEST_GAP: u32 = 1024;
@@ -81,15 +84,20 @@ const LONGEST_GAP: u32 = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::ContextOptions;
+
+    fn look() -> Duration {
+        ContextOptions::default().spin
+    }
 
     #[test]
     fn what_does_not_pay_stops_and_is_tried_ever_more_rarely() {
-        let mut spin = Spin::default();
+        let mut spin = Spin::of(look());
         let mut looks = Vec::new();
         for wait in 1..=10_000 {
             spin.slept(Duration::from_micros(100));
-            if let Some(length) = spin.plan() {
-                assert_eq!(length, LONG_LOOK);
+            if let Some(length) = spin.plan(Duration::MAX) {
+                assert_eq!(length, look() * LONG);
                 spin.wasted();
                 looks.push(wait);
             }
@@ -100,24 +108,58 @@ mod tests {
 
     #[test]
     fn what_pays_is_done_each_time_until_it_does_not() {
-        let mut spin = Spin::default();
+        let mut spin = Spin::of(look());
         spin.slept(Duration::from_micros(100));
-        while spin.plan().is_none() {}
+        while spin.plan(Duration::MAX).is_none() {}
         for _ in 0..100 {
             spin.paid();
-            assert_eq!(spin.plan(), Some(SHORT_LOOK));
+            assert_eq!(spin.plan(Duration::MAX), Some(look()));
         }
         let wasted = (0..).take_while(|_| {
             spin.wasted();
-            spin.plan() == Some(SHORT_LOOK)
+            spin.plan(Duration::MAX) == Some(look())
         });
         assert_eq!(wasted.count(), 7);
     }
 
     #[test]
     fn after_a_long_sleep_nothing_is_tried() {
-        let mut spin = Spin::default();
+        let mut spin = Spin::of(look());
         spin.slept(Duration::from_secs(1));
-        assert!((0..100).all(|_| spin.plan().is_none()));
+        assert!((0..100).all(|_| spin.plan(Duration::MAX).is_none()));
+    }
+
+    #[test]
+    fn who_is_to_look_longer_does_so_and_tries_it_after_longer_sleeps() {
+        for look in [1, 20, 50, 1_000].map(Duration::from_micros) {
+            let worth_a_try = look * LONG + WAKING;
+            for (sleep, looks) in [(worth_a_try - Duration::from_nanos(1), true), (worth_a_try, false)] {
+                let mut spin = Spin::of(look);
+                spin.slept(sleep);
+                let first = (0..100).find_map(|_| spin.plan(Duration::MAX));
+                assert_eq!(first, looks.then_some(look * LONG));
+            }
+            let mut spin = Spin::of(look);
+            spin.paid();
+            assert_eq!(spin.plan(Duration::MAX), Some(look));
+        }
+    }
+
+    #[test]
+    fn nobody_looks_for_longer_than_there_is_to_wait() {
+        let (left, mut spin) = (Duration::from_micros(30), Spin::of(look()));
+        spin.slept(Duration::ZERO);
+        assert_eq!((0..8).find_map(|_| spin.plan(left)), Some(left), "a long look");
+        spin.paid();
+        assert_eq!(spin.plan(left), Some(left), "a short one");
+    }
+
+    #[test]
+    fn who_is_not_to_look_never_does() {
+        let mut spin = Spin::of(Duration::ZERO);
+        for sleep in [0, 1, 100, 1_000_000] {
+            spin.slept(Duration::from_micros(sleep));
+            assert!((0..10_000).all(|_| spin.plan(Duration::MAX).is_none()));
+        }
     }
 }

@@ -75,7 +75,8 @@ impl Options {
     }
 }
 
-/// Why a socket cannot be made with these [`Options`]. Nothing was made; the numbers are the caller's to change.
+/// Why a socket cannot be made with these [`Options`], or a context with these
+/// [`ContextOptions`](crate::ContextOptions). Nothing was made; the numbers are the caller's to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidOptions {
@@ -124,6 +125,16 @@ pub enum InvalidOptions {
         option: &'static str,
         /// The most that can be said.
         most: Duration,
+    },
+    /// A time is longer than is good for anything.
+    #[error("{option} must be at most {most:?}, and is {value:?}")]
+    OverLimit {
+        /// Which.
+        option: &'static str,
+        /// The most that may be set.
+        most: Duration,
+        /// What was set.
+        value: Duration,
     },
     /// An option names what only others may give: an identity that a ROUTER made up.
     #[error("{option} must not be one that a ROUTER made up")]

@@ -1,4 +1,4 @@
-//! What can be set about a socket, once, before it exists.
+//! What can be set about a socket, or a context, once, before it exists.
 //!
 //! Every setter says its unit, its default, and what becomes worse in each direction. The setters stand in files of
 //! their own, by what they are about; which socket types an option is for is said in `checks::SPECIAL`.
@@ -6,6 +6,7 @@
 mod checks;
 mod compat;
 mod connection;
+mod context;
 mod heartbeat;
 mod in_band;
 mod kernel;
@@ -16,6 +17,7 @@ mod queues;
 
 pub use checks::InvalidOptions;
 pub(crate) use connection::StopDialing;
+pub use context::ContextOptions;
 pub(crate) use kernel::{Credentials, Keepalive, TransportOptions};
 
 use crate::identity::Identity;

@@ -14,13 +14,10 @@ use tracing::error;
 
 impl<N: Net> Seat<N> {
     /// Runs the loop on this thread until the context is shut down.
-    pub(crate) fn keep(&self, turns: Box<dyn Turns>) {
+    pub(crate) fn keep(&self, turns: Box<dyn Turns>, spin: Spin) {
         // Also while it writes without the seat: wakers run then too, and nobody else would end a wait of theirs.
         let _driving = drive_here();
-        *self.reins.lock() = Some(Reins {
-            turns,
-            spin: Spin::default(),
-        });
+        *self.reins.lock() = Some(Reins { turns, spin });
         self.state.lock().keeper_thread = Some(crate::sync::current());
         self.keep_until_over();
         // From here on nobody else sits.

@@ -30,7 +30,7 @@ use crate::batch::Run;
 use crate::engine::notes::answer;
 use crate::engine::session::Flushed;
 use crate::hub::{Effects, Hub, Origin, Station, Stop, block_on};
-use crate::options::{Options, TransportOptions};
+use crate::options::{ContextOptions, Options, TransportOptions};
 use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType;
 use crate::sync::{Parker, Ring, let_time_pass};
@@ -222,7 +222,7 @@ impl World {
         let world = World::new();
         *world.seat.reins.lock() = Some(Reins {
             turns: Box::new(world.turns(KeeperIs::Sitting)),
-            spin: Spin::default(),
+            spin: Spin::of(ContextOptions::default().spin),
         });
         let mut state = world.seat.state.lock();
         state.sitter = Sitter::Nobody;
@@ -235,7 +235,7 @@ impl World {
         let world = World::new();
         let turns = world.turns(keeper_is);
         let seat = Arc::clone(&world.seat);
-        let keeper = spawn(move || seat.keep(Box::new(turns)));
+        let keeper = spawn(move || seat.keep(Box::new(turns), Spin::of(ContextOptions::default().spin)));
         (world, keeper)
     }
 

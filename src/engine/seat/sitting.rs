@@ -76,7 +76,8 @@ impl<N: Net> Sitting<'_, N> {
         }
         loop {
             let begin = seat.now();
-            if let Some(limit) = reins.spin.plan() {
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(begin));
+            if let Some(limit) = reins.spin.plan(left) {
                 while seat.now().saturating_duration_since(begin) < limit {
                     if let Some(end) = turn(reins, Nap::None) {
                         reins.spin.paid();
