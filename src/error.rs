@@ -35,6 +35,45 @@ pub struct SendError {
     pub message: Option<Message>,
 }
 
+/// Says that not all of many messages were sent, how many were, and gives back those that are neither sent nor the caller's.
+///
+/// Messages are taken from the iterator some ahead of what is sent, 64 at most. So there are three kinds: the first `sent`
+/// are queued; those behind were taken and come back here, if they were given away; and what was not taken is the iterator's
+/// still, which is the caller's if it was lent.
+///
+/// ```
+/// use peermq::{Context, Message, NotSent, Options, Push};
+///
+/// let context = Context::new()?;
+/// let push = Push::with_options(&context, Options::default().send_mark(3))?;
+/// push.connect("inproc://nobody-yet")?;
+///
+/// let mut given = (0..100).map(|number| Message::from(number.to_string()));
+/// let error = push.try_send_many(&mut given).unwrap_err();
+/// assert_eq!((error.reason, error.sent), (NotSent::WouldBlock, 3));
+/// let rest: Vec<Message> = error.messages.into_iter().chain(given).collect();
+/// assert_eq!(rest[0], "3");
+/// assert_eq!(rest.len(), 97);
+///
+/// let lent = ["three", "are", "here"];
+/// let error = push.try_send_many(lent).unwrap_err();
+/// assert_eq!(lent[error.sent..], lent); // none was sent, and all are still here
+/// assert!(error.messages.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{sent} sent, and then no more: {reason}")]
+#[non_exhaustive]
+pub struct SendManyError {
+    /// Why the first that was not sent was not.
+    pub reason: NotSent,
+    /// How many were sent: all before it.
+    pub sent: usize,
+    /// What was given away, taken and not sent, in its order: what was refused, and what had been taken behind it. Nothing of
+    /// what was lent.
+    pub messages: Vec<Message>,
+}
+
 /// Why a message was not sent. `WouldBlock`, `TimedOut` and `PeerFull` may be tried again; the others stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -121,7 +121,7 @@ pub use context::{Context, ShutdownReport};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{
     BindError, CloseError, ConnectError, ContextError, EndpointError, NotSent, RecvError, RequestError, SendError,
-    SubscribeError, WaitError,
+    SendManyError, SubscribeError, WaitError,
 };
 pub use explain::{Cause, ConnectionState, Doing, EndpointState, Explanation, Life, Topics};
 pub use failure::{Failure, Fault, Stage};

@@ -62,7 +62,7 @@ pub(crate) use subscriptions::Change;
 pub(crate) use succession::Succession;
 pub(crate) use wants::{Awaited, Want};
 
-use crate::batch::Run;
+use crate::batch::{Run, weight};
 use crate::explain::Topics;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
@@ -166,6 +166,11 @@ pub(crate) struct NoPlace {
 pub(crate) trait Sends: Pattern {
     /// Packs the message for a peer. `false`: none has room, and nothing has happened.
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool;
+
+    /// Packs messages in their order, as [`pack_many`] does, and says how many.
+    fn send_many(&mut self, peers: &mut Peers, messages: &mut [Outgoing<'_>]) -> usize {
+        pack_many(peers, messages, |peers, message| self.send(peers, message))
+    }
 }
 
 /// A pattern that takes messages for the peer that they are addressed to.
@@ -189,6 +194,39 @@ pub(crate) trait Addressed: Pattern {
 pub(crate) trait Receives: Pattern {
     /// Takes the next message into this place. `false`: there is none, and nothing has happened.
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool;
+
+    /// Takes the next messages, at most so many, behind those that are there, and says how many.
+    fn recv_many(&mut self, peers: &mut Peers, into: &mut Vec<Message>, limit: usize) -> usize {
+        for count in 0..limit {
+            let mut message = Message::empty();
+            if !self.recv(peers, &mut message) {
+                return count;
+            }
+            into.push(message);
+        }
+        limit
+    }
+}
+
+/// Packs messages in their order by a step of one, until one is not taken, and at most half a mark of them: what is packed
+/// can then be on its way before the next would meet a full queue, as if they had been sent one by one. Says how many.
+pub(crate) fn pack_many(
+    peers: &mut Peers,
+    messages: &mut [Outgoing<'_>],
+    mut pack: impl FnMut(&mut Peers, &mut Outgoing<'_>) -> bool,
+) -> usize {
+    let (most, most_bytes) = peers.half_a_mark();
+    let mut bytes = 0;
+    let mut count = 0;
+    for message in messages.iter_mut().take(most) {
+        let weight = weight(1, message.byte_count());
+        if bytes > most_bytes || !pack(peers, message) {
+            break;
+        }
+        bytes += weight;
+        count += 1;
+    }
+    count
 }
 
 /// What becomes of the queue to a peer whose connection ended: a dialed one keeps it, `unwritten` in front; of another it

@@ -8,6 +8,7 @@ pub(crate) mod dish;
 pub(crate) mod gather;
 pub(crate) mod kind;
 mod live;
+mod many;
 mod numbered;
 pub(crate) mod pair;
 pub(crate) mod peer;
@@ -121,6 +122,13 @@ impl<P: Pattern> Socket<P> {
     }
 }
 
+impl<P: Pattern> Socket<P> {
+    fn has_room(&self) -> bool {
+        let step = |pattern: &mut P, _: &mut Peers| pattern.is_ready(Awaited::Writable).then_some(());
+        self.hub.attempt(Awaited::Writable, step).is_ready()
+    }
+}
+
 /// How a verb waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
@@ -157,11 +165,6 @@ impl<P: Sends> Socket<P> {
             Ok(()) => Ok(()),
             Err(Closed) => Err(given_back(NotSent::Closed, message)),
         }
-    }
-
-    fn has_room(&self) -> bool {
-        let step = |pattern: &mut P, _: &mut Peers| pattern.is_ready(Awaited::Writable).then_some(());
-        self.hub.attempt(Awaited::Writable, step).is_ready()
     }
 }
 

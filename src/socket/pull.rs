@@ -26,6 +26,15 @@ use std::marker::PhantomData;
 /// push.send("hello")?;
 /// assert_eq!(pull.recv()?, "hello");
 /// assert_eq!(pull.recv_timeout(Duration::from_millis(1)), Err(RecvError::TimedOut));
+///
+/// push.send_many(["by", "one", "call"])?;
+/// let mut messages = Vec::new();
+/// while messages.len() < 3 {
+///     pull.recv_many(&mut messages, 100)?; // what is here, and at least one
+/// }
+/// assert_eq!(messages, ["by", "one", "call"]);
+/// assert_eq!(pull.try_recv_many(&mut messages, 100), Err(RecvError::WouldBlock));
+/// assert_eq!(messages.len(), 3); // nothing is appended of an error
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Pull {

@@ -3,14 +3,14 @@
 use super::verbs::{constructors, socket_verbs};
 use super::{Patience, Socket, given_back, topic};
 use crate::batch::Run;
-use crate::error::{NotSent, SendError, WaitError};
+use crate::error::{NotSent, SendError, SendManyError, WaitError};
 use crate::explain::Topics;
 use crate::hub::Closed;
 use crate::message::Outgoing;
 use crate::notice::Notice;
 use crate::options::Options;
 use crate::routing::{
-    Awaited, Dropped, FanOut, Matching, Pattern, PeerId, Peers, Unwritten, discard_all, keep_or_drop,
+    Awaited, Dropped, FanOut, Matching, Pattern, PeerId, Peers, Unwritten, discard_all, keep_or_drop, pack_many,
 };
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
@@ -115,6 +115,54 @@ impl Radio {
         }
     }
 
+    /// Sends messages to a group in their order, each as `send` does; waits where `send` would. Returns how many there were.
+    ///
+    /// All else is as [`Pub::send_many`](crate::Pub::send_many) says.
+    pub fn send_many<'m, M: Into<Outgoing<'m>>>(
+        &self,
+        group: impl AsRef<[u8]>,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, SendManyError> {
+        self.publish_many(group.as_ref(), messages, Patience::Limit(None))
+    }
+
+    /// Sends messages to a group in their order, as long as `try_send` would; the first that it would not is the error's
+    /// `WouldBlock`.
+    pub fn try_send_many<'m, M: Into<Outgoing<'m>>>(
+        &self,
+        group: impl AsRef<[u8]>,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, SendManyError> {
+        self.publish_many(group.as_ref(), messages, Patience::None)
+    }
+
+    /// Sends messages to a group in their order; waits at most this long in all, counted from when it first has to, then
+    /// says `TimedOut` of the rest.
+    pub fn send_many_timeout<'m, M: Into<Outgoing<'m>>>(
+        &self,
+        group: impl AsRef<[u8]>,
+        messages: impl IntoIterator<Item = M>,
+        timeout: Duration,
+    ) -> Result<usize, SendManyError> {
+        self.publish_many(group.as_ref(), messages, Patience::Limit(Some(timeout)))
+    }
+
+    /// Sends messages to a group in their order, as a future of no runtime's own. Dropped before it is ready, it sends no
+    /// more, and what it was given and had not sent is dropped with it.
+    pub async fn send_many_async<'m, M: Into<Outgoing<'m>>>(
+        &'m self,
+        group: impl AsRef<[u8]>,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<usize, SendManyError> {
+        let group = group.as_ref();
+        let messages = messages.into_iter().map(Into::into);
+        let refusal = |message: &Outgoing<'m>| refusal(group, message);
+        let sending = self
+            .socket
+            .send_many_by_async(messages, refusal, RadioPattern::many_to(group));
+        sending.await
+    }
+
     /// Waits until so many peers have joined a group, and returns how many have; at most this long. Over `udp` nobody joins,
     /// nor counts.
     pub fn wait_for_members(
@@ -128,6 +176,18 @@ impl Radio {
             let count = pattern.members(group);
             (count >= members).then_some(count)
         })
+    }
+
+    fn publish_many<'m, M: Into<Outgoing<'m>>>(
+        &self,
+        group: &[u8],
+        messages: impl IntoIterator<Item = M>,
+        patience: Patience,
+    ) -> Result<usize, SendManyError> {
+        let messages = messages.into_iter().map(Into::into);
+        let refusal = |message: &Outgoing<'m>| refusal(group, message);
+        self.socket
+            .send_many_by(messages, patience, refusal, RadioPattern::many_to(group))
     }
 
     fn publish(&self, group: &[u8], mut message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
@@ -180,6 +240,15 @@ impl RadioPattern {
 
     pub(crate) fn send(&mut self, peers: &mut Peers, group: &[u8], message: &mut Outgoing<'_>) -> Option<()> {
         self.fan.send(peers, Some(group), message).then_some(())
+    }
+
+    /// The step of many to a group.
+    fn many_to(group: &[u8]) -> impl FnMut(&mut Self, &mut Peers, &mut [Outgoing<'_>]) -> usize {
+        move |pattern, peers, messages| {
+            pack_many(peers, messages, |peers, message| {
+                pattern.fan.send(peers, Some(group), message)
+            })
+        }
     }
 }
 

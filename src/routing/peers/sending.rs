@@ -108,6 +108,11 @@ impl Peers {
         Some(left)
     }
 
+    /// Half of what may wait for each peer, in messages (at least one) and in bytes.
+    pub(crate) fn half_a_mark(&self) -> (usize, usize) {
+        ((self.send_mark.messages / 2).max(1), self.send_mark.bytes / 2)
+    }
+
     /// Counts a message that was taken on and is for nobody.
     pub(crate) fn drop_unsent(&mut self, payload: usize, why: DropReason) {
         refuse(&mut self.gone.out, payload, why);

@@ -34,6 +34,7 @@ macro_rules! recv_message_verbs {
     ($Type:ident) => {
         crate::socket::verbs::recv_verbs!($Type, crate::Message);
         crate::socket::verbs::recv_from_verbs!($Type, crate::Message, crate::socket::Socket::message);
+        crate::socket::verbs::recv_many_verbs!($Type);
 
         impl $Type {
             #[inline(always)]

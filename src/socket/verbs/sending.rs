@@ -9,6 +9,8 @@ macro_rules! verbs_of_send {
         $(#[$send_timeout:meta])* send_timeout
         $(#[$send_async:meta])* send_async
     ) => {
+        crate::socket::verbs::send_many_verbs!($Type);
+
         impl $Type {
             $(#[$send])*
             pub fn send<'m>(&self, message: impl Into<crate::Outgoing<'m>>) -> Result<(), crate::SendError> {

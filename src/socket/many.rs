@@ -1,0 +1,213 @@
+//! Many messages by one call: under one lock as many as fit, or as are there.
+//!
+//! An iterator of the application's is its own code, and so is the end of what it gave away: both run where no lock is held.
+//! So messages are gathered first, some ahead of what is sent; what was gathered and not sent comes back in the error.
+
+use super::{Patience, Socket};
+use crate::error::{NotSent, RecvError, SendManyError};
+use crate::hub::{Closed, Stop, deadline};
+use crate::message::{Message, Outgoing};
+use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
+use std::task::Poll;
+
+impl<P: Sends> Socket<P> {
+    pub(crate) fn send_many<'m>(
+        &self,
+        messages: impl Iterator<Item = Outgoing<'m>>,
+        patience: Patience,
+    ) -> Result<usize, SendManyError> {
+        self.send_many_by(messages, patience, refusal::<P>, P::send_many)
+    }
+
+    pub(crate) async fn send_many_async<'m>(
+        &self,
+        messages: impl Iterator<Item = Outgoing<'m>>,
+    ) -> Result<usize, SendManyError> {
+        self.send_many_by_async(messages, refusal::<P>, P::send_many).await
+    }
+}
+
+impl<P: Pattern> Socket<P> {
+    /// Sends them all by this step, which packs some of them and says how many; waits as patiently as asked, in all.
+    pub(crate) fn send_many_by<'m>(
+        &self,
+        messages: impl Iterator<Item = Outgoing<'m>>,
+        patience: Patience,
+        refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
+        mut pack: impl FnMut(&mut P, &mut Peers, &mut [Outgoing<'m>]) -> usize,
+    ) -> Result<usize, SendManyError> {
+        let waits = !matches!(patience, Patience::None);
+        // As for a single message: who does not wait may be refused, and has then copied nothing.
+        let may_copy = || waits || self.has_room();
+        let (mut messages, mut stock) = (messages.fuse(), Stock::default());
+        let mut until = None;
+        loop {
+            stock.fill(&mut messages, &refusal, |message| {
+                if message.is_large_lent() && may_copy() {
+                    message.copy_large_lent(|frame| self.core.copies.copy(frame));
+                }
+            });
+            if stock.is_empty() {
+                return stock.end();
+            }
+            let mut step = |pattern: &mut P, peers: &mut Peers| stock.pack(|messages| pack(pattern, peers, messages));
+            let packed = match (self.hub.attempt(Awaited::Writable, &mut step), patience) {
+                (Poll::Ready(result), _) => result.map_err(|Closed| Stop::Closed),
+                (Poll::Pending, Patience::None) => Err(Stop::WouldBlock),
+                (Poll::Pending, Patience::Limit(limit)) => {
+                    let until = *until.get_or_insert_with(|| deadline(&**self.hub.drive(), limit));
+                    self.hub.wait(Awaited::Writable, until, step)
+                }
+            };
+            if let Err(stop) = packed {
+                return Err(stock.stopped(stop.into()));
+            }
+            let copies = stock.let_go();
+            if waits {
+                (0..copies).for_each(|_| self.core.copies.keep_near());
+            }
+        }
+    }
+
+    pub(crate) async fn send_many_by_async<'m>(
+        &self,
+        messages: impl Iterator<Item = Outgoing<'m>>,
+        refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
+        mut pack: impl FnMut(&mut P, &mut Peers, &mut [Outgoing<'m>]) -> usize,
+    ) -> Result<usize, SendManyError> {
+        let (mut messages, mut stock) = (messages.fuse(), Stock::default());
+        loop {
+            stock.fill(&mut messages, &refusal, |message| {
+                message.copy_large_lent(|frame| self.core.copies.copy(frame));
+            });
+            if stock.is_empty() {
+                return stock.end();
+            }
+            let step = |pattern: &mut P, peers: &mut Peers| stock.pack(|messages| pack(pattern, peers, messages));
+            match self.hub.pending(Awaited::Writable, step).await {
+                Ok(()) => stock.let_go(),
+                Err(Closed) => return Err(stock.stopped(NotSent::Closed)),
+            };
+        }
+    }
+}
+
+impl<P: Receives> Socket<P> {
+    pub(crate) fn recv_many(
+        &self,
+        into: &mut Vec<Message>,
+        limit: usize,
+        patience: Patience,
+    ) -> Result<usize, RecvError> {
+        if limit == 0 {
+            return Ok(0);
+        }
+        into.reserve(limit.min(RESERVED));
+        self.take(patience, |pattern, peers| {
+            at_least_one(pattern.recv_many(peers, into, limit))
+        })
+    }
+
+    pub(crate) async fn recv_many_async(&self, into: &mut Vec<Message>, limit: usize) -> Result<usize, RecvError> {
+        if limit == 0 {
+            return Ok(0);
+        }
+        into.reserve(limit.min(RESERVED));
+        self.take_async(|pattern, peers| at_least_one(pattern.recv_many(peers, into, limit)))
+            .await
+    }
+}
+
+/// What was taken from an iterator and is not sent.
+#[derive(Default)]
+struct Stock<'m> {
+    /// Oldest first. The first `packed` are sent, and are let go once no lock is held.
+    messages: Vec<Outgoing<'m>>,
+    packed: usize,
+    /// The last of them cannot be sent at all, and this is why.
+    refusal: Option<NotSent>,
+    /// How many were sent before.
+    sent: usize,
+}
+
+impl<'m> Stock<'m> {
+    /// Takes more, once all is sent that was taken: up to a number, up to a number of bytes, and up to one that is refused.
+    fn fill(
+        &mut self,
+        messages: &mut impl Iterator<Item = Outgoing<'m>>,
+        refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
+        prepare: impl Fn(&mut Outgoing<'m>),
+    ) {
+        if !self.messages.is_empty() {
+            return;
+        }
+        let mut bytes = 0_usize;
+        while self.messages.len() < MOST && bytes < MOST_BYTES {
+            let Some(mut message) = messages.next() else { return };
+            if self.messages.capacity() == 0 {
+                let (least, _) = messages.size_hint();
+                self.messages.reserve_exact(least.saturating_add(1).min(MOST));
+            }
+            self.refusal = refusal(&message);
+            if self.refusal.is_some() {
+                self.messages.push(message);
+                return;
+            }
+            prepare(&mut message);
+            bytes = bytes.saturating_add(message.byte_count());
+            self.messages.push(message);
+        }
+    }
+
+    /// Whether there is nothing that can be sent.
+    fn is_empty(&self) -> bool {
+        self.messages.len() == usize::from(self.refusal.is_some())
+    }
+
+    /// Under the lock: packs what this can of them. `None`: nothing.
+    fn pack(&mut self, pack: impl FnOnce(&mut [Outgoing<'m>]) -> usize) -> Option<()> {
+        let last = self.messages.len() - usize::from(self.refusal.is_some());
+        self.packed = self.messages.get_mut(..last).map_or(0, pack);
+        (self.packed > 0).then_some(())
+    }
+
+    /// Drops what is sent, and says how many of these were copies of ours.
+    fn let_go(&mut self) -> usize {
+        let packed = std::mem::take(&mut self.packed);
+        self.sent += packed;
+        self.messages.drain(..packed).filter(Outgoing::is_copy).count()
+    }
+
+    /// Nothing more comes.
+    fn end(self) -> Result<usize, SendManyError> {
+        match self.refusal {
+            None => Ok(self.sent),
+            Some(reason) => Err(self.stopped(reason)),
+        }
+    }
+
+    fn stopped(self, reason: NotSent) -> SendManyError {
+        SendManyError {
+            reason,
+            sent: self.sent,
+            messages: self.messages.into_iter().filter_map(Outgoing::give_back).collect(),
+        }
+    }
+}
+
+/// Why this cannot be sent at all.
+fn refusal<P: Pattern>(message: &Outgoing<'_>) -> Option<NotSent> {
+    (P::ONE_FRAME && message.frame_count() > 1).then_some(NotSent::SeveralFrames)
+}
+
+fn at_least_one(count: usize) -> Option<usize> {
+    (count > 0).then_some(count)
+}
+
+/// Messages that are gathered for one lock. More would save little: the lock is a fiftieth of what packing them takes.
+const MOST: usize = 64;
+/// Their bytes, about: the next is the last. Large frames that were lent are copied meanwhile, and what was gathered lies
+/// beside the marks.
+const MOST_BYTES: usize = 256 * 1024;
+/// Messages for which there is a place before a lock is taken.
+const RESERVED: usize = 256;
