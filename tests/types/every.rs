@@ -48,6 +48,19 @@ fn received<T, R>(result: Result<T, RecvError>, take: impl FnOnce(T) -> R) -> Sa
     }
 }
 
+/// What many became: how many, or as one.
+fn sent_many(result: Result<usize, SendManyError>) -> Said<usize> {
+    match result {
+        Ok(count) => Said::Done(count),
+        Err(error) => match error.reason {
+            NotSent::WouldBlock => Said::NotNow,
+            NotSent::TimedOut => Said::TimedOut,
+            NotSent::Closed => Said::Closed,
+            other => Said::Refused(other),
+        },
+    }
+}
+
 fn asked(result: Result<Message, RequestError>, given: &Message) -> Said<()> {
     match result {
         Ok(reply) => {
@@ -133,6 +146,18 @@ macro_rules! sending {
                 sent(self.it.send_async(message).await, &given)
             })
         }
+
+        fn send_many(&self, messages: Vec<Message>, how: How) -> Result<usize, SendManyError> {
+            match how {
+                How::Now => self.it.try_send_many(messages),
+                How::Within(limit) => self.it.send_many_timeout(messages, limit),
+                How::Waiting => self.it.send_many(messages),
+            }
+        }
+
+        fn send_many_later(&self, messages: Vec<Message>) -> Later<'_, usize> {
+            Box::pin(async move { sent_many(self.it.send_many_async(messages).await) })
+        }
     };
     (sends_to_a_group) => {
         fn send(&self, message: Message, how: How) -> Said<()> {
@@ -150,6 +175,18 @@ macro_rules! sending {
                 let given = message.clone();
                 sent(self.it.send_async(GROUP, message).await, &given)
             })
+        }
+
+        fn send_many(&self, messages: Vec<Message>, how: How) -> Result<usize, SendManyError> {
+            match how {
+                How::Now => self.it.try_send_many(GROUP, messages),
+                How::Within(limit) => self.it.send_many_timeout(GROUP, messages, limit),
+                How::Waiting => self.it.send_many(GROUP, messages),
+            }
+        }
+
+        fn send_many_later(&self, messages: Vec<Message>) -> Later<'_, usize> {
+            Box::pin(async move { sent_many(self.it.send_many_async(GROUP, messages).await) })
         }
     };
     (sends_to) => {
@@ -211,6 +248,22 @@ macro_rules! receiving {
 
         fn recv_later(&self) -> Later<'_, Message> {
             unreachable!("it cannot receive")
+        }
+    };
+    (from plain) => {
+        receiving!(from |_: &Self, message: Message| message);
+
+        fn recv_many(&self, into: &mut Vec<Message>, limit: usize, how: How) -> Said<usize> {
+            let result = match how {
+                How::Now => self.it.try_recv_many(into, limit),
+                How::Within(time) => self.it.recv_many_timeout(into, limit, time),
+                How::Waiting => self.it.recv_many(into, limit),
+            };
+            received(result, |count| count)
+        }
+
+        fn recv_many_later<'a>(&'a self, into: &'a mut Vec<Message>, limit: usize) -> Later<'a, usize> {
+            Box::pin(async move { received(self.it.recv_many_async(into, limit).await, |count| count) })
         }
     };
     (from $take:expr) => {
@@ -279,11 +332,6 @@ macro_rules! kinds {
 }
 
 fn nothing<T>(_: &T) {}
-
-/// As it is.
-fn plain<S>(_: &S, message: Message) -> Message {
-    message
-}
 
 /// Behind whose it is, which is noted.
 fn named<S, N: Clone>(of: &Held<S, N>, (from, message): (N, Message)) -> Message {

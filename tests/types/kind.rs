@@ -27,6 +27,21 @@ pub trait Kind: Send + Sync {
     fn send_later(&self, message: Message) -> Later<'_, ()>;
     fn recv_later(&self) -> Later<'_, Message>;
 
+    /// Sends many by one call. Gives how many, or how that ended and what came back.
+    fn send_many(&self, _: Vec<Message>, _: How) -> Result<usize, SendManyError> {
+        unreachable!("it sends one by one")
+    }
+    fn send_many_later(&self, _: Vec<Message>) -> Later<'_, usize> {
+        unreachable!("it sends one by one")
+    }
+    /// Receives many by one call.
+    fn recv_many(&self, _: &mut Vec<Message>, _: usize, _: How) -> Said<usize> {
+        unreachable!("it receives one by one")
+    }
+    fn recv_many_later<'a>(&'a self, _: &'a mut Vec<Message>, _: usize) -> Later<'a, usize> {
+        unreachable!("it receives one by one")
+    }
+
     /// Once it is connected: learns what it has to know before it can send, or what is no message of the other's.
     fn settle_in(&self) {}
     /// A call to send ends with a reply.
@@ -117,6 +132,20 @@ impl Facts {
             true => Message::from(body.to_owned()),
             false => Message::from([body.as_bytes().to_vec(), b"and a second frame".to_vec()]),
         }
+    }
+
+    /// It has a verb that sends many by one call.
+    pub fn sends_many(&self) -> bool {
+        matches!(self.sends, Sends::WithRoom | Sends::ToAll | Sends::ToAllAtOnce)
+    }
+
+    /// It has a verb that receives many by one call: those whose messages come as they are.
+    pub fn receives_many(&self) -> bool {
+        use SocketType::*;
+        matches!(
+            self.socket_type,
+            Pull | Gather | Pair | Channel | Dealer | Client | Sub | XSub
+        )
     }
 
     /// A peer that is dialed can be sent to, whether it is there or not.

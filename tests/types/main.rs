@@ -7,6 +7,7 @@ mod closing;
 mod every;
 mod exchange;
 mod kind;
+mod many;
 mod options;
 mod partners;
 mod readiness;
@@ -54,6 +55,10 @@ stamp!(
     crate::waiting::dropped_send as a_send_that_is_dropped_sends_nothing,
     crate::waiting::closed as a_blocked_call_ends_with_its_socket,
     crate::waiting::shut_down as a_blocked_call_ends_with_its_context,
+    crate::many::whole as many_by_one_call_arrive_as_if_one_by_one,
+    crate::many::times as many_wait_no_longer_than_they_are_to,
+    crate::many::dropped as many_that_are_dropped_take_nothing_and_send_nothing,
+    crate::many::closed as many_that_wait_end_with_their_socket,
     crate::closing::twice as a_second_close_says_the_same_and_other_calls_that_it_is_closed,
     crate::closing::in_the_middle as what_was_accepted_before_close_arrives,
 );

@@ -9,7 +9,7 @@ use peermq::{AtMark, Context, Options};
 use std::time::{Duration, Instant};
 
 /// What keeps a call to send waiting, for as long as it is there.
-fn full(context: &Context, transport: &str, it: Facts) -> Option<[Box<dyn Kind>; 2]> {
+pub(crate) fn full(context: &Context, transport: &str, it: Facts) -> Option<[Box<dyn Kind>; 2]> {
     match it.sends {
         Sends::Never | Sends::ToAllAtOnce => None,
         Sends::WithRoom | Sends::Asks => {
