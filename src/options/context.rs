@@ -33,14 +33,22 @@ impl ContextOptions {
     /// before a sleep that follows one of much more than that: an idle program sleeps. Futures, the threads that wait beside
     /// the one that runs the loop, and a [`Poller`](crate::Poller) never look.
     ///
-    /// Longer: answers that take longer are met by a thread that is awake, and each wait that is in vain takes as much more
-    /// processor time. It is time that others of the same core do not get, the peer among them if there is no core for it.
-    /// Shorter: fewer answers are met. To wake a core that sleeps takes 40 to 60 us on virtual machines, and both ends pay
-    /// that; 20 us meet no answer of another process there, so what is set to less costs its time and brings nothing.
+    /// Longer: answers that take longer are met by a thread that is awake, and for them and for what comes in vain a core is
+    /// busy as much longer. Others of the same core do not get that time, the peer among them if there is no core for it.
+    /// Shorter: fewer answers are met, and those that are not take a wake-up more, or two if both ends sleep: 40 to 60 us
+    /// each on virtual machines.
     ///
-    /// [`Duration::ZERO`]: a thread looks once, and sleeps. It takes no processor time for waiting, and each answer that is
-    /// not there yet takes the time of one wake-up more, or of two. For machines whose cores are all busy, or are paid for
-    /// by the second.
+    /// [`Duration::ZERO`]: a thread looks once, and sleeps. Waiting costs next to no processor time, and every answer that
+    /// is not there yet costs its wake-ups. For machines whose cores are all busy, or are paid for by the second.
+    ///
+    /// Measured, the median round trip of a request over TCP between two processes on two virtual cores, and of a core's time
+    /// what the one who asks takes:
+    ///
+    /// | the other works for | zero | 50 us | 200 us | 1 ms |
+    /// |---|--:|--:|--:|--:|
+    /// | 0 us | 64 us, 43 % | 13 us, 98 % | 13 us, 98 % | 13 us, 99 % |
+    /// | 100 us | 164 us, 15 % | 138 us, 27 % | 116 us, 98 % | 114 us, 99 % |
+    /// | 300 us | 388 us, 11 % | 342 us, 7 % | 338 us, 23 % | 315 us, 99 % |
     pub fn spin(mut self, limit: Duration) -> Self {
         self.spin = limit;
         self
@@ -64,7 +72,7 @@ impl Default for ContextOptions {
     }
 }
 
-/// Measured: 20 us never met a reply, and 50 cost no more processor time than sleeping.
+/// About what it takes to wake a core that sleeps. Measured: 50 us cost no more processor time than sleeping.
 const SPIN: Duration = Duration::from_micros(50);
-/// What is to be met must come soon: a sleep of more than a millisecond is woken up from for a twentieth of its time.
+/// To sleep for longer, and be woken, takes a twentieth more.
 const MOST_SPIN: Duration = Duration::from_millis(1);

@@ -204,7 +204,7 @@ fn at_least_one(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
 }
 
-/// Messages that are gathered for one lock. More would save little: the lock is a fiftieth of what packing them takes.
+/// Messages that are gathered for one lock, which is as good as nothing to each of them then.
 const MOST: usize = 64;
 /// Their bytes, about: the next is the last. Large frames that were lent are copied meanwhile, and what was gathered lies
 /// beside the marks.
