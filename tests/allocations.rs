@@ -67,6 +67,13 @@ fn a_large_slice_that_is_refused_costs_no_allocation() {
     let refused = push.try_send(&slice);
     assert_eq!(here() - before, 0);
     assert!(refused.is_err());
+
+    // Many are gathered: in one vector, and no copies beside it.
+    let slices = [&slice[..]; 10];
+    let before = here();
+    let refused = push.try_send_many(slices);
+    assert_eq!(here() - before, 1);
+    assert!(refused.is_err());
 }
 
 /// Not a test of its own: the other end of the one above.
