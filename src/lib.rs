@@ -40,9 +40,9 @@
 //! back when the seat has been empty for a lease: 200 us while others wait who cannot take it; else 1 ms, and up to 8 where
 //! those who left it were back in time whenever the keeper looked. While several peers send more than a turn takes, it
 //! stays, and reads while the application's threads work. An application's thread in the seat looks again for some
-//! microseconds (`ContextOptions::spin`) before it sleeps, as long as that pays. A note to the loop wakes only a sleeper. Writing needs no seat:
-//! senders write, and the keeper flushes while another sits. On a thread that sits, a call that would wait fails with
-//! `WouldDeadlock`.
+//! microseconds (`ContextOptions::spin`) before it sleeps, as long as that pays. A note to the loop wakes only a sleeper.
+//! Writing needs no seat: senders write, and the keeper flushes while another sits. On a thread that sits, a call that would
+//! wait fails with `WouldDeadlock`.
 //!
 //! Locks, in their order: who holds one takes only those that its row names.
 //!

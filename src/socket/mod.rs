@@ -120,9 +120,7 @@ impl<P: Pattern> Socket<P> {
             }
         }
     }
-}
 
-impl<P: Pattern> Socket<P> {
     fn has_room(&self) -> bool {
         let step = |pattern: &mut P, _: &mut Peers| pattern.is_ready(Awaited::Writable).then_some(());
         self.hub.attempt(Awaited::Writable, step).is_ready()
