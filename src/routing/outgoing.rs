@@ -284,6 +284,12 @@ impl OutgoingQueue {
         !self.awaits_room
     }
 
+    /// Whether it has room for a short message at least, as it is known without a look at the mark.
+    #[inline]
+    pub(super) fn has_room_ahead(&self) -> bool {
+        self.ahead > 0
+    }
+
     /// Whether it is at its mark.
     #[inline]
     pub(super) fn is_at(&self, mark: Mark) -> bool {

@@ -214,6 +214,9 @@ impl Peers {
         let Some(peer) = self.get_mut(id).filter(|peer| !peer.is_leaving) else {
             return false;
         };
+        if peer.out.has_room_ahead() {
+            return true;
+        }
         let has_room = peer.out.has_room(mark);
         if peer.out.is_full_untimed() {
             self.wants.push(Want::Time(id));
