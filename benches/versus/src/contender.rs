@@ -1,54 +1,167 @@
-//! What a contender can do. One more: implement these, and name it in `main.rs`.
+//! What a contender can do. One more: a file in `contenders/`, and a line in `contenders/mod.rs`.
 //!
-//! Marks are 1,000 messages, and nothing else is set. All failures panic: a bench has nothing better to do.
+//! There are two kinds, those whose verbs block and those whose verbs are awaited. Their traits, and the loops of
+//! `roles.rs`, are written once and stamped twice, so that who blocks pays nothing for who awaits.
+//!
+//! Marks are 1,000 messages where a library has marks. Messages are lent: who wants to own one copies it, and what is
+//! received is looked at, but not copied. All failures panic, which ends the process and marks the figure as failed.
 
-/// A library under test.
-pub trait Contender {
-    type Push: Push;
-    type Pull: Pull;
-    type Req: Req;
-    type Rep: Rep;
-    type Pub: Pub;
-    type Sub: Pull;
-
-    /// With the library's version.
-    fn name() -> String;
-    fn push(connect: &str) -> Self::Push;
-    /// Bound to a port that the system chooses, and its endpoint.
-    fn pull() -> (Self::Pull, String);
-    fn req(connect: &str) -> Self::Req;
-    /// Bound to a port that the system chooses, and its endpoint.
-    fn rep() -> (Self::Rep, String);
-    /// Bound to a port that the system chooses, and its endpoint; waits for subscribers without room, drops nothing.
-    fn publisher() -> (Self::Pub, String);
-    /// Subscribed to everything.
-    fn sub(connect: &str) -> Self::Sub;
+/// The kinds of sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Push,
+    Pull,
+    Pub,
+    /// Subscribed to so many prefixes (see [`prefixes`]); if none, to everything.
+    Sub(usize),
+    Req,
+    Rep,
+    Dealer,
+    Router,
+    Pair,
 }
 
-pub trait Push {
-    fn send(&mut self, message: &[u8]);
-    /// Returns when all that was sent has left this process.
-    fn close(self);
+impl Kind {
+    pub fn read(word: &str) -> Self {
+        match word {
+            "push" => Kind::Push,
+            "pull" => Kind::Pull,
+            "pub" => Kind::Pub,
+            "req" => Kind::Req,
+            "rep" => Kind::Rep,
+            "dealer" => Kind::Dealer,
+            "router" => Kind::Router,
+            "pair" => Kind::Pair,
+            _ => {
+                let count = word.strip_prefix("sub").and_then(|count| count.parse().ok());
+                Kind::Sub(count.unwrap_or_else(|| panic!("{word}: no such socket")))
+            }
+        }
+    }
+
+    /// Whether messages flow one way: what a library can gather it may gather, while who asks waits for the answer.
+    #[cfg_attr(
+        not(any(feature = "omq", feature = "monocoque")),
+        expect(dead_code, reason = "only they set options by it")
+    )]
+    pub fn is_stream(self) -> bool {
+        matches!(self, Kind::Push | Kind::Pull | Kind::Pub | Kind::Sub(_))
+    }
 }
 
-pub trait Pull {
-    /// The next message's length and first byte.
-    fn recv(&mut self) -> (usize, u8);
+/// What a SUB of so many prefixes subscribes to: text, and those with which the bench itself says something last, so
+/// that all have arrived once these have.
+pub fn prefixes(count: usize) -> Vec<String> {
+    let of = |byte: u8| String::from(char::from(byte));
+    match count {
+        0 => vec![String::new()],
+        _ => (0..count).map(topic).chain([of(HELLO), of(END)]).collect(),
+    }
 }
 
-pub trait Pub: Push {
-    /// Returns when so many have subscribed.
-    fn wait_for_subscribers(&mut self, subscribers: usize);
+/// One of 100,000 topics, all of one length.
+pub fn topic(number: usize) -> String {
+    format!("{}{number:05}", char::from(DATA))
 }
 
-pub trait Req {
-    /// The reply's length.
-    fn request(&mut self, message: &[u8]) -> usize;
+/// The first byte of a message: "are you there?", payload, and "that was all".
+pub const HELLO: u8 = b'h';
+pub const DATA: u8 = b'd';
+pub const END: u8 = b'e';
+
+/// Which end of the connection a socket is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// `peers` will connect: of use to a library that must accept each.
+    Bind {
+        endpoint: String,
+        peers: usize,
+    },
+    Connect {
+        endpoint: String,
+    },
 }
 
-pub trait Rep {
-    /// Sends back what comes; how long that was.
-    fn echo(&mut self) -> usize;
-    /// Returns when all that was sent has left this process.
-    fn close(self);
+impl Place {
+    pub fn endpoint(&self) -> &str {
+        let (Place::Bind { endpoint, .. } | Place::Connect { endpoint }) = self;
+        endpoint
+    }
+
+    pub fn is_inproc(&self) -> bool {
+        self.endpoint().starts_with("inproc:")
+    }
+}
+
+/// The library has no such socket, or not over this transport: no row.
+pub struct Cannot;
+
+/// Who takes part: name, version, and what was set other than the defaults.
+pub struct About {
+    pub name: String,
+    pub settings: &'static str,
+}
+
+impl About {
+    pub fn new(name: &str, version: &str, settings: &'static str) -> Self {
+        About {
+            name: format!("{name} {version}"),
+            settings,
+        }
+    }
+}
+
+macro_rules! kind_of_contender {
+    ($module:ident, [$($async:tt)?], [$($await:tt)*]) => {
+        pub mod $module {
+            use super::{About, Cannot, Kind, Place};
+            use crate::roles::$module::Role;
+
+            pub trait Contender: 'static {
+                /// Shared by the threads of a process, which meet in it over inproc.
+                type Context: Clone + Send + 'static;
+
+                fn about() -> About;
+                fn context() -> Self::Context;
+                /// Opens a socket and lets the role run with it. Calls `role.opened()` before it waits for peers.
+                $($async)? fn open(context: Self::Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot>;
+            }
+
+            /// A socket has those of the verbs that its kind has.
+            pub trait Socket {
+                $($async)? fn send(&mut self, message: &[u8]) {
+                    unreachable!("does not send {} bytes", message.len())
+                }
+
+                /// Writes what `send` has gathered in this very thread.
+                $($async)? fn flush(&mut self) {}
+
+                /// The next message's length and first byte.
+                $($async)? fn recv(&mut self) -> (usize, u8) {
+                    unreachable!("does not receive")
+                }
+
+                /// Sends, and waits for the answer, of which it tells the same.
+                $($async)? fn ask(&mut self, message: &[u8]) -> (usize, u8) {
+                    self.send(message)$($await)*;
+                    self.flush()$($await)*;
+                    self.recv()$($await)*
+                }
+
+                /// Sends back what comes next.
+                $($async)? fn echo(&mut self) {
+                    unreachable!("does not answer")
+                }
+            }
+        }
+    };
+}
+
+kind_of_contender!(blocking, [], []);
+#[cfg(feature = "tokio")]
+kind_of_contender!(awaiting, [async], [.await]);
+
+/// The first frame's length and first byte.
+pub fn seen(body: &[u8]) -> (usize, u8) {
+    (body.len(), body[0])
 }

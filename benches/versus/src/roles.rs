@@ -1,25 +1,90 @@
-//! What the processes do. Each prints its figures in one line of numbers.
+//! What the processes do, each loop written once and stamped twice: see `contender.rs`.
+//!
+//! A sender says hello until it is told to go, so that all who receive are there; its last message is the end, which it
+//! repeats if many must get one each. A process that has told its figures goes on until it is killed: nobody waits for
+//! it, and what it has used can still be read.
 
-use crate::contender::{Contender, Pub, Pull, Push, Rep, Req};
-use crate::support::cpu_ns;
+use crate::contender::{DATA, END, HELLO, Kind, Place, topic};
+use crate::process::Port;
 use std::time::{Duration, Instant};
 
-/// The first byte of payload, and of the last message.
-const DATA: u8 = 7;
-const END: u8 = 0xFF;
-const WARM_UP: usize = 500;
+/// As words: `push connect tcp://127.0.0.1:1 1 send 64 2 once`.
+pub struct Spec {
+    pub kind: Kind,
+    pub place: Place,
+    pub job: Job,
+}
 
-/// `words` are the role and its arguments.
-pub fn run<C: Contender>(words: &[&str]) {
-    match words {
-        ["name"] => println!("{}", C::name()),
-        ["pull", senders] => pull::<C>(number(senders)),
-        ["push", to, size, seconds] => push(C::push(to), number(size), seconds_of(seconds)),
-        ["pub", subscribers, size, seconds] => publish::<C>(number(subscribers), number(size), seconds_of(seconds)),
-        ["sub", to] => receive(&mut C::sub(to), 1),
-        ["rep"] => rep::<C>(),
-        ["req", to, size, seconds] => req::<C>(to, number(size), seconds_of(seconds)),
-        _ => panic!("no such role: {words:?}"),
+pub enum Job {
+    Send {
+        size: usize,
+        duration: Duration,
+        ends: Ends,
+    },
+    Publish {
+        duration: Duration,
+    },
+    Receive {
+        senders: usize,
+    },
+    Ask {
+        size: usize,
+        duration: Duration,
+    },
+    Answer,
+    Hold,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    Once,
+    Repeated,
+}
+
+impl Spec {
+    pub fn read(words: &[String]) -> Self {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let [kind, end, endpoint, peers, job @ ..] = words.as_slice() else {
+            panic!("no role: {words:?}");
+        };
+        let endpoint = String::from(*endpoint);
+        let place = match *end {
+            "bind" => Place::Bind {
+                endpoint,
+                peers: number(peers),
+            },
+            _ => Place::Connect { endpoint },
+        };
+        Spec {
+            kind: Kind::read(kind),
+            place,
+            job: Job::read(job),
+        }
+    }
+}
+
+impl Job {
+    fn read(words: &[&str]) -> Self {
+        match words {
+            ["send", size, seconds, ends] => Job::Send {
+                size: number(size),
+                duration: seconds_of(seconds),
+                ends: if *ends == "once" { Ends::Once } else { Ends::Repeated },
+            },
+            ["publish", seconds] => Job::Publish {
+                duration: seconds_of(seconds),
+            },
+            ["receive", senders] => Job::Receive {
+                senders: number(senders),
+            },
+            ["ask", size, seconds] => Job::Ask {
+                size: number(size),
+                duration: seconds_of(seconds),
+            },
+            ["answer"] => Job::Answer,
+            ["hold"] => Job::Hold,
+            _ => panic!("no such job: {words:?}"),
+        }
     }
 }
 
@@ -31,85 +96,185 @@ fn seconds_of(word: &str) -> Duration {
     Duration::from_secs_f64(word.parse().unwrap_or_else(|_| panic!("{word}: not a number")))
 }
 
-fn pull<C: Contender>(senders: usize) {
-    let (mut pull, endpoint) = C::pull();
-    println!("{endpoint}");
-    receive(&mut pull, senders);
-}
-
-/// The clock runs from the first message to the last one of each sender. Prints messages, nanoseconds, processor
-/// nanoseconds.
-fn receive(pull: &mut impl Pull, mut senders: usize) {
-    let (size, _) = pull.recv();
-    let (begin, cpu) = (Instant::now(), cpu_ns());
-    let mut count = 0_u64;
-    loop {
-        let (len, first) = pull.recv();
-        assert_eq!(len, size);
-        if first == END {
-            senders -= 1;
-            if senders == 0 {
-                break;
-            }
+/// 1,000 messages of 64 bytes. Of their topics, every tenth is one of the first 10,000.
+fn publications() -> Vec<Vec<u8>> {
+    let message = |number: usize| {
+        let chosen = (number * 7919) % 10_000;
+        let topic = topic(if number.is_multiple_of(10) {
+            chosen
         } else {
-            count += 1;
+            10_000 + chosen * 9
+        });
+        let mut message = topic.into_bytes();
+        message.resize(64, DATA);
+        message
+    };
+    (0..1000).map(message).collect()
+}
+
+fn percentile(sorted: &[u64], part: f64) -> u64 {
+    sorted[((sorted.len() - 1) as f64 * part) as usize]
+}
+
+const WARM_UP: usize = 500;
+const PAUSE: Duration = Duration::from_millis(1);
+
+macro_rules! roles {
+    ($module:ident, [$($async:tt)?], [$($await:tt)*], $pause:path) => {
+        pub mod $module {
+            use super::*;
+            use crate::contender::$module::{Contender, Socket};
+            use crate::contender::Cannot;
+
+            /// A job, and whom to tell about it.
+            pub struct Role {
+                port: Port,
+                job: Job,
+            }
+
+            /// Waits until it is told to start. Meant for a thread of its own.
+            pub $($async)? fn run<C: Contender>(context: C::Context, spec: Spec, port: Port) {
+                port.wait();
+                let role = Role { port: port.clone(), job: spec.job };
+                if let Err(Cannot) = C::open(context, spec.kind, spec.place, role)$($await)* {
+                    port.say("cannot");
+                }
+                // The socket's end is the process's: some libraries wait long for theirs.
+                loop {
+                    port.wait();
+                }
+            }
+
+            impl Role {
+                /// Who connects can now do so.
+                pub fn opened(&self) {
+                    self.port.say_once("open");
+                }
+
+                pub $($async)? fn run(self, mut socket: impl Socket) {
+                    self.opened();
+                    let socket = &mut socket;
+                    match self.job {
+                        Job::Send { size, duration, ends } => send(&self.port, socket, size, duration, ends)$($await)*,
+                        Job::Publish { duration } => publish(&self.port, socket, duration)$($await)*,
+                        Job::Receive { senders } => receive(&self.port, socket, senders)$($await)*,
+                        Job::Ask { size, duration } => ask(&self.port, socket, size, duration)$($await)*,
+                        Job::Answer => loop {
+                            socket.echo()$($await)*;
+                        },
+                        Job::Hold => loop {
+                            $pause(PAUSE)$($await)*;
+                        },
+                    }
+                }
+            }
+
+            $($async)? fn hello(port: &Port, socket: &mut impl Socket, message: &[u8]) {
+                while !port.told() {
+                    socket.send(message)$($await)*;
+                    socket.flush()$($await)*;
+                    $pause(PAUSE)$($await)*;
+                }
+            }
+
+            $($async)? fn end(socket: &mut impl Socket, message: &[u8], ends: Ends) {
+                loop {
+                    socket.send(message)$($await)*;
+                    socket.flush()$($await)*;
+                    $pause(PAUSE)$($await)*;
+                    while ends == Ends::Once {
+                        $pause(PAUSE)$($await)*;
+                    }
+                }
+            }
+
+            /// Sends slices of memory that was written before. Tells messages and nanoseconds.
+            $($async)? fn send(port: &Port, socket: &mut impl Socket, size: usize, duration: Duration, ends: Ends) {
+                let mut payload = vec![DATA; size];
+                payload[0] = HELLO;
+                hello(port, socket, &payload)$($await)*;
+                payload[0] = DATA;
+                let between_looks = (65_536 / size).clamp(1, 256);
+                let begin = Instant::now();
+                let mut count = 0_u64;
+                while begin.elapsed() < duration {
+                    for _ in 0..between_looks {
+                        socket.send(&payload)$($await)*;
+                    }
+                    count += between_looks as u64;
+                }
+                port.say(format_args!("{count} {}", begin.elapsed().as_nanos()));
+                payload[0] = END;
+                end(socket, &payload, ends)$($await)*;
+            }
+
+            /// As `send`, but one message in ten has a topic of the first 10,000.
+            $($async)? fn publish(port: &Port, socket: &mut impl Socket, duration: Duration) {
+                hello(port, socket, &[HELLO; 64])$($await)*;
+                let messages = publications();
+                let begin = Instant::now();
+                let mut count = 0_u64;
+                while begin.elapsed() < duration {
+                    for message in &messages {
+                        socket.send(message)$($await)*;
+                    }
+                    count += messages.len() as u64;
+                }
+                port.say(format_args!("{count} {}", begin.elapsed().as_nanos()));
+                end(socket, &[END; 64], Ends::Repeated)$($await)*;
+            }
+
+            /// The clock runs from the first payload to the last end. Tells messages and nanoseconds.
+            $($async)? fn receive(port: &Port, socket: &mut impl Socket, mut senders: usize) {
+                let (size, mut first) = socket.recv()$($await)*;
+                port.say("ready");
+                while first == HELLO {
+                    (_, first) = socket.recv()$($await)*;
+                }
+                let begin = Instant::now();
+                let mut count = 0_u64;
+                loop {
+                    match first {
+                        DATA => count += 1,
+                        END if senders == 1 => break,
+                        END => senders -= 1,
+                        _ => assert_eq!(first, HELLO),
+                    }
+                    let len;
+                    (len, first) = socket.recv()$($await)*;
+                    assert_eq!(len, size);
+                }
+                port.say(format_args!("{count} {}", begin.elapsed().as_nanos()));
+                loop {
+                    socket.recv()$($await)*;
+                }
+            }
+
+            /// Tells p50 and p99 in nanoseconds, and the count.
+            $($async)? fn ask(port: &Port, socket: &mut impl Socket, size: usize, duration: Duration) {
+                let payload = vec![DATA; size];
+                for _ in 0..WARM_UP {
+                    socket.ask(&payload)$($await)*;
+                }
+                port.say("ready");
+                port.wait();
+                let mut samples = Vec::with_capacity(1 << 20);
+                let mut begin = Instant::now();
+                let end = begin + duration;
+                while begin < end {
+                    assert_eq!(socket.ask(&payload)$($await)*, (size, DATA));
+                    let now = Instant::now();
+                    samples.push(now.duration_since(begin).as_nanos() as u64);
+                    begin = now;
+                }
+                samples.sort_unstable();
+                let [p50, p99] = [0.5, 0.99].map(|part| percentile(&samples, part));
+                port.say(format_args!("{p50} {p99} {}", samples.len()));
+            }
         }
-    }
-    println!("{count} {} {}", begin.elapsed().as_nanos(), cpu_ns() - cpu);
+    };
 }
 
-fn publish<C: Contender>(subscribers: usize, size: usize, duration: Duration) {
-    let (mut publisher, endpoint) = C::publisher();
-    println!("{endpoint}");
-    publisher.wait_for_subscribers(subscribers);
-    push(publisher, size, duration);
-}
-
-/// Sends slices of memory that was written before. Prints messages and processor nanoseconds.
-fn push(mut push: impl Push, size: usize, duration: Duration) {
-    let mut payload = vec![DATA; size];
-    let between_looks = (65_536 / size).clamp(1, 256);
-    push.send(&payload);
-    let (cpu, end) = (cpu_ns(), Instant::now() + duration);
-    let mut count = 0_u64;
-    while Instant::now() < end {
-        for _ in 0..between_looks {
-            push.send(&payload);
-        }
-        count += between_looks as u64;
-    }
-    payload[0] = END;
-    push.send(&payload);
-    push.close();
-    println!("{count} {}", cpu_ns() - cpu);
-}
-
-/// Echoes until a message of one byte, which it echoes too.
-fn rep<C: Contender>() {
-    let (mut rep, endpoint) = C::rep();
-    println!("{endpoint}");
-    while rep.echo() > 1 {}
-    rep.close();
-}
-
-/// Prints p50 and p99 in nanoseconds, and the count.
-fn req<C: Contender>(to: &str, size: usize, duration: Duration) {
-    let mut req = C::req(to);
-    let payload = vec![DATA; size];
-    for _ in 0..WARM_UP {
-        req.request(&payload);
-    }
-    let mut samples = Vec::with_capacity(1 << 20);
-    let end = Instant::now() + duration;
-    let mut begin = Instant::now();
-    while begin < end {
-        assert_eq!(req.request(&payload), size);
-        let now = Instant::now();
-        samples.push(now.duration_since(begin).as_nanos() as u64);
-        begin = now;
-    }
-    req.request(&[END]);
-    samples.sort_unstable();
-    let at = |part: f64| samples[((samples.len() - 1) as f64 * part) as usize];
-    println!("{} {} {}", at(0.5), at(0.99), samples.len());
-}
+roles!(blocking, [], [], std::thread::sleep);
+#[cfg(feature = "tokio")]
+roles!(awaiting, [async], [.await], tokio::time::sleep);

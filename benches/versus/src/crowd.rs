@@ -1,0 +1,63 @@
+//! Many idle connections to a PULL, as a PUSH with the NULL mechanism makes them (ZMTP 3.0), or one of NNG's: plain
+//! sockets, the same for all.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// So many at a time, well below any backlog.
+const WAVE: usize = 50;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connected, and through the handshake.
+pub fn gather(address: &str, speaks_sp: bool, count: usize) -> Result<Vec<TcpStream>, String> {
+    let mut crowd: Vec<TcpStream> = Vec::with_capacity(count);
+    while crowd.len() < count {
+        let begin = crowd.len();
+        for _ in begin..count.min(begin + WAVE) {
+            let stream = TcpStream::connect(address);
+            crowd.push(stream.map_err(|error| format!("connection {}: {error}", crowd.len()))?);
+        }
+        for (at, stream) in crowd[begin..].iter_mut().enumerate() {
+            let done = greet(stream, speaks_sp);
+            done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
+        }
+        for (at, stream) in crowd[begin..].iter_mut().enumerate() {
+            let done = finish(stream, speaks_sp);
+            done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
+        }
+    }
+    Ok(crowd)
+}
+
+fn greet(stream: &mut TcpStream, speaks_sp: bool) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    if speaks_sp {
+        // Zero, "SP", version 0, PUSH, reserved.
+        return stream.write_all(b"\0SP\0\0\x50\0\0");
+    }
+    let mut bytes = [0; 64];
+    bytes[0] = 0xFF;
+    bytes[9] = 0x7F;
+    bytes[10] = 3;
+    bytes[12..16].copy_from_slice(b"NULL");
+    stream.write_all(&bytes)
+}
+
+/// Reads the peer's greeting, says READY, and reads the peer's READY.
+fn finish(stream: &mut TcpStream, speaks_sp: bool) -> std::io::Result<()> {
+    if speaks_sp {
+        return stream.read_exact(&mut [0; 8]);
+    }
+    stream.read_exact(&mut [0; 64])?;
+    stream.write_all(b"\x04\x1A\x05READY\x0BSocket-Type\0\0\0\x04PUSH")?;
+    let mut frame = [0; 2 + 255];
+    stream.read_exact(&mut frame[..2])?;
+    let len = usize::from(frame[1]);
+    stream.read_exact(&mut frame[2..2 + len])?;
+    if frame[0] == 4 && frame[2..].starts_with(b"\x05READY") {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("no READY"))
+    }
+}
