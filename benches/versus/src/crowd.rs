@@ -9,8 +9,23 @@ use std::time::Duration;
 const WAVE: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(10);
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    Zmtp,
+    Sp,
+}
+
+/// That of this contender, if it has one.
+pub fn handshake(contender: &str) -> Option<Handshake> {
+    match contender {
+        "raw" => None,
+        "nng" => Some(Handshake::Sp),
+        _ => Some(Handshake::Zmtp),
+    }
+}
+
 /// Connected, and through the handshake.
-pub fn gather(address: &str, speaks_sp: bool, count: usize) -> Result<Vec<TcpStream>, String> {
+pub fn gather(address: &str, handshake: Handshake, count: usize) -> Result<Vec<TcpStream>, String> {
     let mut crowd: Vec<TcpStream> = Vec::with_capacity(count);
     while crowd.len() < count {
         let begin = crowd.len();
@@ -19,20 +34,20 @@ pub fn gather(address: &str, speaks_sp: bool, count: usize) -> Result<Vec<TcpStr
             crowd.push(stream.map_err(|error| format!("connection {}: {error}", crowd.len()))?);
         }
         for (at, stream) in crowd[begin..].iter_mut().enumerate() {
-            let done = greet(stream, speaks_sp);
+            let done = greet(stream, handshake);
             done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
         }
         for (at, stream) in crowd[begin..].iter_mut().enumerate() {
-            let done = finish(stream, speaks_sp);
+            let done = finish(stream, handshake);
             done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
         }
     }
     Ok(crowd)
 }
 
-fn greet(stream: &mut TcpStream, speaks_sp: bool) -> std::io::Result<()> {
+fn greet(stream: &mut TcpStream, handshake: Handshake) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    if speaks_sp {
+    if handshake == Handshake::Sp {
         // Zero, "SP", version 0, PUSH, reserved.
         return stream.write_all(b"\0SP\0\0\x50\0\0");
     }
@@ -45,8 +60,8 @@ fn greet(stream: &mut TcpStream, speaks_sp: bool) -> std::io::Result<()> {
 }
 
 /// Reads the peer's greeting, says READY, and reads the peer's READY.
-fn finish(stream: &mut TcpStream, speaks_sp: bool) -> std::io::Result<()> {
-    if speaks_sp {
+fn finish(stream: &mut TcpStream, handshake: Handshake) -> std::io::Result<()> {
+    if handshake == Handshake::Sp {
         return stream.read_exact(&mut [0; 8]);
     }
     stream.read_exact(&mut [0; 64])?;

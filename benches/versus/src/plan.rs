@@ -1,7 +1,7 @@
 //! What to run: the arguments.
 
 use crate::contenders::{self, Contender};
-use crate::workloads::Case;
+use crate::workloads::{self, Case};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -56,7 +56,10 @@ impl Plan {
         match name.as_str() {
             "--rounds" => self.rounds = value.parse().ok().filter(|&rounds| rounds > 0)?,
             "--seconds" => self.seconds = value.parse().ok().filter(|&seconds| seconds > 0.0)?,
-            "--only" => self.only = list(value)?,
+            "--only" => {
+                let named = |name: &String| workloads::ALL.iter().any(|workload| workload.name == name);
+                self.only = list(value).filter(|only: &Vec<String>| only.iter().all(named))?;
+            }
             "--sizes" => self.sizes = list(value)?,
             "--transports" => self.transports = list(value)?,
             "--contenders" => self.contenders = value.split(',').map(contenders::named).collect::<Option<_>>()?,
@@ -71,7 +74,7 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|only| only == workload)
     }
 
-    /// Each with each. Sizes and transports are these, unless others were asked for.
+    /// Each with each. Transports are these, unless others were asked for, and so are sizes where there are several.
     pub fn cases(
         &self,
         patterns: &[&'static str],
@@ -84,7 +87,8 @@ impl Plan {
             [] => transports.iter().copied().map(String::from).collect(),
             asked => asked.to_vec(),
         };
-        let sizes = if self.sizes.is_empty() { sizes } else { &self.sizes };
+        let is_fixed = self.sizes.is_empty() || sizes.len() == 1;
+        let sizes = if is_fixed { sizes } else { &self.sizes };
         let mut cases = Vec::new();
         for transport in &transports {
             for &pattern in patterns {

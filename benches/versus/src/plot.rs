@@ -26,19 +26,19 @@ pub fn write(folder: &Path, lines: &[Line]) {
     let mut files = Vec::new();
     for transport in ["tcp", "ipc", "inproc"] {
         let found: Vec<_> = lines.iter().filter(of("throughput", transport)).collect();
-        let title = format!("PUSH to PULL over {transport}, messages a second");
+        let title = format!("PUSH to PULL over {transport}, messages received a second");
         files.push((format!("throughput-{transport}"), by_size(&title, &contenders, &found)));
         let size = |size: usize| move |line: &&Line| line.case.size == size;
         let found: Vec<_> = lines.iter().filter(of("latency", transport)).filter(size(64)).collect();
         let title = format!("Round trip over {transport}, 64 B: p50 and p99 in microseconds");
         files.push((format!("latency-{transport}"), dots(&title, &contenders, &found, 2)));
         for (workload, title) in [
-            ("fan-out", "PUB to SUBs over"),
-            ("fan-in", "PUSHes to one PULL over"),
-            ("push-fan-out", "One PUSH to PULLs over"),
+            ("fan-out", "PUB to SUBs"),
+            ("fan-in", "PUSHes to one PULL"),
+            ("push-fan-out", "One PUSH to PULLs"),
         ] {
             let found: Vec<_> = lines.iter().filter(of(workload, transport)).collect();
-            let title = format!("{title} {transport}, messages a second");
+            let title = format!("{title} over {transport}, messages received a second");
             files.push((format!("{workload}-{transport}"), dots(&title, &contenders, &found, 1)));
         }
     }
@@ -66,7 +66,9 @@ impl Scale {
         if !least.is_finite() || least <= 0.0 {
             return None;
         }
-        let steps: Vec<f64> = (-3..13).flat_map(|exponent| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(exponent))).collect();
+        let steps: Vec<f64> = (-3..13)
+            .flat_map(|exponent| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(exponent)))
+            .collect();
         let first = steps.iter().rposition(|&step| step <= least)?;
         let last = steps.iter().position(|&step| step >= most)?.max(first + 1);
         let wide = last - first > 9;
@@ -91,11 +93,17 @@ fn short(value: f64) -> String {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
-    let _ = writeln!(svg, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#);
+    let _ = writeln!(
+        svg,
+        r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#
+    );
 }
 
 fn line(svg: &mut String, [x1, y1, x2, y2]: [f64; 4], style: &str) {
-    let _ = writeln!(svg, r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#);
+    let _ = writeln!(
+        svg,
+        r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#
+    );
 }
 
 fn dot(svg: &mut String, x: f64, y: f64, colour: &str, is_hollow: bool) {
@@ -107,7 +115,10 @@ fn dot(svg: &mut String, x: f64, y: f64, colour: &str, is_hollow: bool) {
 }
 
 fn page(title: &str, height: f64, body: &str) -> String {
-    let (middle, style) = ((LEFT + RIGHT) / 2.0, "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#333333\"");
+    let (middle, style) = (
+        (LEFT + RIGHT) / 2.0,
+        "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#333333\"",
+    );
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" {style}>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
@@ -126,7 +137,11 @@ fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> 
     let x = |size: usize| {
         let log = |size: usize| (size.max(1) as f64).ln();
         let (least, most) = (log(sizes[0]), log(sizes[sizes.len() - 1]));
-        let part = if most > least { (log(size) - least) / (most - least) } else { 0.5 };
+        let part = if most > least {
+            (log(size) - least) / (most - least)
+        } else {
+            0.5
+        };
         LEFT + 16.0 + (RIGHT - LEFT - 32.0) * part
     };
     let mut svg = String::new();
@@ -144,11 +159,17 @@ fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> 
         let colour = COLOURS[at % COLOURS.len()];
         let mut points: Vec<_> = lines.iter().filter(|line| line.contender == contender).collect();
         points.sort_by_key(|line| line.case.size);
-        let places: Vec<_> = points.iter().map(|line| (x(line.case.size), y.at(line.medians[0]))).collect();
+        let places: Vec<_> = points
+            .iter()
+            .map(|line| (x(line.case.size), y.at(line.medians[0])))
+            .collect();
         let path: Vec<_> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let width = if at == 0 { 3.0 } else { 1.8 };
         let path = path.join(" ");
-        let _ = writeln!(svg, r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>"#);
+        let _ = writeln!(
+            svg,
+            r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>"#
+        );
         places.iter().for_each(|&(x, y)| dot(&mut svg, x, y, colour, false));
         names.extend(places.last().map(|&(x, y)| (y, x, contender, colour)));
     }
@@ -158,8 +179,17 @@ fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> 
     for (y, x, name, colour) in names {
         let place = (y - overhang.max(0.0)).max(lowest + 15.0);
         lowest = place;
-        line(&mut svg, [x + 6.0, y, RIGHT + 14.0, place], &format!("stroke=\"{colour}\" stroke-width=\"0.6\""));
-        let _ = writeln!(svg, r#"<text x="{}" y="{:.1}" fill="{colour}">{name}</text>"#, RIGHT + 18.0, place + 4.0);
+        line(
+            &mut svg,
+            [x + 6.0, y, RIGHT + 14.0, place],
+            &format!("stroke=\"{colour}\" stroke-width=\"0.6\""),
+        );
+        let _ = writeln!(
+            svg,
+            r#"<text x="{}" y="{:.1}" fill="{colour}">{name}</text>"#,
+            RIGHT + 18.0,
+            place + 4.0
+        );
     }
     Some(page(title, bottom + 40.0, &svg))
 }
@@ -167,7 +197,11 @@ fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> 
 /// A row for each line, in groups by case: one dot for each of its first `figures` figures, the second hollow.
 fn dots(title: &str, contenders: &[&str], lines: &[&Line], figures: usize) -> Option<String> {
     let left = LEFT + 150.0;
-    let x = Scale::new(lines.iter().flat_map(|line| line.medians[..figures].iter().copied()), left, WIDTH - 30.0)?;
+    let x = Scale::new(
+        lines.iter().flat_map(|line| line.medians[..figures].iter().copied()),
+        left,
+        WIDTH - 30.0,
+    )?;
     let mut svg = String::new();
     let mut y = TOP;
     let mut case = None;
@@ -179,18 +213,38 @@ fn dots(title: &str, contenders: &[&str], lines: &[&Line], figures: usize) -> Op
         if case != Some(&one.case) {
             case = Some(&one.case);
             let words = match figures {
-                2 => format!("{}, {}", one.case.pattern, one.case.place()),
-                _ => format!("{} × {}", one.case.count, support::bytes(one.case.size)),
+                2 => [String::from(one.case.pattern), String::from(one.case.place())],
+                _ => [one.case.count.to_string() + " ×", support::bytes(one.case.size)],
             };
-            text(&mut svg, 20.0, y + 8.0, "start", &words);
+            text(&mut svg, 20.0, y + 8.0, "start", &words[0]);
+            text(&mut svg, 20.0, y + 24.0, "start", &words[1]);
         }
-        let at = contenders.iter().position(|&contender| contender == one.contender).unwrap_or(0);
+        let at = contenders
+            .iter()
+            .position(|&contender| contender == one.contender)
+            .unwrap_or(0);
         let colour = COLOURS[at % COLOURS.len()];
         text(&mut svg, left - 10.0, y + 8.0, "end", one.contender);
         line(&mut svg, [left, y + 4.0, WIDTH - 30.0, y + 4.0], "stroke=\"#f2f2f2\"");
         let places: Vec<_> = one.medians[..figures].iter().map(|&figure| x.at(figure)).collect();
-        line(&mut svg, [places[0], y + 4.0, places[figures - 1], y + 4.0], &format!("stroke=\"{colour}\" stroke-width=\"2\""));
-        places.iter().enumerate().for_each(|(at, &x)| dot(&mut svg, x, y + 4.0, colour, at == 1));
+        line(
+            &mut svg,
+            [places[0], y + 4.0, places[figures - 1], y + 4.0],
+            &format!("stroke=\"{colour}\" stroke-width=\"2\""),
+        );
+        places
+            .iter()
+            .enumerate()
+            .for_each(|(at, &x)| dot(&mut svg, x, y + 4.0, colour, at == 1));
+        if let Some(dropped) = one.dropped().filter(|&dropped| dropped >= 0.1) {
+            text(
+                &mut svg,
+                places[0] + 10.0,
+                y + 8.0,
+                "start",
+                &format!("{dropped:.0} % dropped"),
+            );
+        }
         y += 16.0;
     }
     let mut grid = String::new();

@@ -24,6 +24,13 @@ pub struct Line {
     pub medians: Vec<f64>,
 }
 
+impl Line {
+    /// Percent, where some may be.
+    pub fn dropped(&self) -> Option<f64> {
+        (self.workload == "fan-out").then(|| self.medians[2])
+    }
+}
+
 /// What the rounds gave: figures, or why there are none.
 #[derive(Default)]
 struct Rounds {
@@ -105,7 +112,10 @@ impl<'a> Report<'a> {
         for (contender, about) in plan.contenders.iter().zip(&abouts) {
             println!("  {:<13} {}: {}", contender.name, about.name, about.settings);
         }
-        println!("medians of {} rounds of {} s", plan.rounds, plan.seconds);
+        println!(
+            "rounds: {}, of {} s; the figures are medians",
+            plan.rounds, plan.seconds
+        );
         Report {
             plan,
             abouts,
@@ -123,8 +133,12 @@ impl<'a> Report<'a> {
         for (column, _) in workload.columns {
             print!(" {column:>13}");
         }
-        println!(" {:>9}  {} of the rounds", "to first", workload.columns[0].0);
-        for case in (workload.cases)(self.plan) {
+        let first = format!("to {}", self.plan.contenders[0].name);
+        println!(" {first:>9}  {} of the rounds", workload.columns[0].0);
+        for (at, case) in (workload.cases)(self.plan).into_iter().enumerate() {
+            if at > 0 {
+                println!();
+            }
             let rounds = self.play(workload, &case);
             self.print(workload, &case, &rounds);
             self.keep(workload, &case, rounds);
@@ -196,8 +210,9 @@ impl<'a> Report<'a> {
                 ("count", case.count.to_string()),
                 ("contender", quoted(contender.name)),
             ];
-            for figures in &rounds.figures {
+            for (round, figures) in rounds.figures.iter().enumerate() {
                 let mut fields = about.to_vec();
+                fields.push(("round", (round + 1).to_string()));
                 let number = |figure: f64| {
                     if figure.is_finite() {
                         figure.to_string()

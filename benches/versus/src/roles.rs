@@ -162,9 +162,11 @@ macro_rules! roles {
                         Job::Answer => loop {
                             socket.echo()$($await)*;
                         },
-                        Job::Hold => loop {
-                            $pause(PAUSE)$($await)*;
-                        },
+                        Job::Hold => {}
+                    }
+                    // The socket stays, and what it does by itself goes on.
+                    loop {
+                        $pause(PAUSE)$($await)*;
                     }
                 }
             }

@@ -127,6 +127,8 @@ impl Contender for Libzmq {
         match kind {
             Kind::Pub => opened.set(XPUB_NODROP, 1),
             Kind::Sub(count) => {
+                // What a SUB sends are subscriptions, and it drops those above the mark.
+                opened.set(SNDHWM, 0);
                 for prefix in prefixes(count) {
                     opened.set_bytes(SUBSCRIBE, prefix.as_bytes());
                 }

@@ -1,5 +1,8 @@
-//! Who takes part: a file each, and a line each in [`ALL`], the first being whom the others are compared with. A variant
-//! is another type with the same trait, as a rule the same struct with another parameter, and another line.
+//! Who takes part: a file each, and a line each in [`ALL`], the first being whom the others are compared with.
+//!
+//! A variant is one more line: with another parameter, if it only sets other options (`peermq::Variant`), or with another
+//! type, if it calls other verbs. One that sends many at a time keeps them in `send` and hands them over in `flush`, and
+//! when it has enough.
 
 mod peermq;
 mod raw;
@@ -29,7 +32,7 @@ pub struct Contender {
 }
 
 pub const ALL: &[Contender] = &[
-    blocking::<peermq::Peermq>("peermq"),
+    blocking::<peermq::Peermq<peermq::Defaults>>("peermq"),
     #[cfg(feature = "libzmq")]
     blocking::<libzmq::Libzmq>("libzmq"),
     #[cfg(feature = "omq")]

@@ -1,11 +1,32 @@
-//! peermq, as it comes.
+//! peermq. As it comes, and with room for variants: how context and options are made is a parameter.
 
 use crate::contender::blocking::{Contender, Socket};
 use crate::contender::{About, Cannot, Kind, Place, prefixes, seen};
 use crate::roles::blocking::Role;
 use peermq::{AtMark, Context, Dealer, Options, Pair, Pub, Pull, Push, Rep, Req, Router, Sub};
+use std::marker::PhantomData;
 
-pub struct Peermq;
+pub struct Peermq<V>(PhantomData<V>);
+
+pub trait Variant: 'static {
+    const SETTINGS: &'static str;
+    fn context() -> Context;
+    fn options() -> Options;
+}
+
+pub struct Defaults;
+
+impl Variant for Defaults {
+    const SETTINGS: &'static str = "defaults; PUB waits at the mark";
+
+    fn context() -> Context {
+        Context::new().expect("a context")
+    }
+
+    fn options() -> Options {
+        Options::default()
+    }
+}
 
 /// A socket of this type, with these options, bound or connected.
 macro_rules! open {
@@ -19,19 +40,19 @@ macro_rules! open {
     }};
 }
 
-impl Contender for Peermq {
+impl<V: Variant> Contender for Peermq<V> {
     type Context = Context;
 
     fn about() -> About {
-        About::new("peermq", env!("VERSION_PEERMQ"), "defaults; PUB waits at the mark")
+        About::new("peermq", env!("VERSION_PEERMQ"), V::SETTINGS)
     }
 
     fn context() -> Context {
-        Context::new().expect("a context")
+        V::context()
     }
 
     fn open(context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
-        let options = Options::default();
+        let options = V::options();
         match kind {
             Kind::Push => role.run(open!(Push, context, options, place)),
             Kind::Pull => role.run(open!(Pull, context, options, place)),

@@ -41,14 +41,8 @@ impl Contender for Rzmq {
         for (option, value) in [(SNDHWM, 1000), (RCVHWM, 1000), (ADAPTIVE_THROTTLE, 0)] {
             socket.set_option(option, value).await.expect("an option");
         }
-        match kind {
-            Kind::Pub => socket.set_option(XPUB_NODROP, 1).await.expect("an option"),
-            Kind::Sub(count) => {
-                for prefix in prefixes(count) {
-                    socket.set_option(SUBSCRIBE, prefix.as_str()).await.expect("subscribe");
-                }
-            }
-            _ => {}
+        if kind == Kind::Pub {
+            socket.set_option(XPUB_NODROP, 1).await.expect("an option");
         }
         match &place {
             Place::Bind { endpoint, peers } => {
@@ -61,6 +55,11 @@ impl Contender for Rzmq {
                 socket.bind(endpoint).await.expect("bind");
             }
             Place::Connect { endpoint } => socket.connect(endpoint).await.expect("connect"),
+        }
+        if let Kind::Sub(count) = kind {
+            for prefix in prefixes(count) {
+                socket.set_option(SUBSCRIBE, prefix.as_str()).await.expect("subscribe");
+            }
         }
         role.run(Opened { socket, kind }).await;
         Ok(())
