@@ -3,11 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many at a time, well below any backlog.
 const WAVE: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For all of them.
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handshake {
@@ -27,7 +29,11 @@ pub fn handshake(contender: &str) -> Option<Handshake> {
 /// Connected, and through the handshake.
 pub fn gather(address: &str, handshake: Handshake, count: usize) -> Result<Vec<TcpStream>, String> {
     let mut crowd: Vec<TcpStream> = Vec::with_capacity(count);
+    let end = Instant::now() + LIMIT;
     while crowd.len() < count {
+        if Instant::now() > end {
+            return Err(format!("out of time after {} connections", crowd.len()));
+        }
         let begin = crowd.len();
         for _ in begin..count.min(begin + WAVE) {
             let stream = TcpStream::connect(address);

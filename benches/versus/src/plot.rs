@@ -1,8 +1,8 @@
 //! Plots of the medians, as SVG: lines of throughput by size, and dots on a logarithmic scale for all else.
 
+use crate::contenders;
 use crate::report::Line;
 use crate::support;
-use std::fmt::Write as _;
 use std::path::Path;
 
 const COLOURS: [&str; 10] = [
@@ -14,12 +14,6 @@ const RIGHT: f64 = 700.0;
 const TOP: f64 = 64.0;
 
 pub fn write(folder: &Path, lines: &[Line]) {
-    let mut contenders: Vec<&str> = Vec::new();
-    for line in lines {
-        if !contenders.contains(&line.contender) {
-            contenders.push(line.contender);
-        }
-    }
     let of = |workload: &'static str, transport: &'static str| {
         move |line: &&Line| line.workload == workload && line.case.transport == transport
     };
@@ -27,11 +21,11 @@ pub fn write(folder: &Path, lines: &[Line]) {
     for transport in ["tcp", "ipc", "inproc"] {
         let found: Vec<_> = lines.iter().filter(of("throughput", transport)).collect();
         let title = format!("PUSH to PULL over {transport}, messages received a second");
-        files.push((format!("throughput-{transport}"), by_size(&title, &contenders, &found)));
+        files.push((format!("throughput-{transport}"), by_size(&title, &found)));
         let size = |size: usize| move |line: &&Line| line.case.size == size;
         let found: Vec<_> = lines.iter().filter(of("latency", transport)).filter(size(64)).collect();
-        let title = format!("Round trip over {transport}, 64 B: p50 and p99 in microseconds");
-        files.push((format!("latency-{transport}"), dots(&title, &contenders, &found, 2)));
+        let title = format!("Round trip over {transport}, 64 B, in microseconds: p50 (full) and p99 (hollow)");
+        files.push((format!("latency-{transport}"), dots(&title, &found, 2)));
         for (workload, title) in [
             ("fan-out", "PUB to SUBs"),
             ("fan-in", "PUSHes to one PULL"),
@@ -39,7 +33,7 @@ pub fn write(folder: &Path, lines: &[Line]) {
         ] {
             let found: Vec<_> = lines.iter().filter(of(workload, transport)).collect();
             let title = format!("{title} over {transport}, messages received a second");
-            files.push((format!("{workload}-{transport}"), dots(&title, &contenders, &found, 1)));
+            files.push((format!("{workload}-{transport}"), dots(&title, &found, 1)));
         }
     }
     let _ = std::fs::create_dir_all(folder);
@@ -50,6 +44,12 @@ pub fn write(folder: &Path, lines: &[Line]) {
             Err(error) => eprintln!("{}: {error}", file.display()),
         }
     }
+}
+
+/// The same in all plots.
+fn colour(contender: &str) -> &'static str {
+    let place = contenders::ALL.iter().position(|one| one.name == contender);
+    COLOURS[place.unwrap_or(0) % COLOURS.len()]
 }
 
 /// From a figure to a place: whole decades from `least` to `most`, or what lies between 1, 2 and 5 of them.
@@ -93,42 +93,35 @@ fn short(value: f64) -> String {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
-    let _ = writeln!(
-        svg,
-        r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{words}</text>"#
-    );
+    *svg += &format!("<text x='{x:.1}' y='{y:.1}' text-anchor='{anchor}'>{words}</text>\n");
 }
 
-fn line(svg: &mut String, [x1, y1, x2, y2]: [f64; 4], style: &str) {
-    let _ = writeln!(
-        svg,
-        r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#
-    );
+fn line(svg: &mut String, [x1, y1, x2, y2]: [f64; 4], colour: &str, width: f64) {
+    let style = format!("stroke='{colour}' stroke-width='{width}'");
+    *svg += &format!("<line x1='{x1:.1}' y1='{y1:.1}' x2='{x2:.1}' y2='{y2:.1}' {style}/>\n");
 }
 
 fn dot(svg: &mut String, x: f64, y: f64, colour: &str, is_hollow: bool) {
     let fill = if is_hollow { "#ffffff" } else { colour };
-    let _ = writeln!(
-        svg,
-        r#"<circle cx="{x:.1}" cy="{y:.1}" r="4" fill="{fill}" stroke="{colour}" stroke-width="1.8"/>"#
-    );
+    let style = format!("fill='{fill}' stroke='{colour}' stroke-width='1.8'");
+    *svg += &format!("<circle cx='{x:.1}' cy='{y:.1}' r='4' {style}/>\n");
 }
 
 fn page(title: &str, height: f64, body: &str) -> String {
-    let (middle, style) = (
-        (LEFT + RIGHT) / 2.0,
-        "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#333333\"",
-    );
+    let size = format!("width='{WIDTH}' height='{height}' viewBox='0 0 {WIDTH} {height}'");
+    let font = "font-family='Helvetica, Arial, sans-serif' font-size='12' fill='#333333'";
+    let middle = WIDTH / 2.0;
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" {style}>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"{middle}\" y=\"28\" text-anchor=\"middle\" font-size=\"16\" font-weight=\"bold\">{title}</text>\n{body}</svg>\n"
+        "<svg xmlns='http://www.w3.org/2000/svg' {size} {font}>\n<rect width='100%' height='100%' fill='#ffffff'/>\n\
+         <text x='{middle}' y='28' text-anchor='middle' font-size='16' font-weight='bold'>{title}</text>\n{body}</svg>\n"
     )
 }
 
-const GRID: &str = "stroke=\"#e3e3e3\"";
+const GRID: &str = "#e3e3e3";
+const FAINT: &str = "#f2f2f2";
+const RULE: &str = "#bbbbbb";
 
-fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> {
+fn by_size(title: &str, lines: &[&Line]) -> Option<String> {
     let mut sizes: Vec<usize> = lines.iter().map(|line| line.case.size).collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -137,39 +130,30 @@ fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> 
     let x = |size: usize| {
         let log = |size: usize| (size.max(1) as f64).ln();
         let (least, most) = (log(sizes[0]), log(sizes[sizes.len() - 1]));
-        let part = if most > least {
-            (log(size) - least) / (most - least)
-        } else {
-            0.5
-        };
-        LEFT + 16.0 + (RIGHT - LEFT - 32.0) * part
+        LEFT + 16.0 + (RIGHT - LEFT - 32.0) * (log(size) - least) / (most - least).max(1.0)
     };
     let mut svg = String::new();
     for &tick in &y.ticks {
-        line(&mut svg, [LEFT, y.at(tick), RIGHT, y.at(tick)], GRID);
+        line(&mut svg, [LEFT, y.at(tick), RIGHT, y.at(tick)], GRID, 1.0);
         text(&mut svg, LEFT - 8.0, y.at(tick) + 4.0, "end", &short(tick));
     }
     for &size in &sizes {
-        line(&mut svg, [x(size), TOP, x(size), bottom], GRID);
+        line(&mut svg, [x(size), TOP, x(size), bottom], GRID, 1.0);
         text(&mut svg, x(size), bottom + 20.0, "middle", &support::bytes(size));
     }
     // Names stand at the lines' right ends, below each other where these are close.
     let mut names = Vec::new();
-    for (at, &contender) in contenders.iter().enumerate() {
-        let colour = COLOURS[at % COLOURS.len()];
+    for (at, contender) in contenders::ALL.iter().map(|contender| contender.name).enumerate() {
+        let colour = colour(contender);
         let mut points: Vec<_> = lines.iter().filter(|line| line.contender == contender).collect();
         points.sort_by_key(|line| line.case.size);
-        let places: Vec<_> = points
-            .iter()
-            .map(|line| (x(line.case.size), y.at(line.medians[0])))
-            .collect();
-        let path: Vec<_> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let places = points.iter().map(|line| (x(line.case.size), y.at(line.medians[0])));
+        let places: Vec<(f64, f64)> = places.collect();
         let width = if at == 0 { 3.0 } else { 1.8 };
-        let path = path.join(" ");
-        let _ = writeln!(
-            svg,
-            r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>"#
-        );
+        for pair in places.windows(2) {
+            let [(x1, y1), (x2, y2)] = [pair[0], pair[1]];
+            line(&mut svg, [x1, y1, x2, y2], colour, width);
+        }
         places.iter().for_each(|&(x, y)| dot(&mut svg, x, y, colour, false));
         names.extend(places.last().map(|&(x, y)| (y, x, contender, colour)));
     }
@@ -179,35 +163,23 @@ fn by_size(title: &str, contenders: &[&str], lines: &[&Line]) -> Option<String> 
     for (y, x, name, colour) in names {
         let place = (y - overhang.max(0.0)).max(lowest + 15.0);
         lowest = place;
-        line(
-            &mut svg,
-            [x + 6.0, y, RIGHT + 14.0, place],
-            &format!("stroke=\"{colour}\" stroke-width=\"0.6\""),
-        );
-        let _ = writeln!(
-            svg,
-            r#"<text x="{}" y="{:.1}" fill="{colour}">{name}</text>"#,
-            RIGHT + 18.0,
-            place + 4.0
-        );
+        line(&mut svg, [x + 6.0, y, RIGHT + 14.0, place], colour, 0.6);
+        text(&mut svg, RIGHT + 18.0, place + 4.0, "start", name);
     }
     Some(page(title, bottom + 40.0, &svg))
 }
 
 /// A row for each line, in groups by case: one dot for each of its first `figures` figures, the second hollow.
-fn dots(title: &str, contenders: &[&str], lines: &[&Line], figures: usize) -> Option<String> {
+fn dots(title: &str, lines: &[&Line], figures: usize) -> Option<String> {
     let left = LEFT + 150.0;
-    let x = Scale::new(
-        lines.iter().flat_map(|line| line.medians[..figures].iter().copied()),
-        left,
-        WIDTH - 30.0,
-    )?;
+    let values = lines.iter().flat_map(|line| line.medians[..figures].iter().copied());
+    let x = Scale::new(values, left, WIDTH - 30.0)?;
     let mut svg = String::new();
     let mut y = TOP;
     let mut case = None;
     for one in lines {
         if case.is_some_and(|case| case != &one.case) {
-            line(&mut svg, [20.0, y - 4.0, WIDTH - 30.0, y - 4.0], "stroke=\"#bbbbbb\"");
+            line(&mut svg, [20.0, y - 4.0, WIDTH - 30.0, y - 4.0], RULE, 1.0);
             y += 12.0;
         }
         if case != Some(&one.case) {
@@ -219,37 +191,28 @@ fn dots(title: &str, contenders: &[&str], lines: &[&Line], figures: usize) -> Op
             text(&mut svg, 20.0, y + 8.0, "start", &words[0]);
             text(&mut svg, 20.0, y + 24.0, "start", &words[1]);
         }
-        let at = contenders
-            .iter()
-            .position(|&contender| contender == one.contender)
-            .unwrap_or(0);
-        let colour = COLOURS[at % COLOURS.len()];
+        let colour = colour(one.contender);
         text(&mut svg, left - 10.0, y + 8.0, "end", one.contender);
-        line(&mut svg, [left, y + 4.0, WIDTH - 30.0, y + 4.0], "stroke=\"#f2f2f2\"");
+        line(&mut svg, [left, y + 4.0, WIDTH - 30.0, y + 4.0], FAINT, 1.0);
         let places: Vec<_> = one.medians[..figures].iter().map(|&figure| x.at(figure)).collect();
         line(
             &mut svg,
             [places[0], y + 4.0, places[figures - 1], y + 4.0],
-            &format!("stroke=\"{colour}\" stroke-width=\"2\""),
+            colour,
+            2.0,
         );
-        places
-            .iter()
-            .enumerate()
-            .for_each(|(at, &x)| dot(&mut svg, x, y + 4.0, colour, at == 1));
+        for (at, &x) in places.iter().enumerate() {
+            dot(&mut svg, x, y + 4.0, colour, at == 1);
+        }
         if let Some(dropped) = one.dropped().filter(|&dropped| dropped >= 0.1) {
-            text(
-                &mut svg,
-                places[0] + 10.0,
-                y + 8.0,
-                "start",
-                &format!("{dropped:.0} % dropped"),
-            );
+            let words = format!("{dropped:.0} % dropped");
+            text(&mut svg, places[0] + 10.0, y + 8.0, "start", &words);
         }
         y += 16.0;
     }
     let mut grid = String::new();
     for &tick in &x.ticks {
-        line(&mut grid, [x.at(tick), TOP - 8.0, x.at(tick), y], GRID);
+        line(&mut grid, [x.at(tick), TOP - 8.0, x.at(tick), y], GRID, 1.0);
         text(&mut grid, x.at(tick), TOP - 14.0, "middle", &short(tick));
         text(&mut grid, x.at(tick), y + 16.0, "middle", &short(tick));
     }
