@@ -61,7 +61,10 @@ impl Plan {
                 self.only = list(value).filter(|only: &Vec<String>| only.iter().all(named))?;
             }
             "--sizes" => self.sizes = list(value)?,
-            "--transports" => self.transports = list(value)?,
+            "--transports" => {
+                let known = |name: &String| ["tcp", "ipc", "inproc"].contains(&name.as_str());
+                self.transports = list(value).filter(|asked: &Vec<String>| asked.iter().all(known))?;
+            }
             "--contenders" => self.contenders = value.split(',').map(contenders::named).collect::<Option<_>>()?,
             "--json" => self.json = Some(PathBuf::from(value)),
             "--plots" => self.plots = PathBuf::from(value),

@@ -1,8 +1,8 @@
 //! The limit: the system's blocking sockets, a length of four bytes before each message, and nothing else.
 //!
-//! Streams are batched: writes of 256 KiB (128 KiB over ipc) and reads of 512 KiB were best for small messages. Messages
-//! from 64 KiB are written from where they lie, and read 64 KiB at a time without being put together, which keeps to the
-//! cache. Who asks writes each message and waits. Who receives from several reads each in a thread of its own.
+//! Streams are batched: writes of 256 KiB (128 KiB over ipc) and reads of 256 KiB were best for messages up to 64 KiB.
+//! Those from 256 KiB are written from where they lie, and read 64 KiB at a time without being put together, which keeps
+//! to the cache. Who asks writes each message and waits. Who receives from several reads each in a thread of its own.
 
 use crate::contender::blocking::{Contender, Socket};
 use crate::contender::{About, Cannot, Kind, Place};
@@ -16,8 +16,10 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 const TCP_WRITE: usize = 256 << 10;
 const IPC_WRITE: usize = 128 << 10;
-const READ: usize = 512 << 10;
-const LARGE: usize = 64 << 10;
+const READ: usize = 256 << 10;
+/// A message of this size is large, and read so much at a time.
+const LARGE: usize = 256 << 10;
+const LARGE_READ: usize = 64 << 10;
 const HEADER: usize = 4;
 
 pub struct Raw;
@@ -26,7 +28,7 @@ impl Contender for Raw {
     type Context = ();
 
     fn about() -> About {
-        let settings = "no library: writes of 256 KiB (ipc: 128), reads of 512 KiB (64 for messages from 64 KiB)";
+        let settings = "no library: writes of 256 KiB (ipc: 128), reads of 256 KiB (64 for messages from 256 KiB)";
         About::new("raw", "sockets", settings)
     }
 
@@ -139,7 +141,7 @@ fn merge(streams: Vec<File>) -> Receiver<Vec<u8>> {
                 let mut run = Vec::with_capacity(READ);
                 run.append(&mut rest);
                 let begin = run.len();
-                run.resize(READ, 0);
+                run.resize(begin + READ, 0);
                 let count = stream.read(&mut run[begin..]).expect("read");
                 run.truncate(begin + count);
                 let mut whole = 0;
@@ -229,7 +231,7 @@ impl Socket for Connections {
             return (len, first);
         }
         if len >= LARGE {
-            self.chunk = LARGE;
+            self.chunk = LARGE_READ;
         }
         let mut left = len;
         loop {
