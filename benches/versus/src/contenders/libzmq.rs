@@ -112,7 +112,7 @@ impl Contender for Libzmq {
         About::new(
             "libzmq",
             &version,
-            "the system's; marks 1,000, which are its defaults; XPUB_NODROP",
+            "the system's; marks 1,000 (SUB: none for what it subscribes to); XPUB_NODROP",
         )
     }
 
