@@ -45,6 +45,8 @@ struct Wanted {
 pub(crate) enum Ask {
     /// There is something to take.
     Flush(Pace),
+    /// All that may be queued is, but for one message at most.
+    Full,
     /// There is room again.
     Resume,
     /// End it.
@@ -127,6 +129,7 @@ impl Wanted {
         self.events.each(|(feeds, event)| feeds.tell(&event));
         self.links.each(|(link, ask)| match ask {
             Ask::Flush(pace) => link.flush(pace),
+            Ask::Full => link.full(),
             Ask::Resume => link.resume(),
             Ask::Sever(failure) => link.sever(failure),
             Ask::Challenge => link.challenge(),

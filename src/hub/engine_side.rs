@@ -114,6 +114,15 @@ impl<P: Pattern> Station for Hub<P> {
         self.step(effects, |state, _| state.peers.refused(id, refused, why));
     }
 
+    fn offer(&self, id: PeerId) -> bool {
+        let mut state = self.state.lock();
+        let is_left = state.watchers.is_empty() && !state.waiters.want_messages();
+        if is_left {
+            state.offered.enter(id);
+        }
+        is_left
+    }
+
     fn room(&self, id: PeerId) -> Room {
         self.room_of(&mut self.state.lock(), id)
     }

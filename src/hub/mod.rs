@@ -24,7 +24,7 @@ use crate::explain::{EndpointState, Explanation, Facts, Life};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::{Mark, Options};
-use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
+use crate::routing::{Awaited, Pattern, PeerId, Peers, Turn, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, SocketStats};
 use crate::sync::{Mutex, MutexGuard, Parker};
@@ -42,6 +42,8 @@ use watchers::Watchers;
 pub(crate) trait Link: Send + Sync {
     /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
     fn flush(&self, pace: Pace);
+    /// Nothing more, or one message more, is taken on for the peer until there is room.
+    fn full(&self) {}
     /// There is room again. Called once after the link was told that there is none.
     fn resume(&self);
     /// End it.
@@ -105,6 +107,7 @@ impl<P: Pattern> Hub<P> {
                 links: Vec::new(),
                 turned_away: None,
                 waiters: Waiters::default(),
+                offered: Turn::default(),
                 watchers: Watchers::default(),
                 last_sent: None,
                 was_awaited: false,
@@ -140,24 +143,26 @@ impl<P: Pattern> Hub<P> {
     pub(crate) fn attempt<R>(
         &self,
         awaited: Awaited,
-        step: impl FnOnce(&mut P, &mut Peers) -> Option<R>,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Poll<Result<R, Closed>> {
-        let mut state = self.state.lock();
-        let result = state.attempt(step);
-        if state.has_calls(awaited, &result) {
-            self.answer(state, awaited, result.is_ready());
+        loop {
+            let mut state = self.state.lock();
+            let result = state.attempt(&mut step);
+            if !(state.has_calls(awaited, &result) && self.answer(state, awaited, result.is_ready())) {
+                return result;
+            }
         }
-        result
     }
 
-    /// Does what a step wants done, and lets the next in line have what it left.
+    /// Does what a step wants done, and lets the next in line have what it left. `true`: try once more.
     #[inline(never)]
-    fn answer(&self, mut state: MutexGuard<'_, State<P>>, awaited: Awaited, has_taken: bool) {
+    fn answer(&self, mut state: MutexGuard<'_, State<P>>, awaited: Awaited, has_taken: bool) -> bool {
         let mut effects = Effects::default();
-        state.passed(awaited, has_taken, &mut effects);
+        let has_fetched = state.passed(awaited, has_taken, &mut effects);
         state.settle_all(&*self.drive, &mut effects);
         drop(state);
         effects.run();
+        has_fetched
     }
 
     /// Waits on this thread until the step gives something.
@@ -204,27 +209,32 @@ impl<P: Pattern> Hub<P> {
         waker: &Waker,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Poll<Result<R, Closed>> {
-        let mut effects = Effects::default();
-        let mut is_alone = false;
-        let result = self.step(&mut effects, |state, effects| {
-            let result = state.attempt(&mut step);
-            if result.is_ready()
-                && let Some(ticket) = ticket.take()
-            {
-                state.waiters.leave(awaited, ticket, effects);
+        loop {
+            let mut effects = Effects::default();
+            let mut is_alone = false;
+            let mut has_fetched = false;
+            let result = self.step(&mut effects, |state, effects| {
+                let result = state.attempt(&mut step);
+                if result.is_ready()
+                    && let Some(ticket) = ticket.take()
+                {
+                    state.waiters.leave(awaited, ticket, effects);
+                }
+                has_fetched = state.passed(awaited, result.is_ready(), effects);
+                if result.is_pending() && !has_fetched {
+                    is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
+                    state.waiters.stand(awaited, ticket, waker, effects);
+                }
+                result
+            });
+            effects.run();
+            if is_alone {
+                self.feeds.tell(&Event::NoPeer);
             }
-            state.passed(awaited, result.is_ready(), effects);
-            if result.is_pending() {
-                is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
-                state.waiters.stand(awaited, ticket, waker, effects);
+            if !has_fetched {
+                return result;
             }
-            result
-        });
-        effects.run();
-        if is_alone {
-            self.feeds.tell(&Event::NoPeer);
         }
-        result
     }
 
     #[inline(always)]
@@ -300,7 +310,7 @@ impl<P: Pattern> Hub<P> {
 
     pub(crate) fn stats(&self) -> SocketStats {
         let now = self.drive.now();
-        let mut state = self.state.lock();
+        let mut state = self.fetched();
         state.peers.clock(now);
         state.peers.stats()
     }

@@ -5,7 +5,7 @@ use super::monitor::Feeds;
 use super::waiters::{Drive, Waiters};
 use super::watchers::Watchers;
 use super::{Closed, Link, Pace};
-use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Want};
+use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Turn, Want};
 use crate::stats::{CloseReport, DropReason};
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,6 +20,8 @@ pub(super) struct State<P> {
     pub(super) turned_away: Option<Arc<dyn Link>>,
     pub(super) waiters: Waiters,
     pub(super) watchers: Watchers,
+    /// Peers that have something for this socket, and leave it to whoever looks for it to fetch it.
+    pub(super) offered: Turn,
     /// When a queue was made not empty last. Of the whole socket: to each peer alone, taking turns looks quiet.
     pub(super) last_sent: Option<Instant>,
     /// A receiver has found nothing since. Beside `last_sent` because a write may be interrupted for longer than that.
@@ -59,13 +61,28 @@ impl<P: Pattern> State<P> {
             || !self.waiters.is_empty(awaited)
     }
 
-    /// Somebody has taken what it awaited, or found nothing. What is left is for the next in line.
-    pub(super) fn passed(&mut self, awaited: Awaited, has_taken: bool, effects: &mut Effects) {
+    /// Somebody has taken what it awaited, or found nothing. What is left is for the next in line. Gives whether what was
+    /// offered is fetched: there may be something now.
+    pub(super) fn passed(&mut self, awaited: Awaited, has_taken: bool, effects: &mut Effects) -> bool {
         if has_taken {
             self.pass_on(awaited, effects);
-        } else {
-            self.was_awaited |= !matches!(awaited, Awaited::Writable | Awaited::WritablePeer(_));
+            return false;
         }
+        if matches!(awaited, Awaited::Writable | Awaited::WritablePeer(_)) {
+            return false;
+        }
+        self.was_awaited = true;
+        self.fetch(effects)
+    }
+
+    /// Fetches what was offered. `false`: there was nothing.
+    pub(super) fn fetch(&mut self, effects: &mut Effects) -> bool {
+        let is_offered = !self.offered.is_empty();
+        while let Some(id) = self.offered.front() {
+            self.offered.rest();
+            self.ask(id, Ask::Resume, effects);
+        }
+        is_offered
     }
 
     /// Does what routing wants, and tells those who watch.
@@ -105,6 +122,7 @@ impl<P: Pattern> State<P> {
                         let pace = *pace.get_or_insert_with(|| self.pace(now));
                         self.ask(id, Ask::Flush(pace), effects);
                     }
+                    Want::Full(id) => self.ask(id, Ask::Full, effects),
                     Want::Time(id) => self.peers.time(id, *now.get_or_insert_with(|| drive.now())),
                     Want::Resume(id) => {
                         self.peers.time(id, *now.get_or_insert_with(|| drive.now()));

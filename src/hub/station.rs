@@ -54,6 +54,10 @@ pub(crate) trait Station: Send + Sync {
     /// Takes off a part of the batch that was collected, which cannot be written and is dropped.
     fn refused(&self, id: PeerId, refused: Tally, why: DropReason, effects: &mut Effects);
 
+    /// The peer has something. `true`: nobody waits for it, and whoever looks for it will resume the peer. `false`: it is to
+    /// be delivered.
+    fn offer(&self, id: PeerId) -> bool;
+
     /// How much may be delivered. Nothing: a resume follows.
     fn room(&self, id: PeerId) -> Room;
 

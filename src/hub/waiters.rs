@@ -168,6 +168,11 @@ impl Waiters {
         self.line(awaited).is_none_or(|line| line.0.is_empty())
     }
 
+    /// Whether somebody waits for what a peer may send.
+    pub(crate) fn want_messages(&self) -> bool {
+        !self.readable.0.is_empty() || !self.others.is_empty()
+    }
+
     /// Wakes everybody.
     pub(crate) fn wake_all(&mut self, effects: &mut Effects) {
         let others = std::mem::take(&mut self.others).into_values();

@@ -9,6 +9,7 @@ use super::waiters::{Drive, Ticket};
 use super::{Hub, Phase, State};
 use crate::routing::{Awaited, Pattern};
 use crate::socket_type::SocketType;
+use crate::sync::MutexGuard;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -83,6 +84,21 @@ impl<P: Pattern> State<P> {
     }
 }
 
+impl<P: Pattern> Hub<P> {
+    /// The state, once what peers had offered is here.
+    pub(super) fn fetched(&self) -> MutexGuard<'_, State<P>> {
+        loop {
+            let mut state = self.state.lock();
+            let mut effects = Effects::default();
+            if !state.fetch(&mut effects) {
+                return state;
+            }
+            drop(state);
+            effects.run();
+        }
+    }
+}
+
 #[cfg(test)]
 impl<P: Pattern> Hub<P> {
     /// Whether its watchers, if it has any, know what it is ready for.
@@ -98,7 +114,7 @@ impl<P: Pattern> Watched for Hub<P> {
     }
 
     fn readiness(&self) -> Readiness {
-        let mut state = self.state.lock();
+        let mut state = self.fetched();
         let readiness = state.readiness();
         // What is sent next is better written at once: somebody waits for the answer.
         state.was_awaited |= !readiness.readable;
@@ -106,7 +122,7 @@ impl<P: Pattern> Watched for Hub<P> {
     }
 
     fn watch(&self, waker: Waker) -> Ticket {
-        let mut state = self.state.lock();
+        let mut state = self.fetched();
         if state.watchers.is_empty() {
             state.watchers.told = state.readiness();
         }

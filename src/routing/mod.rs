@@ -60,6 +60,7 @@ pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;
 pub(crate) use subscriptions::Change;
 pub(crate) use succession::Succession;
+pub(crate) use turn::Turn;
 pub(crate) use wants::{Awaited, Want};
 
 use crate::batch::{Run, weight};

@@ -136,11 +136,11 @@ impl OutgoingQueue {
     /// How many short messages may come before it has to be looked at again whether there is room.
     fn short_messages_ahead(&self, mark: Mark) -> usize {
         let held = self.held();
-        let until_full = mark.messages.saturating_sub(held.messages + 1);
+        let until_nearly_full = mark.messages.saturating_sub(held.messages + 2);
         let until_heavy = mark.bytes.saturating_sub(held.weight() + 1) / weight(1, SHORT);
         let until_half = half(mark.messages).saturating_sub(self.open.messages());
         let until_packed = until_half.max(self.open.room_for_short(SMALL_BATCH));
-        until_full
+        until_nearly_full
             .min(until_heavy)
             .min(until_packed)
             .min(self.open.room_for_short(BATCH_BYTES))
@@ -288,6 +288,12 @@ impl OutgoingQueue {
     #[inline]
     pub(super) fn has_room_ahead(&self) -> bool {
         self.ahead > 0
+    }
+
+    /// Whether it is at its mark, or would be with one message more.
+    #[inline]
+    pub(super) fn is_nearly_at(&self, mark: Mark) -> bool {
+        self.held().messages.saturating_add(1) >= mark.messages || self.is_at(mark)
     }
 
     /// Whether it is at its mark.

@@ -27,6 +27,9 @@ pub(crate) enum Awaited {
 pub(crate) enum Want {
     /// The peer's queue is not empty any more.
     Flush(PeerId),
+    /// The peer's queue is full now, or with one message more. Before it is found full: from then on it would take nothing
+    /// more until it is at its low mark.
+    Full(PeerId),
     /// The peer's connection may read again.
     Resume(PeerId),
     /// The peer has room again.

@@ -2,6 +2,9 @@
 //!
 //! Whoever calls moves one way, one pass, under the link's lock; it holds one hub's lock at a time. A side that wants the
 //! link to end is emptied first.
+//!
+//! A stream is not moved message by message: who sends only offers what it has queued, if nobody waits for it. Whoever then
+//! looks for a message fetches all of it, or who sends moves it once the queue is full. Neither makes a system call.
 
 use super::After;
 use super::names::Names;
@@ -12,9 +15,10 @@ use crate::hub::{Collected, Effects, Link, Origin, Pace, Station};
 use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::routing::{Dropped, PeerId};
+use crate::socket_type::SocketType::{Dish, Sub, XSub};
 use crate::sync::Mutex;
 use crate::wire::Facts;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
@@ -74,6 +78,9 @@ struct Way {
     notices: VecDeque<Notice>,
     /// What small batches are copied into; at most [`CHUNK`].
     chunk: BytesMut,
+    /// Buffers of the batches that were moved last, oldest first, to be packed into again once they are received: at most
+    /// [`LENT`], then the oldest is left to be freed.
+    lent: VecDeque<Bytes>,
     /// This side wants the link to end: it does once nothing is queued here.
     is_ending: bool,
 }
@@ -103,12 +110,35 @@ impl Way {
                 batch.into_parts().0
             }
             _ => {
-                self.pending = batch.into_run();
-                Vec::new()
+                let (run, share) = batch.into_run_of();
+                self.pending = run;
+                self.lent.push_back(share);
+                if self.lent.len() > LENT {
+                    self.lent.pop_front();
+                }
+                self.reclaim()
             }
         }
     }
+
+    /// A buffer of which all is received, or none.
+    fn reclaim(&mut self) -> Vec<u8> {
+        match self.lent.pop_front() {
+            Some(mut share) if share.is_unique() => {
+                share.clear();
+                share.into()
+            }
+            Some(share) => {
+                self.lent.push_front(share);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
 }
+
+/// Enough for a thousand messages of 1 KiB on their way; together at most 2 MiB.
+const LENT: usize = 8;
 
 /// Small, because a link that is idle keeps one, and a message that is kept keeps one.
 const CHUNK: usize = 4 * 1024;
@@ -228,6 +258,15 @@ impl Pairing {
         let stations = [&self.dialer.station, &self.binder];
         let vacated = stations.into_iter().filter(|station| station.take_vacancy().is_some());
         vacated.map(|station| station.key()).collect()
+    }
+
+    /// Leaves what one side has queued to the other to fetch, if nobody waits for it there: of a stream that would be moved
+    /// message by message, each with four locks. What is to be known before messages are sent is told at once.
+    fn offer_from(&self, from: Side) -> bool {
+        let state = self.state.lock();
+        let tells = matches!(self.station(from).local().socket_type, Sub | XSub | Dish);
+        let taker = self.peer(from.other(), &state).filter(|_| !state.is_over && !tells);
+        taker.is_some_and(|taker| self.station(from.other()).offer(taker))
     }
 
     /// Moves what one side has queued into the other, as far as there is room; the last of a side that wants the link to
@@ -387,7 +426,13 @@ struct Half {
 }
 
 impl Link for Half {
-    fn flush(&self, _pace: Pace) {
+    fn flush(&self, pace: Pace) {
+        if pace == Pace::Quiet || !self.pairing.offer_from(self.side) {
+            self.pairing.move_with(self.side, Effects::recent());
+        }
+    }
+
+    fn full(&self) {
         self.pairing.move_with(self.side, Effects::recent());
     }
 

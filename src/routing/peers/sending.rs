@@ -46,6 +46,9 @@ impl Peers {
         if placed != Placed::Refused && peer.out.make_busy() {
             self.wants.push(Want::Flush(id));
         }
+        if placed != Placed::Refused && peer.out.is_nearly_at(mark) {
+            self.wants.push(Want::Full(id));
+        }
         if placed != Placed::Refused && peer.out.begins_time(placed) {
             self.wants.push(Want::Time(id));
         }
