@@ -259,6 +259,10 @@ impl<P: Pattern> Station for Hub<P> {
         self.state.lock().peers.outgoing(id)
     }
 
+    fn outgoing_bytes(&self, id: PeerId) -> usize {
+        self.state.lock().peers.outgoing_bytes(id)
+    }
+
     fn is_closing(&self) -> bool {
         !self.is_open()
     }

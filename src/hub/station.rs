@@ -110,6 +110,9 @@ pub(crate) trait Station: Send + Sync {
     /// Messages that wait to go to the peer, or are being written.
     fn outgoing(&self, id: PeerId) -> usize;
 
+    /// Bytes of them.
+    fn outgoing_bytes(&self, id: PeerId) -> usize;
+
     /// Whether the socket is closing or closed.
     fn is_closing(&self) -> bool;
 

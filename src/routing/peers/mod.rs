@@ -375,6 +375,11 @@ impl Peers {
         self.get(id).map_or(0, |peer| peer.out.held().messages)
     }
 
+    /// Bytes of them.
+    pub(crate) fn outgoing_bytes(&self, id: PeerId) -> usize {
+        self.get(id).map_or(0, |peer| peer.out.held().payload)
+    }
+
     /// Messages that were taken on for it since it exists.
     pub(crate) fn accepted(&self, id: PeerId) -> u64 {
         self.get(id).map_or(0, |peer| peer.out.flow().taken)
