@@ -4,6 +4,7 @@
 //! dropped for want of room. Knows nothing of who the peer is or where its messages go.
 
 use super::conflation::Conflation;
+use super::counts::Counts;
 use super::dropped::Dropped;
 use super::timing::Timing;
 use crate::batch::buffers::to_keep;
@@ -39,7 +40,7 @@ pub(super) struct IncomingQueue {
     /// So many messages may be taken without a look at anything but them: none is the last, the one that is timed, or the
     /// one at the low mark. Whatever brings one of these nearer sets it to zero.
     ahead: usize,
-    flow: Flow,
+    counts: Counts,
     /// Frames beyond the first of each message that was taken out.
     more_frames: u64,
     /// Messages that were taken out and then counted as dropped.
@@ -103,7 +104,7 @@ impl IncomingQueue {
                     newest.held.add(1, message.byte_count());
                     if let Some(replaced) = newest.messages.put(to_keep(&message)) {
                         newest.held.sub(Tally::of(std::slice::from_ref(&replaced)));
-                        self.flow.dropped.add(DropReason::Conflated, 1);
+                        self.counts.drop(DropReason::Conflated, 1);
                         done.push(replaced);
                     }
                     done.push(message);
@@ -121,7 +122,7 @@ impl IncomingQueue {
         let Some(now) = now else { return };
         self.timing.rest(now);
         if self.timing.awaits_message() {
-            self.timed = self.flow.passed + self.run.messages() as u64 + 1;
+            self.timed = self.counts.passed + self.run.messages() as u64 + 1;
             self.timing.came(self.timed);
             self.timing.began(now);
             self.ahead = 0;
@@ -131,7 +132,7 @@ impl IncomingQueue {
     /// Counts messages that came and are not for anybody.
     pub(super) fn discard(&mut self, messages: usize, payload: usize, why: DropReason, now: Option<Instant>) {
         self.arrive(messages, payload, now);
-        self.flow.dropped.add(why, messages as u64);
+        self.counts.drop(why, messages);
     }
 
     /// Counts a message that came and was handed to the application without waiting here.
@@ -168,7 +169,7 @@ impl IncomingQueue {
             true => self.run.messages().saturating_sub(mark.messages / 2 + 1),
             false => usize::MAX,
         };
-        let until_timed = self.timed.saturating_sub(self.flow.passed + 1);
+        let until_timed = self.timed.saturating_sub(self.counts.passed + 1);
         let until_timed = usize::try_from(until_timed).unwrap_or(usize::MAX);
         self.ahead = until_last.min(until_low).min(until_timed);
     }
@@ -209,12 +210,12 @@ impl IncomingQueue {
     /// Whether the message that is timed was received; who asks is to say what time it is.
     #[inline(always)]
     pub(super) fn ends_time(&mut self) -> bool {
-        self.flow.passed >= self.timed
+        self.counts.passed >= self.timed
     }
 
     /// It is now that it was received, and that the queue is starved or not.
     pub(super) fn time(&mut self, now: Instant) {
-        self.timing.left(self.flow.passed, now);
+        self.timing.left(self.counts.passed, now);
         self.timed = self.timing.place();
         self.ahead = 0;
         self.timing.set_full(self.is_starved, now);
@@ -242,7 +243,7 @@ impl IncomingQueue {
         self.timing.forget();
         self.timed = u64::MAX;
         self.ahead = 0;
-        self.flow.dropped.add(why, self.messages() as u64);
+        self.counts.drop(why, self.messages());
         let mut dropped = Dropped::run(std::mem::take(&mut self.run));
         if let Some(newest) = &mut self.newest {
             newest.held = Tally::default();
@@ -254,7 +255,9 @@ impl IncomingQueue {
 
     /// Counts a message that was received as dropped instead.
     pub(super) fn dropped_after_pop(&mut self, payload: usize, why: DropReason) {
-        drop_received(&mut self.flow, payload, why);
+        self.counts.passed -= 1;
+        self.counts.passed_bytes -= payload as u64;
+        self.counts.drop(why, 1);
         self.returned += 1;
         self.ahead = 0;
         self.timing.shift(-1);
@@ -299,20 +302,20 @@ impl IncomingQueue {
     pub(super) fn stats(&self, now: Option<Instant>) -> Flow {
         let held = self.held();
         Flow {
-            frames: self.flow.passed + self.returned + self.more_frames,
+            frames: self.counts.passed + self.returned + self.more_frames,
             queued: held.messages as u64,
             queued_bytes: held.payload as u64,
             queued_peak: self.peak.messages as u64,
             queued_peak_bytes: self.peak.payload as u64,
             full_now: u64::from(self.is_starved),
             full_for: self.timing.full_for(now),
-            ..self.flow
+            ..self.counts.flow()
         }
     }
 
     fn arrive(&mut self, messages: usize, payload: usize, now: Option<Instant>) {
-        self.flow.taken += messages as u64;
-        self.flow.taken_bytes += payload as u64;
+        self.counts.taken += messages as u64;
+        self.counts.taken_bytes += payload as u64;
         if let Some(now) = now {
             self.timing.meter.add(now, messages as u64, payload as u64);
         }
@@ -320,8 +323,8 @@ impl IncomingQueue {
 
     #[inline(always)]
     fn receive(&mut self, payload: usize) {
-        self.flow.passed += 1;
-        self.flow.passed_bytes += payload as u64;
+        self.counts.passed += 1;
+        self.counts.passed_bytes += payload as u64;
     }
 }
 
@@ -331,7 +334,7 @@ impl Default for IncomingQueue {
             run: Run::default(),
             is_starved: false,
             ahead: 0,
-            flow: Flow::default(),
+            counts: Counts::default(),
             more_frames: 0,
             returned: 0,
             newest: None,
@@ -358,7 +361,7 @@ pub(super) fn hand_over(incoming: &mut Flow, payload: usize) {
     incoming.frames += 1;
 }
 
-/// Counts a message that was received as dropped instead.
+/// Counts a message that was received, of a peer that is gone, as dropped instead.
 pub(super) fn drop_received(incoming: &mut Flow, payload: usize, why: DropReason) {
     incoming.passed -= 1;
     incoming.passed_bytes -= payload as u64;

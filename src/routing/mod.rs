@@ -28,6 +28,7 @@
 //! | [`Succession`] | who comes after whom under one name: what the one left unread is received first |
 
 mod conflation;
+mod counts;
 mod dropped;
 mod fair_queue;
 mod fan_out;

@@ -4,6 +4,7 @@
 //! want of room. Knows nothing of who the peer is, of its connection, or of who waits for room.
 
 use super::conflation::Conflation;
+use super::counts::Counts;
 use super::dropped::Dropped;
 use super::spares::Spares;
 use super::timing::Timing;
@@ -56,7 +57,7 @@ pub(super) struct OutgoingQueue {
     awaits_room: bool,
     /// Somebody waits for the low mark, whether it was found full or not.
     awaits_low: bool,
-    flow: Flow,
+    counts: Counts,
     /// Frames beyond the first of each message that was queued.
     more_frames: u64,
     /// Messages that were counted and never queued.
@@ -80,7 +81,7 @@ impl OutgoingQueue {
             ahead: 0,
             awaits_room: false,
             awaits_low: false,
-            flow: Flow::default(),
+            counts: Counts::default(),
             more_frames: 0,
             refused: 0,
             peak: Tally::default(),
@@ -101,8 +102,8 @@ impl OutgoingQueue {
         };
         self.ahead -= 1;
         self.queued.add(1, payload);
-        self.flow.taken += 1;
-        self.flow.taken_bytes += payload as u64;
+        self.counts.taken += 1;
+        self.counts.taken_bytes += payload as u64;
         true
     }
 
@@ -119,8 +120,8 @@ impl OutgoingQueue {
         }
         let payload = self.pack(mark, spares, envelope, message);
         self.queued.add(1, payload);
-        self.flow.taken += 1;
-        self.flow.taken_bytes += payload as u64;
+        self.counts.taken += 1;
+        self.counts.taken_bytes += payload as u64;
         if !envelope.is_empty() || message.has_several_frames() {
             self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
         }
@@ -186,8 +187,8 @@ impl OutgoingQueue {
     pub(super) fn replace(&mut self, message: &Message) -> Option<Message> {
         let newest = self.newest.as_mut()?;
         self.queued.add(1, message.byte_count());
-        self.flow.taken += 1;
-        self.flow.taken_bytes += message.byte_count() as u64;
+        self.counts.taken += 1;
+        self.counts.taken_bytes += message.byte_count() as u64;
         self.more_frames += (message.frame_count() - 1) as u64;
         let replaced = newest.put(to_keep(message));
         replaced.inspect(|replaced| self.drop_queued(replaced, DropReason::Conflated))
@@ -240,7 +241,7 @@ impl OutgoingQueue {
             messages: 1,
             payload: message.byte_count(),
         });
-        self.flow.dropped.add(why, 1);
+        self.counts.drop(why, 1);
         if self.timing.times_a_message() && self.left() >= self.timing.place() {
             self.timing.forget();
         }
@@ -342,7 +343,7 @@ impl OutgoingQueue {
     pub(super) fn refused(&mut self, refused: Tally, why: DropReason) {
         self.note_peak();
         self.writing.sub(refused);
-        self.flow.dropped.add(why, refused.messages as u64);
+        self.counts.drop(why, refused.messages);
         if self.timing.times_a_message() && self.left() >= self.timing.place() {
             self.timing.forget();
         }
@@ -384,10 +385,10 @@ impl OutgoingQueue {
 
     /// Counts a message that was written and never queued.
     pub(super) fn greeted(&mut self, frames: usize, payload: usize) {
-        self.flow.taken += 1;
-        self.flow.taken_bytes += payload as u64;
-        self.flow.passed += 1;
-        self.flow.passed_bytes += payload as u64;
+        self.counts.taken += 1;
+        self.counts.taken_bytes += payload as u64;
+        self.counts.passed += 1;
+        self.counts.passed_bytes += payload as u64;
         self.more_frames += frames.saturating_sub(1) as u64;
     }
 
@@ -443,8 +444,8 @@ impl OutgoingQueue {
         let mut all = unwritten;
         all.append(&mut self.drain());
         let queued = std::mem::take(&mut self.queued);
-        self.flow.taken -= queued.messages as u64;
-        self.flow.taken_bytes -= queued.payload as u64;
+        self.counts.taken -= queued.messages as u64;
+        self.counts.taken_bytes -= queued.payload as u64;
         let frames: usize = all.iter().map(Message::frame_count).sum();
         self.more_frames = self.more_frames.saturating_sub((frames - all.len()) as u64);
         (all, queued)
@@ -469,7 +470,7 @@ impl OutgoingQueue {
         self.note_peak();
         self.timing.forget();
         let queued = std::mem::take(&mut self.queued);
-        self.flow.dropped.add(why, queued.messages as u64);
+        self.counts.drop(why, queued.messages);
         let mut batches: Vec<_> = self.closed.drain(..).collect();
         batches.push(self.take_open());
         let mut messages = unwritten;
@@ -499,13 +500,13 @@ impl OutgoingQueue {
     }
 
     /// What was counted so far, without what is here.
-    pub(super) fn flow(&self) -> &Flow {
-        &self.flow
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Messages that were taken on and are not here any more.
     pub(super) fn left(&self) -> u64 {
-        self.flow.passed + self.flow.dropped.total()
+        self.counts.left()
     }
 
     pub(super) fn timing(&self) -> &Timing {
@@ -516,20 +517,22 @@ impl OutgoingQueue {
     pub(super) fn stats(&self, now: Option<Instant>) -> Flow {
         let held = self.held();
         Flow {
-            frames: self.flow.taken - self.refused + self.more_frames,
+            frames: self.counts.taken - self.refused + self.more_frames,
             queued: held.messages as u64,
             queued_bytes: held.payload as u64,
             queued_peak: self.peak.messages.max(held.messages) as u64,
             queued_peak_bytes: self.peak.payload.max(held.payload) as u64,
             full_now: u64::from(self.awaits_room),
             full_for: self.timing.full_for(now),
-            ..self.flow
+            ..self.counts.flow()
         }
     }
 
     /// Counts a message that was taken on and dropped at once.
     pub(super) fn refuse(&mut self, payload: usize, why: DropReason) {
-        refuse(&mut self.flow, payload, why);
+        self.counts.taken += 1;
+        self.counts.taken_bytes += payload as u64;
+        self.counts.drop(why, 1);
         self.refused += 1;
         self.timing.shift(1);
     }
@@ -542,8 +545,8 @@ impl OutgoingQueue {
     }
 
     fn pass(&mut self, written: Tally, now: Option<Instant>) {
-        self.flow.passed += written.messages as u64;
-        self.flow.passed_bytes += written.payload as u64;
+        self.counts.passed += written.messages as u64;
+        self.counts.passed_bytes += written.payload as u64;
         if let Some(now) = now
             && written.messages > 0
         {
@@ -559,7 +562,7 @@ impl OutgoingQueue {
     }
 }
 
-/// Counts a message that was taken on and dropped at once.
+/// Counts a message that was taken on for a peer that is gone, or for none, and dropped at once.
 pub(super) fn refuse(out: &mut Flow, payload: usize, why: DropReason) {
     out.taken += 1;
     out.taken_bytes += payload as u64;

@@ -178,10 +178,11 @@ impl Peers {
         peer.owes_notices = false;
         peer.incoming.stop_starving();
         peer.last_error = Some(why);
-        let before = *peer.out.flow();
+        let passed = |peer: &Peer| (peer.out.counts().passed, peer.out.counts().passed_bytes);
+        let (messages, bytes) = passed(peer);
         let cut = peer.out.cut_off(batch, now);
-        let after = *peer.out.flow();
-        self.measure(after.passed - before.passed, after.passed_bytes - before.passed_bytes);
+        let (messages_after, bytes_after) = passed(peer);
+        self.measure(messages_after - messages, bytes_after - bytes);
         cut
     }
 
@@ -382,7 +383,7 @@ impl Peers {
 
     /// Messages that were taken on for it since it exists.
     pub(crate) fn accepted(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.flow().taken)
+        self.get(id).map_or(0, |peer| peer.out.counts().taken)
     }
 
     /// Of the messages that were taken on, how many have left the queue: written or dropped.
