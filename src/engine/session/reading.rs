@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// What the read side's lock guards.
 pub(super) struct Reading {
     /// Who is spoken to before the peer is.
-    proxy: Option<Socks5>,
+    proxy: Option<Box<Socks5>>,
     connection: Connection,
     origin: Origin,
     peer: Option<PeerId>,
@@ -94,7 +94,7 @@ pub(crate) struct Found {
 impl<N: Net> Session<N> {
     /// The stream leads to a proxy, which is to connect us.
     pub(crate) fn go_through(&self, proxy: Socks5) {
-        self.read.lock().proxy = Some(proxy);
+        self.read.lock().proxy = Some(Box::new(proxy));
     }
 
     /// Whether the proxy has not connected us yet.

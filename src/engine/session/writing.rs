@@ -317,6 +317,10 @@ impl<N: Net> Session<N> {
                         _ => {}
                     }
                     write.control_written = 0;
+                    if write.control.is_empty() {
+                        // Its memory too: most connections have nothing more to say by themselves for long.
+                        write.control = VecDeque::new();
+                    }
                 } else {
                     write.control_written += n;
                 }
