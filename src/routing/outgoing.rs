@@ -39,8 +39,8 @@ pub(super) struct OutgoingQueue {
     open: Batch,
     /// Before `open`, oldest first. Counts against the same mark.
     closed: VecDeque<Batch>,
-    /// Before all of them: what is left of a batch of which the oldest messages were dropped.
-    oldest: Run,
+    /// Before all of them, if it is not empty: what is left of a batch of which the oldest messages were dropped.
+    oldest: Option<Box<Run>>,
     /// Instead of all of them, if only the newest message counts. It replaces, and is never full.
     newest: Option<Box<Conflation>>,
     /// What all of these hold.
@@ -73,7 +73,7 @@ impl OutgoingQueue {
         OutgoingQueue {
             open: Batch::default(),
             closed: VecDeque::new(),
-            oldest: Run::default(),
+            oldest: None,
             newest: None,
             queued: Tally::default(),
             writing: Tally::default(),
@@ -196,11 +196,12 @@ impl OutgoingQueue {
 
     /// Takes out and counts the oldest message that no connection has collected, to be dropped where no lock is held.
     pub(super) fn drop_oldest(&mut self, why: DropReason) -> Option<Message> {
-        if self.oldest.is_empty() {
+        let mut oldest = self.oldest.take().unwrap_or_else(|| {
             let next = self.closed.pop_front().unwrap_or_else(|| self.take_open());
-            self.oldest = next.into_run();
-        }
-        let message = self.oldest.pop()?;
+            Box::new(next.into_run())
+        });
+        let message = oldest.pop()?;
+        self.oldest = Some(oldest).filter(|oldest| !oldest.is_empty());
         self.drop_queued(&message, why);
         Some(message)
     }
@@ -356,8 +357,8 @@ impl OutgoingQueue {
             self.writing.messages, 0,
             "a batch is collected once the last one is written"
         );
-        let next = if !self.oldest.is_empty() {
-            std::mem::take(&mut self.oldest).into_batch()
+        let next = if let Some(oldest) = self.oldest.take() {
+            oldest.into_batch()
         } else if let Some(newest) = &mut self.newest {
             let mut batch = Batch::with_buffer(spares.take());
             while batch.wire_len() < BATCH_BYTES
@@ -428,8 +429,8 @@ impl OutgoingQueue {
         for message in unwritten {
             batch.push(&[], &mut message.into());
         }
-        if !self.oldest.is_empty() {
-            self.closed.push_front(std::mem::take(&mut self.oldest).into_batch());
+        if let Some(oldest) = self.oldest.take() {
+            self.closed.push_front(oldest.into_batch());
         }
         if !batch.is_empty() {
             self.closed.push_front(batch);
@@ -453,7 +454,10 @@ impl OutgoingQueue {
 
     /// Unpacks everything; the counts stay as they are.
     fn drain(&mut self) -> Vec<Message> {
-        let mut all: Vec<_> = std::iter::from_fn(|| self.oldest.pop()).collect();
+        let mut all = Vec::new();
+        if let Some(mut oldest) = self.oldest.take() {
+            all.extend(std::iter::from_fn(|| oldest.pop()));
+        }
         if let Some(newest) = &mut self.newest {
             all.extend(std::iter::from_fn(|| newest.pop()));
         }
@@ -480,7 +484,7 @@ impl OutgoingQueue {
         Dropped {
             messages,
             batches,
-            runs: vec![std::mem::take(&mut self.oldest)],
+            runs: self.oldest.take().map(|oldest| *oldest).into_iter().collect(),
         }
     }
 
