@@ -4,6 +4,7 @@ use crate::identity::Identity;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// What is known of a peer: where it is, and what it said of itself when its connection became ready
 /// ([RFC 37](https://rfc.zeromq.org/spec/37/)). Facts of one connection; they do not change.
@@ -27,7 +28,7 @@ use std::num::NonZeroU32;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
-    address: String,
+    address: Arc<str>,
     credentials: Option<PeerCredentials>,
     socket_type: SocketType,
     identity: Option<Identity>,
@@ -45,7 +46,7 @@ pub struct PeerCredentials {
 
 impl PeerInfo {
     pub(crate) fn new(
-        address: String,
+        address: Arc<str>,
         credentials: Option<PeerCredentials>,
         socket_type: SocketType,
         identity: Option<Identity>,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// One endpoint that a socket is bound to.
 pub(super) struct Listener<N: Net> {
     pub(super) listener: N::Listener,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) station: Arc<dyn Station>,
     /// How long the next pause is.
     pause: Duration,
@@ -43,12 +43,12 @@ impl<N: Net> Engine<N> {
         station.tell(Event::Listening {
             endpoint: endpoint.clone(),
         });
-        self.slots.insert(Slot::Listener(Listener {
+        self.slots.insert(Slot::Listener(Box::new(Listener {
             listener,
-            endpoint,
+            endpoint: Arc::new(endpoint),
             station: Arc::clone(&station),
             pause: PAUSE_MIN,
-        }));
+        })));
         self.join(&station, token);
         self.accept(token, now, effects);
     }
@@ -64,8 +64,9 @@ impl<N: Net> Engine<N> {
             match self.net.accept(&it.listener, &options.transport, next) {
                 Ok((stream, remote)) => {
                     it.pause = PAUSE_MIN;
-                    let (station, endpoint) = (Arc::clone(&it.station), it.endpoint.clone());
-                    let origin = Origin::Accepted(remote.clone());
+                    let (station, endpoint) = (Arc::clone(&it.station), Arc::clone(&it.endpoint));
+                    let remote: Arc<str> = remote.into();
+                    let origin = Origin::Accepted(Arc::clone(&remote));
                     let session = self.begin_session(
                         stream,
                         &station,
@@ -86,7 +87,7 @@ impl<N: Net> Engine<N> {
                         let pause = it.pause;
                         it.pause = (pause * 2).min(PAUSE_MAX);
                         it.station.tell(Event::AcceptFailed {
-                            endpoint: it.endpoint.clone(),
+                            endpoint: Endpoint::clone(&it.endpoint),
                             error: error.to_string(),
                             pause,
                         });
@@ -110,7 +111,7 @@ impl<N: Net> Engine<N> {
     ) -> bool {
         let Some(token) = self.find(
             key,
-            |slot| matches!(slot, Slot::Listener(it) if it.endpoint == *endpoint),
+            |slot| matches!(slot, Slot::Listener(it) if *it.endpoint == *endpoint),
         ) else {
             return false;
         };
@@ -119,7 +120,7 @@ impl<N: Net> Engine<N> {
         if with_connections || matches!(endpoint.kind(), Kind::Udp(_)) {
             let linger = self.linger_of(key);
             let accepted = self.find_all(key, |slot| {
-                matches!(slot, Slot::Session(entry) if entry.owner == Owner::Listener && entry.endpoint == *endpoint)
+                matches!(slot, Slot::Session(entry) if entry.owner == Owner::Listener && *entry.endpoint == *endpoint)
             });
             for session in accepted {
                 self.end_orderly(session, linger.and_then(|linger| now.checked_add(linger)), now, effects);
@@ -134,7 +135,9 @@ impl<N: Net> Engine<N> {
         if let Some(Slot::Listener(mut it)) = self.slots.remove(token) {
             self.net.unlisten(&mut it.listener);
             drop(it.listener);
-            it.station.tell(Event::Unbound { endpoint: it.endpoint });
+            it.station.tell(Event::Unbound {
+                endpoint: Arc::unwrap_or_clone(it.endpoint),
+            });
             self.leave(&it.station, token, effects);
         }
     }

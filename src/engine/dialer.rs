@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// One endpoint that a socket is to be connected to.
 pub(crate) struct Dialer {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) station: Arc<dyn Station>,
     pub(crate) peer: PeerId,
     pub(crate) state: Dialing,
@@ -75,7 +75,7 @@ pub(crate) enum Begin {
 impl Dialer {
     pub(crate) fn new(station: Arc<dyn Station>, peer: PeerId, endpoint: Endpoint) -> Self {
         Dialer {
-            endpoint,
+            endpoint: Arc::new(endpoint),
             station,
             peer,
             state: Dialing::Idle,
@@ -92,8 +92,8 @@ impl Dialer {
     /// Where connections are made to: the endpoint, or the proxy on the way to it.
     pub(crate) fn first_stop(&self) -> Endpoint {
         match (self.endpoint.kind(), &self.station.options().transport.socks5) {
-            (Kind::Tcp(_), Some(proxy)) => proxy.endpoint.clone().unwrap_or_else(|_| self.endpoint.clone()),
-            _ => self.endpoint.clone(),
+            (Kind::Tcp(_), Some(proxy)) => proxy.endpoint.clone().unwrap_or_else(|_| Endpoint::clone(&self.endpoint)),
+            _ => Endpoint::clone(&self.endpoint),
         }
     }
 

@@ -30,7 +30,7 @@ impl<N: Net> Engine<N> {
         }
         let token = self
             .slots
-            .insert(Slot::Dialer(Dialer::new(Arc::clone(&station), peer, endpoint)));
+            .insert(Slot::Dialer(Box::new(Dialer::new(Arc::clone(&station), peer, endpoint))));
         self.join(&station, token);
         self.attempt(token, now, effects);
     }
@@ -70,7 +70,7 @@ impl<N: Net> Engine<N> {
                     error,
                 };
                 dialer.station.tell(Event::ConnectFailed {
-                    endpoint: dialer.endpoint.clone(),
+                    endpoint: Endpoint::clone(&dialer.endpoint),
                     failure: failure.clone(),
                 });
                 self.retry(token, &failure, Stage::Connect, now, effects);
@@ -91,9 +91,9 @@ impl<N: Net> Engine<N> {
             match self.net.connect(&address, &options.transport, session) {
                 Ok(stream) => {
                     dialer.state = Dialing::Connected { session };
-                    let (station, endpoint) = (Arc::clone(&dialer.station), dialer.endpoint.clone());
+                    let (station, endpoint) = (Arc::clone(&dialer.station), Arc::clone(&dialer.endpoint));
                     let origin = Origin::Dialed(dialer.peer);
-                    let remote = endpoint.to_string();
+                    let remote = endpoint.to_string().into();
                     let through = dialer.through();
                     let session = self.begin_session(
                         stream,
@@ -116,7 +116,7 @@ impl<N: Net> Engine<N> {
                 Err(error) => {
                     let failure = Failure::io(&error);
                     dialer.station.tell(Event::ConnectFailed {
-                        endpoint: dialer.endpoint.clone(),
+                        endpoint: Endpoint::clone(&dialer.endpoint),
                         failure: failure.clone(),
                     });
                     last = Some(failure);
@@ -166,7 +166,7 @@ impl<N: Net> Engine<N> {
         dialer.last_failure = Some((stage, failure.clone()));
         let options = Arc::clone(dialer.station.options());
         if is_last(options.stop_dialing, stage, failure) {
-            let (station, endpoint) = (Arc::clone(&dialer.station), dialer.endpoint.clone());
+            let (station, endpoint) = (Arc::clone(&dialer.station), Endpoint::clone(&dialer.endpoint));
             station.abandon(dialer.peer, effects);
             self.drop_dialer(token, false, now, effects);
             station.tell(Event::GaveUp {
@@ -180,7 +180,7 @@ impl<N: Net> Engine<N> {
                 dialer.state = Dialing::Stopped;
                 dialer.station.given_up(dialer.peer, effects);
                 dialer.station.tell(Event::GaveUp {
-                    endpoint: dialer.endpoint.clone(),
+                    endpoint: Endpoint::clone(&dialer.endpoint),
                     failure: failure.clone(),
                 });
                 if dialer.ending.is_some() {
@@ -202,7 +202,7 @@ impl<N: Net> Engine<N> {
         dialer.state = Dialing::Waiting;
         dialer.next_attempt = now.checked_add(delay);
         dialer.station.tell(Event::RetryingIn {
-            endpoint: dialer.endpoint.clone(),
+            endpoint: Endpoint::clone(&dialer.endpoint),
             delay,
         });
         self.timers.set(token, Timer::Retry, dialer.next_attempt);
@@ -212,7 +212,7 @@ impl<N: Net> Engine<N> {
     pub(super) fn disconnect(&mut self, key: u64, endpoint: &Endpoint, now: Instant, effects: &mut Effects) -> bool {
         let Some(token) = self.find(
             key,
-            |slot| matches!(slot, Slot::Dialer(it) if it.endpoint == *endpoint && it.ending.is_none()),
+            |slot| matches!(slot, Slot::Dialer(it) if *it.endpoint == *endpoint && it.ending.is_none()),
         ) else {
             return false;
         };

@@ -8,6 +8,7 @@ use crate::failure::{Failure, Stage};
 use crate::stats::LoopStats;
 use crate::transport::Net;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 impl<N: Net> Engine<N> {
@@ -49,9 +50,9 @@ impl<N: Net> Engine<N> {
         for &token in &tokens {
             match self.slots.get_mut(token) {
                 Some(Slot::Listener(it)) => {
-                    let is_theirs = |(to, ..): &(Endpoint, Stage, Failure)| *to == it.endpoint;
+                    let is_theirs = |(to, ..): &(Arc<Endpoint>, Stage, Failure)| *to == it.endpoint;
                     endpoints.push(EndpointState {
-                        endpoint: it.endpoint.clone(),
+                        endpoint: Endpoint::clone(&it.endpoint),
                         doing: Doing::Listening,
                         attempts: 0,
                         last_failure: turned_away
@@ -76,7 +77,7 @@ impl<N: Net> Engine<N> {
                 Owner::Dialer(dialer) => places.get(&dialer).and_then(|&place| endpoints.get_mut(place)),
                 Owner::Listener => endpoints
                     .iter_mut()
-                    .find(|it| it.doing == Doing::Listening && it.endpoint == entry.endpoint),
+                    .find(|it| it.doing == Doing::Listening && it.endpoint == *entry.endpoint),
             };
             let Some(state) = state else { continue };
             let stage = match entry.phase {
@@ -84,7 +85,7 @@ impl<N: Net> Engine<N> {
                 Phase::Handshake | Phase::Traffic | Phase::Ending => entry.session.stage(),
             };
             state.connections.push(ConnectionState {
-                peer: entry.remote.clone(),
+                peer: entry.remote.to_string(),
                 stage,
             });
         }
@@ -103,7 +104,7 @@ fn dialing(it: &Dialer, now: Instant) -> EndpointState {
         Dialing::Stopped => Doing::GaveUp,
     };
     EndpointState {
-        endpoint: it.endpoint.clone(),
+        endpoint: Endpoint::clone(&it.endpoint),
         doing,
         attempts: it.attempts,
         last_failure: it.last_failure.clone(),

@@ -54,8 +54,9 @@ pub(crate) struct Engine<N: Net> {
 }
 
 enum Slot<N: Net> {
-    Listener(Listener<N>),
-    Dialer(Dialer),
+    /// Boxed, as a dialer is: both are larger than a session, of which there are many.
+    Listener(Box<Listener<N>>),
+    Dialer(Box<Dialer>),
     Session(Entry<N>),
     /// Links that only their sockets know (inproc) and that are to end, at the linger time at the latest. They may be over
     /// before.
@@ -69,9 +70,9 @@ struct Entry<N: Net> {
     session: Arc<Session<N>>,
     station: Arc<dyn Station>,
     owner: Owner,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     /// The peer's address, for people.
-    remote: String,
+    remote: Arc<str>,
     phase: Phase,
     /// It stands in `ready`.
     is_queued: bool,
@@ -111,7 +112,7 @@ struct Member {
     /// The slot of its alarm, while there is one.
     alarm: Option<usize>,
     /// Who came last and was no peer, or was one until its own fault ended it: to which endpoint, how far, and why not.
-    last_turned_away: Option<(Endpoint, Stage, Failure)>,
+    last_turned_away: Option<(Arc<Endpoint>, Stage, Failure)>,
 }
 
 impl Member {

@@ -22,8 +22,8 @@ impl<N: Net> Engine<N> {
         station: &Arc<dyn Station>,
         owner: Owner,
         origin: crate::hub::Origin,
-        endpoint: Endpoint,
-        remote: String,
+        endpoint: Arc<Endpoint>,
+        remote: Arc<str>,
         phase: Phase,
     ) -> usize {
         let token = self.slots.next_token();
@@ -166,8 +166,8 @@ impl<N: Net> Engine<N> {
         };
         entry.phase = Phase::Traffic;
         let event = Event::Connected {
-            endpoint: entry.endpoint.clone(),
-            peer: entry.remote.clone(),
+            endpoint: Endpoint::clone(&entry.endpoint),
+            peer: entry.remote.to_string(),
         };
         entry.station.tell(event);
         let session = Arc::clone(&entry.session);
@@ -244,19 +244,19 @@ impl<N: Net> Engine<N> {
                 entry.station.moved(id, session.take_done(), effects);
                 entry.station.lost(id, unwritten, &failure, effects);
                 Event::Disconnected {
-                    endpoint: entry.endpoint.clone(),
-                    peer: entry.remote.clone(),
+                    endpoint: Endpoint::clone(&entry.endpoint),
+                    peer: entry.remote.to_string(),
                     failure: failure.clone(),
                     unanswered: session.unanswered(),
                 }
             }
             (Phase::Connecting | Phase::Proxy, None) => Event::ConnectFailed {
-                endpoint: entry.endpoint.clone(),
+                endpoint: Endpoint::clone(&entry.endpoint),
                 failure: failure.clone(),
             },
             (_, None) => Event::HandshakeFailed {
-                endpoint: entry.endpoint.clone(),
-                peer: entry.remote.clone(),
+                endpoint: Endpoint::clone(&entry.endpoint),
+                peer: entry.remote.to_string(),
                 stage,
                 failure: failure.clone(),
             },
@@ -275,7 +275,7 @@ impl<N: Net> Engine<N> {
             && is_turned_away
             && let Some(member) = self.members.get_mut(&entry.station.key())
         {
-            member.last_turned_away = Some((entry.endpoint.clone(), stage, failure));
+            member.last_turned_away = Some((Arc::clone(&entry.endpoint), stage, failure));
         }
         self.leave(&entry.station, token, effects);
     }
@@ -290,7 +290,7 @@ impl<N: Net> Engine<N> {
             Ok(Some(reached)) if reached.itself => self.end(token, Failure::ConnectedToItself, now, effects),
             Ok(Some(reached)) => {
                 if !entry.session.is_at_proxy() {
-                    entry.remote = reached.remote;
+                    entry.remote = reached.remote.into();
                 }
                 self.begin_handshake(token, now, effects);
             }

@@ -149,5 +149,5 @@ pub(crate) enum Origin {
     /// One that was dialed.
     Dialed(PeerId),
     /// A new one, from this address.
-    Accepted(String),
+    Accepted(Arc<str>),
 }

@@ -119,7 +119,7 @@ mod tests {
             (vec![big, big, two], vec![big, big]),
         ] {
             let mut peers = Peers::new(mark, mark);
-            let id = peers.attach(PeerKind::Accepted, "peer".into());
+            let id = peers.attach(PeerKind::Accepted, "peer");
             let mut queue = FairQueue::default();
 
             queue.deliver::<OneFrame>(&mut peers, id, &mut run_of(&came));
@@ -155,7 +155,7 @@ mod tests {
             bytes: 1 << 30,
         };
         let mut peers = Peers::new(mark, mark);
-        let id = peers.attach(PeerKind::Accepted, "peer".into());
+        let id = peers.attach(PeerKind::Accepted, "peer");
         let mut queue = FairQueue::default();
         queue.deliver::<AnyFrames>(&mut peers, id, &mut run_of(&[&[b"a", b"b"]]));
         let mut message = Message::empty();

@@ -373,7 +373,7 @@ mod tests {
 
     fn world(matching: Matching, options: Publishing, mark: Mark) -> (FanOut, Peers, PeerId) {
         let (mut fan, mut peers) = (FanOut::new(matching, &options, 7), Peers::new(mark, mark));
-        let id = peers.attach(PeerKind::Accepted, "subscriber".into());
+        let id = peers.attach(PeerKind::Accepted, "subscriber");
         drop(peers.connected(id, None));
         fan.connected(&mut peers, id, None);
         (fan, peers, id)

@@ -302,8 +302,8 @@ mod tests {
     #[test]
     fn a_message_goes_to_whoever_has_the_name() {
         let (mut ids, mut peers) = new();
-        let one = peers.attach(PeerKind::Accepted, "one".into());
-        let other = peers.attach(PeerKind::Accepted, "other".into());
+        let one = peers.attach(PeerKind::Accepted, "one");
+        let other = peers.attach(PeerKind::Accepted, "other");
         ids.name(&peers, one, identity("one"), NameKind::Own);
         ids.route(one);
         ids.name(&peers, other, identity("other"), NameKind::Own);
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_full_peer_is_told_from_one_that_is_not_there_and_its_room_is_told() {
         let (mut ids, mut peers) = new();
-        let id = peers.attach(PeerKind::Accepted, "peer".into());
+        let id = peers.attach(PeerKind::Accepted, "peer");
         drop(peers.connected(id, None));
         let name = ids.make_up();
         ids.name(&peers, id, name.clone(), NameKind::MadeUp);
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn what_is_unread_keeps_the_name_that_it_came_under() {
         let (mut ids, mut peers) = new();
-        let id = peers.attach(PeerKind::Dialed, "peer".into());
+        let id = peers.attach(PeerKind::Dialed, "peer");
         for name in ["first", "second", "third"] {
             ids.name(&peers, id, identity(name), NameKind::Own);
             ids.route(id);
@@ -368,11 +368,11 @@ mod tests {
     #[test]
     fn a_name_that_went_to_another_stays_with_it() {
         let (mut ids, mut peers) = new();
-        let old = peers.attach(PeerKind::Accepted, "old".into());
+        let old = peers.attach(PeerKind::Accepted, "old");
         ids.name(&peers, old, identity("it"), NameKind::Own);
         ids.route(old);
         ids.unroute(&mut peers, old);
-        let new = peers.attach(PeerKind::Accepted, "new".into());
+        let new = peers.attach(PeerKind::Accepted, "new");
         let before = ids.name(&peers, new, identity("it"), NameKind::Own);
         assert_eq!(before, Some(old));
         ids.route(new);
@@ -388,7 +388,7 @@ mod tests {
     fn no_two_live_peers_have_the_same_made_up_name() {
         let (mut ids, mut peers) = new();
         for _ in 0..1_000 {
-            let id = peers.attach(PeerKind::Accepted, "peer".into());
+            let id = peers.attach(PeerKind::Accepted, "peer");
             // The same seed again: the first name that it gives is taken, so are those behind it.
             ids.chance = SplitMix64::new(7);
             let name = ids.make_up();

@@ -326,7 +326,7 @@ mod tests {
             let mut chance = Chance::new(seed);
             let mut peers = Peers::new(MARK, MARK);
             let mut interests = Interests::new(Words::Subscribe);
-            let id = peers.attach(PeerKind::Dialed, "there".into());
+            let id = peers.attach(PeerKind::Dialed, "there");
             let mut known = BTreeSet::new();
             let mut naive: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
             let mut is_up = false;

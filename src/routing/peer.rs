@@ -37,7 +37,7 @@ pub(crate) enum PeerKind {
 pub(super) struct Peer {
     pub(super) generation: u64,
     pub(super) kind: PeerKind,
-    pub(super) endpoint: String,
+    pub(super) endpoint: Arc<str>,
     pub(super) is_up: bool,
     /// Connections that became ready.
     pub(super) connections: u64,
@@ -71,7 +71,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// A new one, with two empty queues.
-    pub(super) fn new(generation: u64, kind: PeerKind, endpoint: String) -> Self {
+    pub(super) fn new(generation: u64, kind: PeerKind, endpoint: Arc<str>) -> Self {
         Peer {
             generation,
             kind,
@@ -112,7 +112,7 @@ impl Peer {
         let rate = |timing: &Timing| now.map(|now| timing.meter.at(now)).unwrap_or_default();
         PeerStats {
             number: self.generation,
-            endpoint: self.endpoint.clone(),
+            endpoint: self.endpoint.to_string(),
             is_connected: self.is_up,
             is_dialed: self.kind == PeerKind::Dialed,
             socket_type: self.socket_type,

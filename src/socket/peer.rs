@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_message_of_several_frames_that_comes_is_dropped_and_the_next_is_received() {
         let (mut pattern, mut peers) = new();
-        let id = peers.attach(PeerKind::Accepted, "peer".into());
+        let id = peers.attach(PeerKind::Accepted, "peer");
         pattern.attached(&mut peers, id);
         pattern.deliver(&mut peers, id, &mut run_of(&[&[b"a", b"b"], &[b"c"]]));
 
@@ -129,7 +129,7 @@ mod tests {
         let (mut pattern, mut peers) = new();
         let (dialed, number) = pattern.attach(&mut peers, "there".into());
         pattern.attached(&mut peers, dialed);
-        let accepted = peers.attach(PeerKind::Accepted, "from there".into());
+        let accepted = peers.attach(PeerKind::Accepted, "from there");
         pattern.attached(&mut peers, accepted);
         pattern.deliver(&mut peers, accepted, &mut run_of(&[&[b"last words"]]));
         for id in [dialed, accepted] {

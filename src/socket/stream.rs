@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn connected(pattern: &mut StreamPattern, peers: &mut Peers, kind: PeerKind) -> (PeerId, Identity) {
-        let id = peers.attach(kind, "somewhere".into());
+        let id = peers.attach(kind, "somewhere");
         pattern.attached(peers, id);
         drop(peers.connected(id, None));
         pattern.connected(peers, id);

@@ -184,7 +184,7 @@ impl Pairing {
             state: Mutex::default(),
         });
         let refused = |why| Failure::Refused { why };
-        let from = Origin::Accepted(dialer.endpoint.to_string());
+        let from = Origin::Accepted(dialer.endpoint.to_string().into());
         // It is this process: there is nobody to ask the system for.
         let credentials = None;
         let accepted = binder

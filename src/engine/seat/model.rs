@@ -258,7 +258,7 @@ impl World {
     fn session(&self) -> Arc<Session<Nowhere>> {
         let station: Arc<dyn Station> = self.hub.clone();
         let stream = Takes(Arc::clone(&self.hub));
-        let origin = Origin::Accepted(String::new());
+        let origin = Origin::Accepted("".into());
         let session = Session::new(0, stream, station, Arc::clone(&self.seat), origin);
         session.transmit();
         session

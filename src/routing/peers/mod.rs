@@ -126,10 +126,10 @@ impl Peers {
     // -- coming and going
 
     /// A new peer, with two empty queues.
-    pub(crate) fn attach(&mut self, kind: PeerKind, endpoint: String) -> PeerId {
+    pub(crate) fn attach(&mut self, kind: PeerKind, endpoint: impl Into<Arc<str>>) -> PeerId {
         let generation = self.next_generation;
         self.next_generation += 1;
-        let mut peer = Peer::new(generation, kind, endpoint);
+        let mut peer = Peer::new(generation, kind, endpoint.into());
         let [out, incoming] = self.conflate;
         out.inspect(|&kind| peer.out.conflate(kind));
         incoming.inspect(|&kind| peer.incoming.conflate(kind));
@@ -194,10 +194,10 @@ impl Peers {
     }
 
     /// Who it is, by the connection that is ready now. What is unread came by the one before.
-    pub(crate) fn introduce(&mut self, id: PeerId, info: impl FnOnce(String) -> PeerInfo) {
+    pub(crate) fn introduce(&mut self, id: PeerId, info: impl FnOnce(Arc<str>) -> PeerInfo) {
         let [_, conflates] = self.conflate;
         if let Some(peer) = self.get_mut(id) {
-            let info = Arc::new(info(peer.endpoint.clone()));
+            let info = Arc::new(info(Arc::clone(&peer.endpoint)));
             let before = peer.info.replace(info);
             let known: usize = peer.earlier.iter().map(|(unread, _)| unread).sum();
             let unread = peer.incoming.messages().saturating_sub(known);

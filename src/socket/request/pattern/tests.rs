@@ -23,7 +23,7 @@ fn lose(pattern: &mut ReqPattern, peers: &mut Peers, id: PeerId, batch: Option<(
 }
 
 fn accepted(pattern: &mut ReqPattern, peers: &mut Peers) -> PeerId {
-    let id = peers.attach(PeerKind::Accepted, "from somewhere".into());
+    let id = peers.attach(PeerKind::Accepted, "from somewhere");
     pattern.attached(peers, id);
     drop(peers.connected(id, None));
     pattern.connected(peers, id);
