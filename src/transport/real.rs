@@ -10,7 +10,7 @@ use crate::endpoint::{Endpoint, Kind};
 use crate::options::TransportOptions;
 use crate::peer_info::PeerCredentials;
 use mio::event::Source;
-use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 use std::hash::{BuildHasher, RandomState};
@@ -27,7 +27,7 @@ pub(crate) fn bind(endpoint: &Endpoint, options: &TransportOptions) -> io::Resul
     match endpoint.kind() {
         Kind::Tcp(at) => {
             let listener = tcp::listen(at, options)?;
-            let bound = Endpoint::tcp(listener.local_addr()?);
+            let bound = Endpoint::tcp(listener.socket.local_addr()?);
             Ok((RealListener::Tcp(listener), bound))
         }
         Kind::Ipc(path) => {
@@ -48,7 +48,7 @@ pub(crate) fn adopt(listener: OpenListener) -> io::Result<(RealListener, Endpoin
     let endpoint = listener.prepare()?;
     let listener = match (listener.0, endpoint.kind()) {
         (Opened::Unix(socket), Kind::Ipc(at)) => RealListener::Unix(ipc::adopt(socket, at.clone())),
-        (Opened::Tcp(socket), Kind::Tcp(_)) => RealListener::Tcp(TcpListener::from_std(socket)),
+        (Opened::Tcp(socket), Kind::Tcp(_)) => RealListener::Tcp(tcp::adopt(socket)),
         _ => return Err(invalid("its address is of another kind")),
     };
     Ok((listener, endpoint))
@@ -155,7 +155,7 @@ impl Net for RealNet {
 
 /// A socket that listens; an `ipc` one takes its file with it.
 pub(crate) enum RealListener {
-    Tcp(TcpListener),
+    Tcp(tcp::Listener),
     Unix(ipc::Listener),
     /// Nobody connects to it: it gives its one socket, at once.
     Udp(udp::Bound),
@@ -165,7 +165,7 @@ impl RealListener {
     /// What reports connections.
     fn source(&mut self) -> Option<&mut dyn Source> {
         match self {
-            RealListener::Tcp(listener) => Some(listener),
+            RealListener::Tcp(listener) => Some(&mut listener.socket),
             RealListener::Unix(listener) => Some(&mut listener.socket),
             RealListener::Udp(_) => None,
         }

@@ -35,8 +35,23 @@ pub(crate) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &Transp
     Ok(TcpStream::from_std(socket.into()))
 }
 
+/// A socket that listens.
+pub(crate) struct Listener {
+    pub(super) socket: TcpListener,
+    /// Whether it is set as the streams that come by it are to be, which inherit that.
+    is_set: bool,
+}
+
+/// One that somebody else has opened, and may share with others: it stays as it is, and what came before waits in it.
+pub(crate) fn adopt(listener: std::net::TcpListener) -> Listener {
+    Listener {
+        socket: TcpListener::from_std(listener),
+        is_set: false,
+    }
+}
+
 /// Listens at the first address of the host that can be bound. May look a name up, and so block.
-pub(crate) fn listen(at: &Tcp, options: &TransportOptions) -> io::Result<TcpListener> {
+pub(crate) fn listen(at: &Tcp, options: &TransportOptions) -> io::Result<Listener> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses(at)? {
         match listen_at(address, options) {
@@ -48,11 +63,14 @@ pub(crate) fn listen(at: &Tcp, options: &TransportOptions) -> io::Result<TcpList
 }
 
 /// Takes one waiting connection. `ConnectionAborted` if it was gone already: the next may be well.
-pub(crate) fn accept(listener: &TcpListener, options: &TransportOptions) -> io::Result<(TcpStream, SocketAddr)> {
-    let (stream, from) = listener.accept()?;
+pub(crate) fn accept(listener: &Listener, options: &TransportOptions) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, from) = listener.socket.accept()?;
     let socket = SockRef::from(&stream);
     set_network(&socket, from.is_ipv6(), options)
-        .and_then(|()| set_stream(&socket, options))
+        .and_then(|()| match listener.is_set {
+            true => Ok(()),
+            false => set_stream(&socket, options),
+        })
         .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
     Ok((stream, from))
 }
@@ -85,17 +103,25 @@ pub(super) fn addresses(at: &Tcp) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-fn listen_at(address: SocketAddr, options: &TransportOptions) -> io::Result<TcpListener> {
+fn listen_at(address: SocketAddr, options: &TransportOptions) -> io::Result<Listener> {
     let socket = new_socket(address, options)?;
     // Connections of a listener that has gone do not keep the next one from its port.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(options.ipv6_only)?;
     }
+    // Once here, rather than by half a dozen system calls for each stream. Before it listens: the first may come at once.
+    let is_set = cfg!(any(target_os = "linux", target_os = "android"));
+    if is_set {
+        set_stream(&socket, options)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(backlog(options))?;
     socket.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(Listener {
+        socket: TcpListener::from_std(socket.into()),
+        is_set,
+    })
 }
 
 fn new_socket(address: SocketAddr, options: &TransportOptions) -> io::Result<Socket> {

@@ -116,7 +116,7 @@ fn socket_addr(endpoint: &Endpoint) -> SocketAddr {
 /// Asked of the sockets themselves: a test of one that blocks would not fail, but hang.
 fn assert_never_waits(listener: &RealListener, streams: [&RealStream; 2]) {
     let listener = match listener {
-        RealListener::Tcp(listener) => SockRef::from(listener),
+        RealListener::Tcp(listener) => SockRef::from(&listener.socket),
         RealListener::Unix(listener) => SockRef::from(&listener.socket),
         RealListener::Udp(_) => panic!("it does not listen"),
     };

@@ -21,7 +21,7 @@ fn connected(endpoint: &str, options: Options) -> (RealListener, [RealStream; 2]
 
 fn of_listener(listener: &RealListener) -> SockRef<'_> {
     match listener {
-        RealListener::Tcp(listener) => listener.into(),
+        RealListener::Tcp(listener) => (&listener.socket).into(),
         RealListener::Unix(listener) => (&listener.socket).into(),
         RealListener::Udp(_) => panic!("it does not listen"),
     }
