@@ -63,11 +63,6 @@ impl Run {
         (other.messages, other.payload) = (0, 0);
     }
 
-    /// Takes everything out.
-    pub(crate) fn clear(&mut self) {
-        *self = Run::default();
-    }
-
     /// Takes the oldest message.
     pub(crate) fn pop(&mut self) -> Option<Message> {
         let mut message = Message::empty();

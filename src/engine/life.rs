@@ -87,13 +87,11 @@ impl Wait {
 
 impl Life {
     /// Its connection is ready.
-    fn begin(&mut self, now: Instant, ours: &Heartbeat, theirs: Pulse, is_pingable: bool) {
-        if is_pingable {
-            self.interval = ours.interval(theirs.beats);
-            self.timeout = ours.timeout().unwrap_or(Duration::MAX);
-            self.time_to_live = ours.deciseconds();
-            self.interval_paused = theirs.patience.map(|patience| (patience / 3).max(SHORTEST));
-        }
+    fn begin(&mut self, now: Instant, ours: &Heartbeat, theirs: Pulse) {
+        self.interval = ours.interval(theirs.beats);
+        self.timeout = ours.timeout().unwrap_or(Duration::MAX);
+        self.time_to_live = ours.deciseconds();
+        self.interval_paused = theirs.patience.map(|patience| (patience / 3).max(SHORTEST));
         self.next_beat = self.interval.and_then(|interval| now.checked_add(interval));
     }
 
@@ -188,9 +186,11 @@ impl<N: Net> Engine<N> {
     pub(super) fn begin_life(&mut self, token: usize, pulse: Pulse, now: Instant) {
         if let Some(Slot::Session(entry)) = self.slots.get_mut(token) {
             let ours = &entry.station.options().heartbeat;
-            let is_pingable = entry.session.is_pingable();
-            entry.life.begin(now, ours, pulse, is_pingable);
-            self.timers.set(token, Timer::Life, entry.life.deadline());
+            if entry.session.is_pingable() {
+                let life = entry.life.get_or_insert_default();
+                life.begin(now, ours, pulse);
+                self.timers.set(token, Timer::Life, life.deadline());
+            }
         }
     }
 
@@ -199,7 +199,12 @@ impl<N: Net> Engine<N> {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };
-        let (session, life) = (&entry.session, &mut entry.life);
+        if heard.time_to_live.is_some() {
+            entry.life.get_or_insert_default();
+        }
+        let (session, Some(life)) = (&entry.session, &mut entry.life) else {
+            return;
+        };
         if let Some(number) = heard.answered
             && let Some(took) = life.answered(number, now)
         {
@@ -225,12 +230,15 @@ impl<N: Net> Engine<N> {
         };
         let session = &entry.session;
         let signs = session.signs();
-        if entry.phase != Phase::Traffic || !session.is_pingable() || !entry.life.challenge(now, signs) {
+        let Some(life) = entry.life.as_mut().filter(|_| session.is_pingable()) else {
+            return;
+        };
+        if entry.phase != Phase::Traffic || !life.challenge(now, signs) {
             return;
         }
-        session.ping(entry.life.ask(now, signs));
+        session.ping(life.ask(now, signs));
         entry.wants_write = true;
-        self.timers.set(token, Timer::Life, entry.life.deadline());
+        self.timers.set(token, Timer::Life, life.deadline());
         self.serve(token, now, effects);
     }
 
@@ -251,14 +259,15 @@ impl<N: Net> Engine<N> {
             // could have the system throw it away.
             return;
         }
-        match entry.life.look(now, session.signs()) {
+        let Some(life) = &mut entry.life else { return };
+        match life.look(now, session.signs()) {
             Ok(beat) => {
                 match beat {
                     Some(Beat::Ask(ping)) => session.ping(ping),
                     Some(Beat::Tell) => session.tell(),
                     None => {}
                 }
-                self.timers.set(token, Timer::Life, entry.life.deadline());
+                self.timers.set(token, Timer::Life, life.deadline());
                 if beat.is_some() {
                     entry.wants_write = true;
                     self.serve(token, now, effects);
@@ -304,7 +313,7 @@ mod tests {
             patience: Some(ms(1_200)),
         };
         let mut life = Life::default();
-        life.begin(start, &options.heartbeat, pulse, true);
+        life.begin(start, &options.heartbeat, pulse);
         life
     }
 
@@ -366,14 +375,6 @@ mod tests {
         assert!(life.pause(start));
         assert_eq!(life.look(start + ms(400), paused(0)), Ok(Some(Beat::Tell)));
         assert_eq!(life.look(start + ms(800), heard(1)), Ok(None));
-        assert_eq!(life.deadline(), None);
-    }
-
-    #[test]
-    fn a_peer_without_ping_is_never_asked() {
-        let mut life = Life::default();
-        let options = Options::default().heartbeat(ms(5));
-        life.begin(Instant::now(), &options.heartbeat, Pulse::default(), false);
         assert_eq!(life.deadline(), None);
     }
 

@@ -78,9 +78,10 @@ struct Entry<N: Net> {
     is_queued: bool,
     wants_read: bool,
     wants_write: bool,
-    life: Box<Life>,
+    /// `None`: it is of a version without PING, and nothing is asked or waited for.
+    life: Option<Box<Life>>,
     /// Writing failed, or the peer was refused: the reason that its end is to be told with.
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
 }
 
 /// Who hears of a session's end.

@@ -38,7 +38,7 @@ impl<N: Net> Engine<N> {
             is_queued: false,
             wants_read: false,
             wants_write: false,
-            life: Box::default(),
+            life: None,
             failure: None,
         }));
         self.join(station, token);
@@ -127,7 +127,7 @@ impl<N: Net> Engine<N> {
                 Ok(Flushed::More | Flushed::Little) => entry.wants_write = true,
                 Err(failure) => {
                     // What the peer sent before is still read: the read side meets the end too.
-                    if entry.failure.replace(failure).is_none() {
+                    if entry.failure.replace(Box::new(failure)).is_none() {
                         entry.wants_read = true;
                         session.hang_up();
                     }
@@ -154,7 +154,7 @@ impl<N: Net> Engine<N> {
         if let Some(Slot::Session(entry)) = self.slots.get_mut(token)
             && let Some(failure) = entry.failure.take()
         {
-            self.end(token, failure, now, effects);
+            self.end(token, *failure, now, effects);
         }
     }
 
@@ -196,14 +196,14 @@ impl<N: Net> Engine<N> {
             Failure::ClosedByPeer | Failure::CutShort { .. } | Failure::Io { .. }
         );
         if is_over || entry.failure.is_some() || entry.phase == Phase::Ending {
-            let failure = entry.failure.take().unwrap_or(failure);
+            let failure = entry.failure.take().map_or(failure, |first| *first);
             self.end(token, failure, now, effects);
             return;
         }
         // We end it. What is left to be said (an ERROR) goes out first, and what the peer still sends is read to its
         // end: a close with unread bytes would make the kernel throw our last words away.
         let session = Arc::clone(&entry.session);
-        entry.failure = Some(failure.clone());
+        entry.failure = Some(Box::new(failure.clone()));
         if entry.phase == Phase::Handshake && session.peer().is_none() {
             session.transmit();
             session.end_when_flushed();
@@ -229,7 +229,7 @@ impl<N: Net> Engine<N> {
             return;
         };
         self.timers.clear_all(token);
-        let failure = entry.failure.take().unwrap_or(failure);
+        let failure = entry.failure.take().map_or(failure, |first| *first);
         let session = &entry.session;
         let peer = session.peer();
         let stage = match (entry.phase, peer) {

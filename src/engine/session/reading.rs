@@ -37,8 +37,6 @@ pub(super) struct Reading {
     /// A notice has used up the room, with or without input behind it: nothing is looked at until there is some again. (A
     /// command would be handled whatever the credit is.)
     is_full: bool,
-    /// Empty between two steps.
-    run: Run,
     /// What comes is thrown away: our side is shut.
     is_discarding: bool,
     /// Commands that the connection ignored, as far as the station knows.
@@ -57,7 +55,6 @@ impl Reading {
             message_len: CHUNK,
             held: Bytes::new(),
             is_full: false,
-            run: Run::default(),
             is_discarding: false,
             ignored: 0,
             signs: Signs::default(),
@@ -246,9 +243,9 @@ impl<N: Net> Session<N> {
             Err(failure) => return (asked, Err(self.over(read, failure))),
         };
         let mut input = if is_body {
-            let Reading { connection, run, .. } = read;
-            let behind = connection.handle_body(n, buffers, run);
-            self.deliver(read, effects);
+            let mut run = Run::default();
+            let behind = read.connection.handle_body(n, buffers, &mut run);
+            self.deliver(read, run, effects);
             match behind {
                 Ok(behind) => behind,
                 Err(failure) => return (asked, Err(failure)),
@@ -305,9 +302,9 @@ impl<N: Net> Session<N> {
                 messages: read.room.messages,
                 bytes: read.room.bytes,
             };
-            let Reading { connection, run, .. } = read;
-            let step = connection.handle_received(input, credit, buffers, run);
-            self.deliver(read, effects);
+            let mut run = Run::default();
+            let step = read.connection.handle_received(input, credit, buffers, &mut run);
+            self.deliver(read, run, effects);
             found.has_output |= self.transmit_of(read);
             self.count_ignored(read);
             match step? {
@@ -368,15 +365,13 @@ impl<N: Net> Session<N> {
         }
     }
 
-    fn deliver(&self, read: &mut Reading, effects: &mut Effects) {
-        if read.run.is_empty() {
-            return;
+    fn deliver(&self, read: &mut Reading, mut run: Run, effects: &mut Effects) {
+        if let Some(peer) = read.peer
+            && !run.is_empty()
+        {
+            read.message_len = MAX_HEADER + run.payload() / run.messages().max(1);
+            read.room = self.station.deliver(peer, &mut run, effects);
         }
-        if let Some(peer) = read.peer {
-            read.message_len = MAX_HEADER + read.run.payload() / read.run.messages().max(1);
-            read.room = self.station.deliver(peer, &mut read.run, effects);
-        }
-        read.run.clear();
     }
 
     /// From now on what comes is thrown away.

@@ -50,7 +50,7 @@ pub(super) struct Writing {
     is_ending: bool,
     is_shut: bool,
     /// Writing failed. Whoever met it need not be who ends the session.
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
 }
 
 impl Writing {
@@ -236,7 +236,7 @@ impl<N: Net> Session<N> {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             Err(error) => {
-                write.failure = Some(Failure::io(&error));
+                write.failure = Some(Box::new(Failure::io(&error)));
                 false
             }
         }
@@ -253,7 +253,7 @@ impl<N: Net> Session<N> {
             return Ok(Flushed::Done);
         }
         if let Some(failure) = &write.failure {
-            return Err(failure.clone());
+            return Err(Failure::clone(failure));
         }
         let mut has_written = false;
         loop {
@@ -273,7 +273,7 @@ impl<N: Net> Session<N> {
                 }
                 Err(error) => {
                     let failure = Failure::io(&error);
-                    write.failure = Some(failure.clone());
+                    write.failure = Some(Box::new(failure.clone()));
                     return Err(failure);
                 }
             }
