@@ -92,7 +92,10 @@ impl Dialer {
     /// Where connections are made to: the endpoint, or the proxy on the way to it.
     pub(crate) fn first_stop(&self) -> Endpoint {
         match (self.endpoint.kind(), &self.station.options().transport.socks5) {
-            (Kind::Tcp(_), Some(proxy)) => proxy.endpoint.clone().unwrap_or_else(|_| Endpoint::clone(&self.endpoint)),
+            (Kind::Tcp(_), Some(proxy)) => proxy
+                .endpoint
+                .clone()
+                .unwrap_or_else(|_| Endpoint::clone(&self.endpoint)),
             _ => Endpoint::clone(&self.endpoint),
         }
     }

@@ -28,9 +28,11 @@ impl<N: Net> Engine<N> {
             station.detach(peer, false, effects);
             return;
         }
-        let token = self
-            .slots
-            .insert(Slot::Dialer(Box::new(Dialer::new(Arc::clone(&station), peer, endpoint))));
+        let token = self.slots.insert(Slot::Dialer(Box::new(Dialer::new(
+            Arc::clone(&station),
+            peer,
+            endpoint,
+        ))));
         self.join(&station, token);
         self.attempt(token, now, effects);
     }

@@ -9,11 +9,20 @@ use std::time::{Duration, Instant};
 /// The times of one queue.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
-    full_since: Option<Instant>,
-    full_for: Duration,
+    /// Once it was full.
+    full: Option<Box<Full>>,
     timed: Timed,
     pub(super) residence: Histogram,
     pub(super) meter: Meter,
+}
+
+/// How long it is full.
+#[derive(Debug, Default)]
+struct Full {
+    /// Since it is, if it is now.
+    since: Option<Instant>,
+    /// All the times before together.
+    before: Duration,
 }
 
 /// The one message that is timed, by its place: that many have left the queue when it has.
@@ -41,25 +50,25 @@ impl Timing {
 
     /// Whether its being full is timed.
     pub(super) fn is_full(&self) -> bool {
-        self.full_since.is_some()
+        self.full.as_ref().is_some_and(|full| full.since.is_some())
     }
 
     /// It is full or not, as of now.
     pub(super) fn set_full(&mut self, is_full: bool, now: Instant) {
-        match (is_full, self.full_since) {
-            (true, None) => self.full_since = Some(now),
-            (false, Some(since)) => {
-                self.full_since = None;
-                self.full_for += now.saturating_duration_since(since);
-            }
-            _ => {}
+        if is_full {
+            self.full.get_or_insert_default().since.get_or_insert(now);
+        } else if let Some(full) = &mut self.full
+            && let Some(since) = full.since.take()
+        {
+            full.before += now.saturating_duration_since(since);
         }
     }
 
     /// How long it has been full, until now.
     pub(super) fn full_for(&self, now: Option<Instant>) -> Duration {
-        let since = self.full_since.zip(now);
-        self.full_for + since.map_or(Duration::ZERO, |(since, now)| now.saturating_duration_since(since))
+        let Some(full) = &self.full else { return Duration::ZERO };
+        let since = full.since.zip(now);
+        full.before + since.map_or(Duration::ZERO, |(since, now)| now.saturating_duration_since(since))
     }
 
     // -- a message that waits

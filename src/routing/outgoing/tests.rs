@@ -161,5 +161,8 @@ fn what_was_written_before_a_cut_is_not_dropped_where_a_lock_is_held() {
     assert_eq!(dropped.load(Ordering::SeqCst), 0);
     drop(written);
     assert_eq!(dropped.load(Ordering::SeqCst), 2);
-    assert_eq!((unwritten.len(), queue.counts().passed, queue.held().messages), (1, 2, 1));
+    assert_eq!(
+        (unwritten.len(), queue.counts().passed, queue.held().messages),
+        (1, 2, 1)
+    );
 }
