@@ -55,7 +55,7 @@ pub(super) fn set_device(socket: &Socket, options: &TransportOptions) -> io::Res
     }
 }
 
-/// For TCP sockets that carry a stream.
+/// For TCP sockets that carry a stream, and listeners whose streams inherit it.
 ///
 /// Small messages must not wait for an acknowledgement, so Nagle's algorithm is off everywhere.
 pub(super) fn set_stream(socket: &Socket, options: &TransportOptions) -> io::Result<()> {
