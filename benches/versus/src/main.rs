@@ -4,7 +4,8 @@
 //! `cargo run --release --manifest-path benches/versus/Cargo.toml -- [--only throughput,latency,...]
 //! [--contenders peermq,libzmq,...] [--transports tcp,ipc,inproc] [--sizes 16,64] [--rounds N] [--seconds S]
 //! [--json FILE] [--plots DIR]`. Each socket has a process of its own; over inproc, a thread. One that takes too long is
-//! killed, and the line says so.
+//! killed, and the line says so. Variants of peermq take part in the workload that they say something about, and where
+//! they are named.
 
 mod contender;
 mod contenders;

@@ -8,9 +8,10 @@ use std::str::FromStr;
 pub struct Plan {
     pub rounds: usize,
     pub seconds: f64,
-    pub contenders: Vec<&'static Contender>,
     pub json: Option<PathBuf>,
     pub plots: PathBuf,
+    /// If empty, all but the variants, which take part where they say something.
+    contenders: Vec<&'static Contender>,
     /// If empty, what each workload is about.
     only: Vec<String>,
     sizes: Vec<usize>,
@@ -30,9 +31,9 @@ impl Plan {
         let mut plan = Plan {
             rounds: 5,
             seconds: 2.0,
-            contenders: contenders::ALL.iter().collect(),
             json: None,
             plots: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/plots")),
+            contenders: Vec::new(),
             only: Vec::new(),
             sizes: Vec::new(),
             transports: Vec::new(),
@@ -71,6 +72,22 @@ impl Plan {
             _ => return None,
         }
         Some(())
+    }
+
+    pub fn contenders(&self, workload: &str) -> Vec<&'static Contender> {
+        if !self.contenders.is_empty() {
+            return self.contenders.clone();
+        }
+        let takes_part = |one: &&Contender| one.only.is_none_or(|only| only == workload);
+        contenders::ALL.iter().filter(takes_part).collect()
+    }
+
+    /// All who take part in something.
+    pub fn everybody(&self) -> Vec<&'static Contender> {
+        let wanted = workloads::ALL.iter().filter(|workload| self.wants(workload.name));
+        let takers: Vec<_> = wanted.map(|workload| self.contenders(workload.name)).collect();
+        let takes_part = |one: &&Contender| takers.iter().flatten().any(|taker| taker.name == one.name);
+        contenders::ALL.iter().filter(takes_part).collect()
     }
 
     pub fn wants(&self, workload: &str) -> bool {

@@ -5,8 +5,10 @@ use crate::report::Line;
 use crate::support;
 use std::path::Path;
 
-const COLOURS: [&str; 10] = [
-    "#d62728", "#1f77b4", "#2ca02c", "#98a93b", "#ff7f0e", "#9467bd", "#17becf", "#8c564b", "#555555", "#e377c2",
+/// In the order of `contenders::ALL`.
+const COLOURS: [&str; 12] = [
+    "#d62728", "#f08a8b", "#8e1516", "#1f77b4", "#2ca02c", "#98a93b", "#ff7f0e", "#9467bd", "#17becf", "#8c564b",
+    "#555555", "#e377c2",
 ];
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 90.0;

@@ -1,6 +1,7 @@
 //! Runs the rounds of each case, prints the medians, and keeps all figures for the file and the plots.
 
 use crate::contender::About;
+use crate::contenders::Contender;
 use crate::plan::Plan;
 use crate::plot;
 use crate::process::Failure;
@@ -10,7 +11,7 @@ use std::fmt::Write as _;
 
 pub struct Report<'a> {
     plan: &'a Plan,
-    abouts: Vec<About>,
+    abouts: Vec<(&'static str, About)>,
     lines: Vec<Line>,
     /// As JSON objects: every figure of every round.
     results: Vec<String>,
@@ -108,9 +109,10 @@ impl<'a> Report<'a> {
     /// Prints where, what, and for how long.
     pub fn begin(plan: &'a Plan) -> Self {
         println!("{}", machine());
-        let abouts: Vec<_> = plan.contenders.iter().map(|contender| (contender.about)()).collect();
-        for (contender, about) in plan.contenders.iter().zip(&abouts) {
-            println!("  {:<13} {}: {}", contender.name, about.name, about.settings);
+        let everybody = plan.everybody().into_iter();
+        let abouts: Vec<_> = everybody.map(|one| (one.name, (one.about)())).collect();
+        for (contender, about) in &abouts {
+            println!("  {contender:<14} {}: {}", about.name, about.settings);
         }
         println!(
             "rounds: {}, of {} s; the figures are medians",
@@ -127,27 +129,28 @@ impl<'a> Report<'a> {
     pub fn run(&mut self, workload: &Workload) {
         println!("\n{}: {}", workload.name, workload.about);
         print!(
-            "{:<9} {:<13} {:<8} {:>8} {:>6}  {:<13}",
+            "{:<9} {:<13} {:<8} {:>8} {:>6}  {:<14}",
             "transport", "pattern", "cores", "size", "count", ""
         );
         for (column, _) in workload.columns {
             print!(" {column:>13}");
         }
-        let first = format!("to {}", self.plan.contenders[0].name);
+        let contenders = self.plan.contenders(workload.name);
+        let first = format!("to {}", contenders[0].name);
         println!(" {first:>9}  {} of the rounds", workload.columns[0].0);
         for (at, case) in (workload.cases)(self.plan).into_iter().enumerate() {
             if at > 0 {
                 println!();
             }
-            let rounds = self.play(workload, &case);
-            self.print(workload, &case, &rounds);
-            self.keep(workload, &case, rounds);
+            let rounds = self.play(workload, &contenders, &case);
+            print(workload, &contenders, &case, &rounds);
+            self.keep(workload, &contenders, &case, rounds);
         }
     }
 
     /// The order turns from round to round.
-    fn play(&self, workload: &Workload, case: &Case) -> Vec<Rounds> {
-        let count = self.plan.contenders.len();
+    fn play(&self, workload: &Workload, contenders: &[&Contender], case: &Case) -> Vec<Rounds> {
+        let count = contenders.len();
         let mut all: Vec<Rounds> = (0..count).map(|_| Rounds::default()).collect();
         for round in 0..self.plan.rounds {
             for turn in 0..count {
@@ -156,7 +159,7 @@ impl<'a> Report<'a> {
                 if rounds.is_over() {
                     continue;
                 }
-                let stage = Stage::new(self.plan.contenders[at].name, case, self.plan.seconds);
+                let stage = Stage::new(contenders[at].name, case, self.plan.seconds);
                 match (workload.measure)(&stage) {
                     Ok(figures) => rounds.figures.push(figures),
                     Err(Failure::Cannot) => rounds.cannot = true,
@@ -167,40 +170,8 @@ impl<'a> Report<'a> {
         all
     }
 
-    fn print(&self, workload: &Workload, case: &Case, all: &[Rounds]) {
-        let reference = all[0].medians();
-        for (contender, rounds) in self
-            .plan
-            .contenders
-            .iter()
-            .zip(all)
-            .filter(|(_, rounds)| !rounds.cannot)
-        {
-            let Case {
-                transport,
-                pattern,
-                size,
-                count,
-                ..
-            } = case;
-            let (place, name) = (case.place(), contender.name);
-            print!("{transport:<9} {pattern:<13} {place:<8} {size:>8} {count:>6}  {name:<13}");
-            let Some(medians) = rounds.medians() else {
-                println!(" failed: {}", rounds.failures.last().map_or("", String::as_str));
-                continue;
-            };
-            for (figure, (_, decimals)) in medians.iter().zip(workload.columns) {
-                print!(" {:>13}", grouped(*figure, *decimals));
-            }
-            let ratio = reference
-                .as_ref()
-                .map_or(f64::NAN, |reference| medians[0] / reference[0]);
-            println!(" {:>9}  {}", grouped(ratio, 2), rounds.spread(workload.columns[0].1));
-        }
-    }
-
-    fn keep(&mut self, workload: &Workload, case: &Case, all: Vec<Rounds>) {
-        for (contender, rounds) in self.plan.contenders.iter().zip(all) {
+    fn keep(&mut self, workload: &Workload, contenders: &[&'static Contender], case: &Case, all: Vec<Rounds>) {
+        for (contender, rounds) in contenders.iter().zip(all) {
             let about = [
                 ("workload", quoted(workload.name)),
                 ("transport", quoted(&case.transport)),
@@ -243,9 +214,9 @@ impl<'a> Report<'a> {
     /// Writes the file and the plots.
     pub fn end(self) {
         if let Some(file) = &self.plan.json {
-            let named = self.plan.contenders.iter().zip(&self.abouts).map(|(contender, about)| {
+            let named = self.abouts.iter().map(|(contender, about)| {
                 let fields = [
-                    ("contender", quoted(contender.name)),
+                    ("contender", quoted(contender)),
                     ("name", quoted(&about.name)),
                     ("settings", quoted(about.settings)),
                 ];
@@ -262,6 +233,32 @@ impl<'a> Report<'a> {
             std::fs::write(file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         }
         plot::write(&self.plan.plots, &self.lines);
+    }
+}
+
+fn print(workload: &Workload, contenders: &[&Contender], case: &Case, all: &[Rounds]) {
+    let reference = all[0].medians();
+    for (contender, rounds) in contenders.iter().zip(all).filter(|(_, rounds)| !rounds.cannot) {
+        let Case {
+            transport,
+            pattern,
+            size,
+            count,
+            ..
+        } = case;
+        let (place, name) = (case.place(), contender.name);
+        print!("{transport:<9} {pattern:<13} {place:<8} {size:>8} {count:>6}  {name:<14}");
+        let Some(medians) = rounds.medians() else {
+            println!(" failed: {}", rounds.failures.last().map_or("", String::as_str));
+            continue;
+        };
+        for (figure, (_, decimals)) in medians.iter().zip(workload.columns) {
+            print!(" {:>13}", grouped(*figure, *decimals));
+        }
+        let ratio = reference
+            .as_ref()
+            .map_or(f64::NAN, |reference| medians[0] / reference[0]);
+        println!(" {:>9}  {}", grouped(ratio, 2), rounds.spread(workload.columns[0].1));
     }
 }
 

@@ -1,8 +1,7 @@
 //! Who takes part: a file each, and a line each in [`ALL`], the first being whom the others are compared with.
 //!
 //! A variant is one more line: with another parameter, if it only sets other options (`peermq::Variant`), or with another
-//! type, if it calls other verbs. One that sends many at a time keeps them in `send` and hands them over in `flush`, and
-//! when it has enough.
+//! type, if it calls other verbs (`peermq::Many`). It names the workload that it says something about.
 
 mod peermq;
 mod raw;
@@ -27,12 +26,16 @@ use crate::roles;
 pub struct Contender {
     pub name: &'static str,
     pub about: fn() -> About,
+    /// Of a variant: in which workload it takes part without being named.
+    pub only: Option<&'static str>,
     /// Plays the roles that these words name, and never returns.
     pub play: fn(&[String]),
 }
 
 pub const ALL: &[Contender] = &[
     blocking::<peermq::Peermq<peermq::Defaults>>("peermq"),
+    blocking::<peermq::Peermq<peermq::NoSpin>>("peermq-no-spin").only("latency"),
+    blocking::<peermq::Many>("peermq-many").only("throughput"),
     #[cfg(feature = "libzmq")]
     blocking::<libzmq::Libzmq>("libzmq"),
     #[cfg(feature = "omq")]
@@ -61,6 +64,7 @@ const fn blocking<C: crate::contender::blocking::Contender>(name: &'static str) 
     Contender {
         name,
         about: C::about,
+        only: None,
         play: play_all::<C>,
     }
 }
@@ -83,7 +87,15 @@ const fn awaiting<C: crate::contender::awaiting::Contender>(name: &'static str) 
     Contender {
         name,
         about: C::about,
+        only: None,
         play: play_all::<C>,
+    }
+}
+
+impl Contender {
+    const fn only(mut self, workload: &'static str) -> Self {
+        self.only = Some(workload);
+        self
     }
 }
 
