@@ -1,6 +1,8 @@
 //! What the benches share: their arguments, their processes, their figures.
 #![allow(dead_code)] // each bench uses a part
 
+pub(crate) mod calls;
+
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;

@@ -212,11 +212,8 @@ pub struct Usage {
 impl Usage {
     /// Of the processes of these actors, each counted once, all threads that live (Linux).
     pub fn of<'a>(actors: impl IntoIterator<Item = &'a Actor>) -> Self {
-        let mut processes: Vec<u32> = actors.into_iter().map(|actor| actor.process.child.id()).collect();
-        processes.sort_unstable();
-        processes.dedup();
         let mut usage = Usage::default();
-        for process in processes {
+        for process in processes_of(actors) {
             usage.resident_bytes += 1024.0 * status(&format!("/proc/{process}/status"), "VmRSS:");
             for thread in std::fs::read_dir(format!("/proc/{process}/task"))
                 .into_iter()
@@ -239,6 +236,14 @@ impl Usage {
             resident_bytes: self.resident_bytes - before.resident_bytes,
         }
     }
+}
+
+/// Each once.
+pub fn processes_of<'a>(actors: impl IntoIterator<Item = &'a Actor>) -> Vec<u32> {
+    let mut processes: Vec<u32> = actors.into_iter().map(|actor| actor.process.child.id()).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    processes
 }
 
 /// The number of a line of a status file.

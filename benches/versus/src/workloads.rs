@@ -2,8 +2,9 @@
 
 use crate::crowd;
 use crate::plan::Plan;
-use crate::process::{Actor, Failure, Usage, start};
+use crate::process::{Actor, Failure, Usage, processes_of, start};
 use crate::support;
+use crate::support::calls::CallCount;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -48,8 +49,9 @@ pub const ALL: &[Workload] = &[
     },
     Workload {
         name: "latency",
-        about: "there and back, one at a time; microseconds, processor microseconds and sleeps of both sides",
-        columns: &[("p50", 1), ("p99", 1), ("cpu", 1), ("sleeps", 2)],
+        about: "there and back, one at a time; microseconds, and of both sides processor microseconds, sleeps and (where \
+                perf may count) system calls",
+        columns: &[("p50", 1), ("p99", 1), ("cpu", 1), ("sleeps", 2), ("calls", 2)],
         cases: |plan| {
             let patterns = ["REQ/REP", "DEALER/ROUTER", "PAIR"];
             let cores = [Some(None), support::core_to_pin().map(Some)];
@@ -243,11 +245,21 @@ fn latency(stage: &Stage) -> Result<Vec<f64>, Failure> {
     asker.tell("go");
     let [p50, p99, count] = asker.numbers()?;
     let used = Usage::of([&answerer, asker]).since(before);
+    // Some more, as counting makes each call slower.
+    let calls = match CallCount::begin(&processes_of([&answerer, asker])) {
+        Some(calls) => {
+            asker.tell("go");
+            let [count] = asker.numbers()?;
+            calls.end().map_or(f64::NAN, |calls| calls / count)
+        }
+        None => f64::NAN,
+    };
     Ok(vec![
         p50 / 1e3,
         p99 / 1e3,
         used.cpu_ns / 1e3 / count,
         used.sleeps / count,
+        calls,
     ])
 }
 
