@@ -2,8 +2,9 @@
 #![allow(dead_code)] // each bench uses a part
 
 pub(crate) mod calls;
+pub(crate) mod svg;
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -56,11 +57,22 @@ impl Role {
         };
         let mut child = command
             .args(args)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the other process");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         Role { child, lines }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A line of its input.
+    pub(crate) fn tell(&mut self, word: &str) {
+        let input = self.child.stdin.as_mut().expect("its input");
+        writeln!(input, "{word}").expect("a process that listens");
     }
 
     pub(crate) fn line(&mut self) -> String {
@@ -100,17 +112,14 @@ pub(crate) fn core_to_pin() -> Option<usize> {
     std::thread::available_parallelism().ok().map(|cores| cores.get() - 1)
 }
 
-/// Time that this process has run on a processor, user and system, in nanoseconds (Linux; steps of 10 ms).
+/// Time that those threads of this process which live have run on a processor, user and system, in nanoseconds (Linux).
 pub(crate) fn cpu_ns() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let ticks: u64 = fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
-    ticks * 10_000_000
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let used = threads.filter_map(|thread| {
+        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        times.split(' ').next()?.parse::<u64>().ok()
+    });
+    used.sum()
 }
 
 pub(crate) fn bytes(size: usize) -> String {
