@@ -3,8 +3,9 @@
 //! `cargo bench --bench neighbours -- [--seconds S] [--json FILE]`.
 //!
 //! "Late": eight PULLs share a context, and one thread waits for one of them only, which gets nothing, or a message at
-//! times, on which the thread may work for a while, or many. How long after it is sent is a message to one of the other seven there to receive? A future that was
-//! polled once is woken then; it is a waiter that cannot drive, so what wakes it is the loop, by whoever drives it.
+//! times, on which the thread may work for a while, or many. How long after it is sent is a message to one of the other
+//! seven there to receive? A future that was polled once is woken then; it is a waiter that cannot drive, so what wakes
+//! it is the loop, by whoever drives it.
 //!
 //! "Echo": a DEALER asks a ROUTER, with and without a PULL of the same context that another process floods, and a thread
 //! which receives that. Where there are few cores, the flood takes its share of them too.
