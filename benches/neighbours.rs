@@ -132,6 +132,7 @@ fn late(duration: Duration, pause: Option<Duration>, work: Duration) -> Vec<u64>
                 }
             });
         }
+        let _guard = Ends(&is_over, [&there, &here]);
         let mut samples = Vec::new();
         let end = Instant::now() + duration;
         for (pull, push) in others.iter().cycle() {
@@ -141,11 +142,20 @@ fn late(duration: Duration, pause: Option<Duration>, work: Duration) -> Vec<u64>
                 break;
             }
         }
-        is_over.store(true, Ordering::Relaxed);
-        there.shutdown();
-        here.shutdown();
         samples
     })
+}
+
+/// Ends the threads beside, also if something fails: the scope waits for them.
+struct Ends<'a>(&'a AtomicBool, [&'a Context; 2]);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        for context in self.1 {
+            context.shutdown();
+        }
+    }
 }
 
 fn lateness(pull: &Pull, push: &Push) -> u64 {

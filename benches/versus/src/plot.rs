@@ -57,14 +57,16 @@ const RULE: &str = "#bbbbbb";
 fn by_size(title: &str, lines: &[&Line]) -> Option<String> {
     let curves: Vec<_> = contenders::ALL
         .iter()
-        .map(|contender| {
+        .enumerate()
+        .map(|(at, contender)| {
+            let width = if at == 0 { 3.0 } else { 1.8 };
             let own = lines.iter().filter(|line| line.contender == contender.name);
             let mut points: Vec<_> = own.map(|line| (line.case.size as f64, line.medians[0])).collect();
             points.sort_by(|one, other| one.0.total_cmp(&other.0));
             Curve {
                 name: contender.name,
                 colour: colour(contender.name),
-                width: if contender.name == contenders::ALL[0].name { 3.0 } else { 1.8 },
+                width,
                 points,
             }
         })
