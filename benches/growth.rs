@@ -108,6 +108,9 @@ fn all(args: &Args) {
         ("n PUSHes, 1 PULL", from_many),
         ("… 1 at a time", in_turn),
     ];
+    if !is_long {
+        return;
+    }
     plot(
         &panel(peers, &by_peers),
         &panel(counts, &[("1 PUSH, 1 PULL", by_count)]),

@@ -133,6 +133,13 @@ macro_rules! kind_of_contender {
                     unreachable!("does not send {} bytes", message.len())
                 }
 
+                /// Sends these, one after the other.
+                $($async)? fn send_all<'m>(&mut self, messages: impl Iterator<Item = &'m [u8]>) {
+                    for message in messages {
+                        self.send(message)$($await)*;
+                    }
+                }
+
                 /// Writes what `send` has gathered in this very thread.
                 $($async)? fn flush(&mut self) {}
 

@@ -6,6 +6,7 @@
 
 use crate::contender::{DATA, END, HELLO, Kind, Place, topic};
 use crate::process::Port;
+use std::iter::repeat_n;
 use std::time::{Duration, Instant};
 
 /// As words: `push connect tcp://127.0.0.1:1 1 send 64 2 once`.
@@ -201,9 +202,7 @@ macro_rules! roles {
                 let begin = Instant::now();
                 let mut count = 0_u64;
                 while begin.elapsed() < duration {
-                    for _ in 0..between_looks {
-                        socket.send(&payload)$($await)*;
-                    }
+                    socket.send_all(repeat_n(&payload[..], between_looks))$($await)*;
                     count += between_looks as u64;
                 }
                 port.say(format_args!("{count} {}", begin.elapsed().as_nanos()));
@@ -218,9 +217,7 @@ macro_rules! roles {
                 let begin = Instant::now();
                 let mut count = 0_u64;
                 while begin.elapsed() < duration {
-                    for message in &messages {
-                        socket.send(message)$($await)*;
-                    }
+                    socket.send_all(messages.iter().map(Vec::as_slice))$($await)*;
                     count += messages.len() as u64;
                 }
                 port.say(format_args!("{count} {}", begin.elapsed().as_nanos()));

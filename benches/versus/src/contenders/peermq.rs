@@ -96,7 +96,7 @@ impl Contender for Many {
     type Context = Context;
 
     fn about() -> About {
-        let settings = "send_many, of copies put together up to 64 KiB; recv_many; PUB waits at the mark";
+        let settings = "send_many and recv_many, of 256 at most; PUB waits at the mark";
         About::new("peermq", env!("VERSION_PEERMQ"), settings)
     }
 
@@ -107,11 +107,11 @@ impl Contender for Many {
     fn open(context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
         let options = Defaults::options();
         match kind {
-            Kind::Push => role.run(Gather::new(open!(Push, context, options, place))),
+            Kind::Push => role.run(SendsMany(open!(Push, context, options, place))),
             Kind::Pull => role.run(Taken::new(open!(Pull, context, options, place))),
             Kind::Pub => {
                 let publisher = open!(Pub, context, options.at_mark(AtMark::Block), place);
-                role.run(Gather::new(publisher));
+                role.run(SendsMany(publisher));
             }
             Kind::Sub(count) => {
                 let sub = open!(Sub, context, options, place);
@@ -126,17 +126,11 @@ impl Contender for Many {
     }
 }
 
-/// So much is put together before it is sent. A message of as much goes alone, and is not copied.
-const GROUP_BYTES: usize = 64 << 10;
-const GROUP_MESSAGES: usize = 256;
+/// As many are received at once. (Those sent at once are as many as the role gives.)
+const MOST_TAKEN: usize = 256;
 
-/// Sends groups. The messages are lent for a call each, so they are copied, one behind the other.
-struct Gather<S> {
-    socket: S,
-    bytes: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
-}
+/// Sends many at once where it is given many.
+struct SendsMany<S>(S);
 
 /// Hands out one by one what came together.
 struct Taken<S> {
@@ -145,49 +139,25 @@ struct Taken<S> {
     next: usize,
 }
 
-impl<S> Gather<S> {
-    fn new(socket: S) -> Self {
-        Gather {
-            socket,
-            bytes: Vec::with_capacity(GROUP_BYTES),
-            ends: Vec::with_capacity(GROUP_MESSAGES),
-        }
-    }
-}
-
 impl<S> Taken<S> {
     fn new(socket: S) -> Self {
         Taken {
             socket,
-            messages: Vec::with_capacity(GROUP_MESSAGES),
+            messages: Vec::with_capacity(MOST_TAKEN),
             next: 0,
         }
     }
 }
 
-macro_rules! gather {
+macro_rules! sends_many {
     ($Socket:ident) => {
-        impl Socket for Gather<$Socket> {
+        impl Socket for SendsMany<$Socket> {
             fn send(&mut self, message: &[u8]) {
-                if self.ends.len() == GROUP_MESSAGES || self.bytes.len() + message.len() > GROUP_BYTES {
-                    self.flush();
-                }
-                if message.len() >= GROUP_BYTES {
-                    self.socket.send(message).expect("send");
-                } else {
-                    self.bytes.extend_from_slice(message);
-                    self.ends.push(self.bytes.len());
-                }
+                self.0.send(message).expect("send");
             }
 
-            fn flush(&mut self) {
-                let begins = std::iter::once(&0).chain(&self.ends);
-                let messages = begins
-                    .zip(&self.ends)
-                    .map(|(&begin, &end)| &self.bytes[begin..end]);
-                self.socket.send_many(messages).expect("send");
-                self.bytes.clear();
-                self.ends.clear();
+            fn send_all<'m>(&mut self, messages: impl Iterator<Item = &'m [u8]>) {
+                self.0.send_many(messages).expect("send");
             }
         }
     };
@@ -200,7 +170,7 @@ macro_rules! taken {
                 if self.next == self.messages.len() {
                     self.messages.clear();
                     self.next = 0;
-                    let taken = self.socket.recv_many(&mut self.messages, GROUP_MESSAGES);
+                    let taken = self.socket.recv_many(&mut self.messages, MOST_TAKEN);
                     taken.expect("messages");
                 }
                 self.next += 1;
@@ -210,8 +180,8 @@ macro_rules! taken {
     };
 }
 
-gather!(Push);
-gather!(Pub);
+sends_many!(Push);
+sends_many!(Pub);
 taken!(Pull);
 taken!(Sub);
 
