@@ -16,6 +16,7 @@ pub(crate) mod watchers;
 pub(crate) use effects::{Ask, Effects};
 pub use monitor::{Events, Monitor};
 pub use pollable::Pollable;
+pub(crate) use state::QUIET;
 pub(crate) use station::{Collected, Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, Waiting, block_on, deadline};
 pub(crate) use watchers::{Readiness, Watched};
@@ -56,7 +57,9 @@ pub(crate) trait Link: Send + Sync {
 /// How busy a socket is with sending: whether a message is better written at once or gathered with those behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Nothing was sent for a moment, or who sends has waited for an answer since.
+    /// Who sends has waited for an answer since.
+    Awaited,
+    /// Nothing was sent for a moment.
     Quiet,
     /// A stream: a system call for each message would cost far more than the message.
     Stream,

@@ -160,10 +160,11 @@ impl<P: Pattern> State<P> {
             .last_sent
             .replace(now)
             .map(|last| now.saturating_duration_since(last));
-        if std::mem::take(&mut self.was_awaited) || since.is_none_or(|since| since >= QUIET) {
-            Pace::Quiet
-        } else {
-            Pace::Stream
+        let is_quiet = since.is_none_or(|since| since >= QUIET);
+        match (std::mem::take(&mut self.was_awaited), is_quiet) {
+            (true, _) => Pace::Awaited,
+            (false, true) => Pace::Quiet,
+            (false, false) => Pace::Stream,
         }
     }
 
@@ -235,4 +236,4 @@ impl<P: Pattern> State<P> {
 /// Peers that a message is written to directly, one after the other.
 const FEW: usize = 4;
 /// A queue that was not made "not empty" for so long is quiet. At 64 bytes a stream has a message in each 0.1 us.
-const QUIET: Duration = Duration::from_micros(5);
+pub(crate) const QUIET: Duration = Duration::from_micros(5);

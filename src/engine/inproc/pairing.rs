@@ -434,7 +434,7 @@ struct Half {
 
 impl Link for Half {
     fn flush(&self, pace: Pace) {
-        if pace == Pace::Quiet || !self.pairing.offer_from(self.side) {
+        if pace != Pace::Stream || !self.pairing.offer_from(self.side) {
             self.pairing.move_with(self.side, Effects::recent());
         }
     }
