@@ -31,6 +31,9 @@
 //! session takes it in front of the next batch, `wire` makes a command of it, and the other side's `Station::notice` hands
 //! it to the pattern behind all messages that came before. PING and PONG are between the two `wire`s.
 //!
+//! Over inproc a link moves batches from one hub to the other. A stream is only offered, if nobody waits for it: whoever looks
+//! for a message fetches all of it, or the sender moves it just before its queue is full.
+//!
 //! A message is in one place at a time. Back-pressure is the same table read upward: a queue that is full is not added
 //! to, so the step above it stops, and in the end `send` waits.
 //!
@@ -41,7 +44,8 @@
 //! those who left it were back in time whenever the keeper looked. While several peers send more than a turn takes, it
 //! stays, and reads while the application's threads work. An application's thread in the seat looks again for some
 //! microseconds (`ContextOptions::spin`) before it sleeps, as long as that pays. A note to the loop wakes only a sleeper.
-//! Writing needs no seat: senders write, and the keeper flushes while another sits. On a thread that sits, a call that would
+//! Writing needs no seat: senders write, and the keeper flushes while another sits, but leaves a stream to a sender who comes
+//! to the seat himself whenever his peer is full. On a thread that sits, a call that would
 //! wait fails with `WouldDeadlock`.
 //!
 //! Locks, in their order: who holds one takes only those that its row names.

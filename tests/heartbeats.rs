@@ -59,6 +59,37 @@ fn t38_a_peer_that_says_nothing_is_asked_and_dropped() {
     assert!(said.ends_with(ping), "{}", said.escape_ascii());
 }
 
+/// ZMTP 3.0 has no PING: beside one of 3.1 that is asked and dropped, a peer that says as little is not.
+#[test]
+fn a_peer_of_a_version_without_ping_is_never_asked() {
+    let context = Context::new().unwrap();
+    let options = Options::default().heartbeat(ms(50));
+    let pull = Pull::with_options(&context, options).unwrap();
+    let monitor = pull.monitor();
+    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
+    let mut of_3_0 = hello("PUSH");
+    of_3_0[11] = 0;
+    let [mut old, _young] = [of_3_0, hello("PUSH")].map(|hello| {
+        let mut stream = TcpStream::connect(&here).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.write_all(&hello).unwrap();
+        wait_connected(&monitor);
+        stream
+    });
+
+    let event = wait_for!(monitor, Disconnected);
+
+    assert!(timed_out(&event).is_some());
+    let mut said = [0; 64 + 2];
+    old.read_exact(&mut said).unwrap();
+    old.read_exact(&mut vec![0; usize::from(said[65])]).unwrap();
+    old.set_nonblocking(true).unwrap();
+    let nothing = old.read(&mut [0; 64]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    old.write_all(b"\0\x05alive").unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "alive");
+}
+
 /// T38, RFC 37: "the PONG ... SHALL contain the ping-context of the corresponding PING".
 #[test]
 fn t38_a_context_is_echoed_and_cut_at_16_bytes() {
