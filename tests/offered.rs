@@ -109,3 +109,49 @@ fn both_marks_hold_exactly_while_nobody_looks() {
         assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
     }
 }
+
+/// RFC 30, "fair-queuing": also while another peer's queue is never empty.
+#[test]
+fn a_peer_that_never_pauses_does_not_keep_it_from_being_found() {
+    let context = Context::new().unwrap();
+    let [flood, push] = [8, 1000].map(|mark| Push::with_options(&context, Options::default().send_mark(mark)).unwrap());
+    let pull = Pull::with_options(&context, Options::default().recv_mark(8)).unwrap();
+    pull.bind("inproc://fair").unwrap();
+    for push in [&flood, &push] {
+        push.connect("inproc://fair").unwrap();
+    }
+    while flood.try_send("flood").is_ok() {}
+    for _ in 0..20 {
+        push.send("rare").unwrap();
+    }
+
+    let (mut rare, mut turns) = (0, 0);
+    while rare < 20 {
+        rare += usize::from(pull.try_recv().unwrap() == "rare");
+        turns += 1;
+        assert!(turns < 200, "{rare} of 20 came");
+        while flood.try_send("flood").is_ok() {}
+    }
+}
+
+#[test]
+fn a_lower_mark_leaves_the_room_that_the_receiver_has() {
+    let (_context, push, pull) = streamed();
+    push.set_send_mark(4).unwrap();
+    push.try_send("one more").unwrap();
+    are_all(|| pull.try_recv().unwrap());
+    assert_eq!(pull.try_recv().unwrap(), "one more");
+}
+
+#[test]
+fn it_is_received_though_the_receiver_parts_from_its_sender() {
+    let context = Context::new().unwrap();
+    let (push, pull) = (Push::new(&context), Pull::new(&context));
+    push.bind("inproc://parting").unwrap();
+    pull.connect("inproc://parting").unwrap();
+    send(&push);
+
+    pull.disconnect("inproc://parting").unwrap();
+
+    are_all(|| pull.recv_timeout(LONG).unwrap());
+}

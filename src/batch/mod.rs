@@ -109,7 +109,8 @@ impl Batch {
 
     /// How many short frames find room in its buffer as it is, before it has so many bytes.
     pub(crate) fn room_for_short(&self, bytes: usize) -> usize {
-        bytes.min(self.packed.capacity()).saturating_sub(self.packed.len()) / (SHORT_HEADER + SHORT)
+        let until_bytes = bytes.saturating_sub(self.wire_len());
+        until_bytes.min(self.packed.capacity() - self.packed.len()) / (SHORT_HEADER + SHORT)
     }
 
     fn push_message(&mut self, message: &Message) {

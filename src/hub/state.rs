@@ -152,6 +152,9 @@ impl<P: Pattern> State<P> {
                 self.peers.wants = wants;
             }
         }
+        // Also while nobody finds it empty: a peer that is never exhausted must not keep the others waiting. Something is
+        // wanted at least once for as many messages as its mark.
+        self.fetch(effects);
     }
 
     /// Asked by who makes a queue not empty.
@@ -190,6 +193,7 @@ impl<P: Pattern> State<P> {
             && place.as_ref().is_some_and(|(owner, _)| *owner == id)
         {
             *place = None;
+            self.offered.remove(id);
         }
     }
 

@@ -182,6 +182,10 @@ impl Names {
     fn linger(self: &Arc<Self>, links: impl IntoIterator<Item = (Arc<Pairing>, Side)>) -> Lingering {
         let mut lingering = Lingering::new();
         for (link, side) in links {
+            if !link.station(side).is_closing() {
+                // What the other side has left here to be fetched had arrived, as over any other transport.
+                link.move_from(side.other());
+            }
             link.move_from(side);
             if let Some(peer) = link.peer_left(side) {
                 lingering.push(self.parting(&link.name, link.station(side).key(), peer));

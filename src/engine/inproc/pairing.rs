@@ -121,6 +121,15 @@ impl Way {
         }
     }
 
+    /// All is moved: of the buffers that are free one is kept.
+    fn let_go(&mut self) {
+        let mut free = 0;
+        self.lent.retain(|share| {
+            free += usize::from(share.is_unique());
+            free <= 1 || !share.is_unique()
+        });
+    }
+
     /// A buffer of which all is received, or none.
     fn reclaim(&mut self) -> Vec<u8> {
         match self.lent.pop_front() {
@@ -154,7 +163,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    fn other(self) -> Side {
+    pub(super) fn other(self) -> Side {
         match self {
             Side::Dialer => Side::Binder,
             Side::Binder => Side::Dialer,
@@ -318,7 +327,10 @@ impl Pairing {
                 match giving.collect(giver, std::mem::take(&mut moved), std::mem::take(&mut spent), effects) {
                     Collected::Batch(batch) => spent = way.take_over(batch),
                     Collected::Notices(notices) => way.notices = notices.into(),
-                    Collected::Nothing => return,
+                    Collected::Nothing => {
+                        way.let_go();
+                        return;
+                    }
                 }
             }
             let room = taking.room(taker);

@@ -57,7 +57,7 @@ impl<N: Net> Seat<N> {
                     continue;
                 }
                 let is_due = state.is_asleep || state.is_shut_down || !state.notes.is_empty();
-                if !is_due && !self.others_wait(&state) && pause.grows(state.changes) {
+                if pause.grows(state.changes, now) && !is_due && !self.others_wait(&state) {
                     state.keeper = Keeper::Pacing;
                     drop(state);
                     crate::sync::park(Some(pause.length));
@@ -65,9 +65,10 @@ impl<N: Net> Seat<N> {
                 }
                 std::mem::swap(&mut flushes, &mut state.flushes);
                 drop(state);
-                if let Some(changes) = self.flush_all(&mut flushes) {
-                    pause.begins(changes);
-                }
+                pause = match self.flush_all(&mut flushes) {
+                    Some(changes) => Pause::begun(changes, now),
+                    None => Pause::default(),
+                };
                 continue;
             }
             match state.sitter {
@@ -234,36 +235,29 @@ impl Patience {
 /// then sits, and writes it all. As long as the seat changed hands in every pause, the next is twice as long; what is sent last
 /// waits for two of them, which is a lease. (Looking every 50 us cost a stream of 16 bytes a fifth: each look takes the
 /// sender's core, and cuts what it has gathered in two.)
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pause {
-    /// How often the seat had changed hands when the last pause began, if the keeper has only paused since.
-    changes: Option<u64>,
+    /// How often the seat had changed hands when the last one began, and when that was.
+    begun: Option<(u64, Instant)>,
     length: Duration,
 }
 
-impl Default for Pause {
-    fn default() -> Self {
+impl Pause {
+    /// One that is no longer than others.
+    fn begun(changes: u64, now: Instant) -> Self {
         Pause {
-            changes: None,
+            begun: Some((changes, now)),
             length: PACE,
         }
     }
-}
 
-impl Pause {
-    /// One began that is no longer than others.
-    fn begins(&mut self, changes: u64) {
-        self.changes = Some(changes);
-    }
-
-    /// Whether there is to be another, for somebody sat in the last.
-    fn grows(&mut self, changes: u64) -> bool {
-        let grows = self.changes.is_some_and(|before| before != changes);
-        self.length = match grows {
-            true => (self.length * 2).min(LONGEST_PAUSE),
-            false => PACE,
-        };
-        self.changes = grows.then_some(changes);
+    /// Whether there may be another: the last is just over, and somebody sat in it.
+    fn grows(&mut self, changes: u64, now: Instant) -> bool {
+        let grows = self
+            .begun
+            .is_some_and(|(before, at)| before != changes && now.saturating_duration_since(at) < LONGEST_PACE + LEASE);
+        self.begun = grows.then_some((changes, now));
+        self.length = (self.length * 2).min(LONGEST_PAUSE);
         grows
     }
 }

@@ -98,7 +98,7 @@ impl<N: Net> Link for SessionLink<N> {
             let mut effects = Effects::default();
             let is_done = session.flush_directly(&mut effects);
             effects.run();
-            wrote_directly(&*session.seat);
+            wrote_directly(pace, &*session.seat);
             if is_done {
                 return;
             }
@@ -134,7 +134,7 @@ fn is_direct(pace: Pace, drive: &dyn Drive) -> bool {
                     .get()
                     .filter(|(last, _)| now.saturating_duration_since(*last) < QUIET);
                 let in_a_row = last.map_or(0, |(_, in_a_row)| in_a_row);
-                written.set(Some((now, in_a_row + 1)));
+                written.set(Some((now, in_a_row.saturating_add(1))));
                 in_a_row < FEW
             })
         }
@@ -142,16 +142,19 @@ fn is_direct(pace: Pace, drive: &dyn Drive) -> bool {
 }
 
 /// This thread has written directly, until now.
-fn wrote_directly(drive: &dyn Drive) {
+fn wrote_directly(pace: Pace, drive: &dyn Drive) {
     WRITTEN.with(|written| {
-        if let Some((_, in_a_row)) = written.get() {
-            written.set(Some((drive.now(), in_a_row)));
-        }
+        // Who has waited for an answer has paused.
+        let in_a_row = written
+            .get()
+            .filter(|_| pace == Pace::Quiet)
+            .map(|(_, in_a_row)| in_a_row);
+        written.set(in_a_row.map(|in_a_row| (drive.now(), in_a_row)));
     });
 }
 
+// When this thread last wrote what it found quiet, and how often in a row.
 per_thread! {
-    /// When this thread last wrote what it found quiet, and how often in a row.
     static WRITTEN: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
 }
 

@@ -91,6 +91,9 @@ impl Peers {
         for id in self.ids() {
             let Some(peer) = self.get_mut(id) else { continue };
             let (has_room, may_read) = (peer.out.is_freed(send_mark), peer.incoming.is_freed(recv_mark));
+            if peer.out.is_nearly_at(send_mark) {
+                self.wants.push(Want::Full(id));
+            }
             if has_room {
                 self.wants.push(Want::Room(id));
             }

@@ -83,8 +83,12 @@ impl Peers {
             return;
         };
         peer.out.force(&mut self.spares, envelope, message);
+        let is_nearly_full = peer.out.is_nearly_at(self.send_mark);
         if peer.out.make_busy() {
             self.wants.push(Want::Flush(id));
+        }
+        if is_nearly_full {
+            self.wants.push(Want::Full(id));
         }
     }
 
