@@ -45,8 +45,7 @@
 //! stays, and reads while the application's threads work. An application's thread in the seat looks again for some
 //! microseconds (`ContextOptions::spin`) before it sleeps, as long as that pays. A note to the loop wakes only a sleeper.
 //! Writing needs no seat: senders write, and the keeper flushes while another sits, but leaves a stream to a sender who comes
-//! to the seat himself whenever his peer is full. On a thread that sits, a call that would
-//! wait fails with `WouldDeadlock`.
+//! to the seat himself whenever his peer is full. On a thread that sits, a call that would wait fails with `WouldDeadlock`.
 //!
 //! Locks, in their order: who holds one takes only those that its row names.
 //!

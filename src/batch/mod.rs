@@ -206,14 +206,8 @@ impl Batch {
 
     /// Turns what was packed into what can be received, without copying it.
     pub(crate) fn into_run(self) -> Run {
-        self.into_run_of().0
-    }
-
-    /// The same, and of what it was packed into a share, which is alone once all is received.
-    pub(crate) fn into_run_of(self) -> (Run, Bytes) {
         let mut run = Run::default();
         let packed = Bytes::from(self.packed);
-        let share = packed.clone();
         let mut from = 0;
         for large in self.large {
             run.push_part(packed.slice(from..large.after));
@@ -222,7 +216,7 @@ impl Batch {
         }
         run.push_part(packed.slice(from..));
         run.count(self.messages, self.payload);
-        (run, share)
+        run
     }
 
     /// Splits behind the last message whose last byte is among the first `written`: what was written, and the rest, both

@@ -110,9 +110,8 @@ impl Way {
                 batch.into_parts().0
             }
             _ => {
-                let (run, share) = batch.into_run_of();
-                self.pending = run;
-                self.lent.push_back(share);
+                self.pending = batch.into_run();
+                self.lent.push_back(self.pending.share());
                 if self.lent.len() > LENT {
                     self.lent.pop_front();
                 }
