@@ -1,13 +1,14 @@
 //! The floors without a kernel: messages made, and passed through the queues of an inproc pair on one thread, with
 //! nanoseconds and heap allocations a message.
 
+#[path = "support/allocations.rs"]
+mod allocations;
 mod support;
 
+use allocations::allocations;
 use bytes::Bytes;
 use peermq::{Context, Message, Options, Pull, Push};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::Args;
 
@@ -97,37 +98,13 @@ fn each<T>(make: impl Fn() -> T) {
 /// Nanoseconds and allocations a message of passes of `RUN` messages, after one pass to warm up.
 fn measure(duration: Duration, pass: impl Fn()) -> (f64, f64) {
     pass();
-    let (begin, allocations) = (Instant::now(), ALLOCATIONS.load(Ordering::Relaxed));
+    let (begin, before) = (Instant::now(), allocations());
     let mut passes = 0;
     while begin.elapsed() < duration {
         pass();
         passes += 1;
     }
     let (elapsed, messages) = (begin.elapsed(), f64::from(passes) * RUN as f64);
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
+    let allocations = allocations() - before;
     (elapsed.as_nanos() as f64 / messages, allocations as f64 / messages)
-}
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: all calls go to the system's allocator as they came; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.realloc(place, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(place, layout) }
-    }
 }

@@ -6,12 +6,13 @@
 //! processor nanoseconds and allocations of either process, and, where perf may count, system calls of both; these in a run
 //! of their own, as counting makes each slower. The plot is `target/bench-plots/growth.svg`.
 
+#[path = "support/allocations.rs"]
+mod allocations;
 mod support;
 
+use allocations::allocations;
 use peermq::{Context, Event, Interest, Poller, Pull, Push};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use support::calls::CallCount;
 use support::svg::{self, Curve};
@@ -317,38 +318,5 @@ fn plot(by_peers: &Option<String>, by_count: &Option<String>) {
     match written {
         Ok(()) => println!("{}", file.display()),
         Err(error) => eprintln!("{}: {error}", file.display()),
-    }
-}
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-fn allocations() -> u64 {
-    ALLOCATIONS.load(Ordering::Relaxed)
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: all calls go to the system's allocator as they came; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.realloc(place, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(place, layout) }
     }
 }

@@ -37,6 +37,19 @@ impl Args {
     }
 }
 
+/// This program again. `core` pins it through `taskset`.
+pub(crate) fn this_program(core: Option<usize>) -> Command {
+    let program = std::env::current_exe().expect("the path of this program");
+    match core {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string()]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
 /// This program again, in another role; its lines are read.
 pub(crate) struct Role {
     child: Child,
@@ -44,18 +57,8 @@ pub(crate) struct Role {
 }
 
 impl Role {
-    /// `core` pins it through `taskset`.
     pub(crate) fn start(core: Option<usize>, args: &[&str]) -> Self {
-        let program = std::env::current_exe().expect("the path of this program");
-        let mut command = match core {
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", &core.to_string()]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
-        let mut child = command
+        let mut child = this_program(core)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,9 +5,10 @@
 //! wait has a limit, and a process is killed when it is no longer needed.
 
 use crate::roles::Spec;
+use crate::support::this_program;
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -97,17 +98,9 @@ pub struct Actor {
     deadline: Instant,
 }
 
-/// This program again, with a role for each of `roles`. `core` pins it through `taskset`.
+/// This program again, with a role for each of `roles`.
 pub fn start(core: Option<usize>, contender: &str, roles: &[String], deadline: Instant) -> Vec<Actor> {
-    let program = std::env::current_exe().expect("the path of this program");
-    let mut command = match core {
-        Some(core) => {
-            let mut command = Command::new("taskset");
-            command.args(["-c", &core.to_string()]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    };
+    let mut command = this_program(core);
     command.args(["--role", contender]).args(roles.join(" -- ").split(' '));
     command
         .stdin(Stdio::piped())
