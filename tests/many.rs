@@ -23,15 +23,6 @@ transport_suite!(
     the_newest_are_kept_of_many,
 );
 
-fn linked(context: &Context, transport: &str, options: &Options) -> (Push, Pull) {
-    let pull = Pull::with_options(context, options.clone()).unwrap();
-    let push = Push::with_options(context, options.clone()).unwrap();
-    let monitor = push.monitor();
-    push.connect(pull.bind(endpoint(transport)).unwrap()).unwrap();
-    wait_connected(&monitor);
-    (push, pull)
-}
-
 /// A sender with room for so many messages, and nobody who takes them.
 fn with_room_for(context: &Context, messages: usize) -> Push {
     let options = Options::default().send_mark(messages).linger(Duration::ZERO);

@@ -2,21 +2,12 @@
 
 mod common;
 
-use common::{LONG, endpoint, transport_suite, wait_connected, wait_for};
+use common::{LONG, endpoint, linked, transport_suite, wait_for};
 use peermq::{Context, Message, NotSent, Options, Pull, Push, RecvError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-
-fn linked(context: &Context, transport: &str, options: &Options) -> (Push, Pull) {
-    let pull = Pull::with_options(context, options.clone()).unwrap();
-    let push = Push::with_options(context, options.clone()).unwrap();
-    let monitor = push.monitor();
-    push.connect(pull.bind(endpoint(transport)).unwrap()).unwrap();
-    wait_connected(&monitor);
-    (push, pull)
-}
 
 fn messages_arrive_in_order_and_whole(transport: &str) {
     let context = Context::new().unwrap();

@@ -1,7 +1,7 @@
 //! Waiting by events, and nothing by time.
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its part")]
 
-use peermq::{Event, Monitor};
+use peermq::{Context, Event, Monitor, Options, Pull, Push};
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::TcpStream;
@@ -199,4 +199,14 @@ pub fn poll_once<F: Future>(future: F) -> Option<F::Output> {
         std::task::Poll::Ready(output) => Some(output),
         std::task::Poll::Pending => None,
     }
+}
+
+/// Two sockets with these options, connected.
+pub fn linked(context: &Context, transport: &str, options: &Options) -> (Push, Pull) {
+    let pull = Pull::with_options(context, options.clone()).unwrap();
+    let push = Push::with_options(context, options.clone()).unwrap();
+    let monitor = push.monitor();
+    push.connect(pull.bind(endpoint(transport)).unwrap()).unwrap();
+    wait_connected(&monitor);
+    (push, pull)
 }
