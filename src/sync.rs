@@ -95,9 +95,14 @@ impl Parker {
         self.woken.swap(false, Ordering::Acquire)
     }
 
+    /// Whether a wake came, which is left.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
+    }
+
     /// Sleeps for at most `limit` (`None`: until woken). May return early; ask [`Parker::was_woken`].
     pub(crate) fn park(&self, limit: Option<Duration>) {
-        if !self.woken.load(Ordering::Acquire) {
+        if !self.is_woken() {
             park(limit);
         }
     }

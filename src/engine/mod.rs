@@ -17,7 +17,7 @@ pub(crate) mod seat;
 mod serving;
 mod session;
 mod slots;
-mod spin;
+pub(crate) mod spin;
 mod timers;
 
 use crate::batch::Buffers;

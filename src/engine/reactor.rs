@@ -25,7 +25,7 @@ pub(crate) fn start(options: &ContextOptions) -> io::Result<(Arc<Seat<RealNet>>,
             error!(%error, "the event loop cannot be woken");
         }
     };
-    let seat = Seat::new(ring, Instant::now);
+    let seat = Seat::new(ring, Instant::now, Spin::of(options.spin));
     let net = RealNet::new(poll.registry().try_clone()?);
     let reactor = Reactor {
         poll,

@@ -25,13 +25,14 @@ pub struct ContextOptions {
 }
 
 impl ContextOptions {
-    /// Sets for how long a thread that waits, and runs the event loop meanwhile, looks again and again before it sleeps.
-    /// Default 50 us; at most 1 ms.
+    /// Sets for how long a thread that waits, and runs the event loop meanwhile, looks again and again before it sleeps. One
+    /// of those that wait beside it looks as well, for what another thread of the context may send it. Default 50 us; at
+    /// most 1 ms.
     ///
     /// It does so only as long as that pays, that is, what it waits for comes while it looks. Where it does not, it soon
     /// stops, and tries again ever more rarely, once in up to 1,024 waits, with a look three times as long. Nobody looks
-    /// before a sleep that follows one of much more than that: an idle program sleeps. Futures, the threads that wait beside
-    /// the one that runs the loop, and a [`Poller`](crate::Poller) never look.
+    /// before a sleep that follows one of much more than that: an idle program sleeps. Futures, and a
+    /// [`Poller`](crate::Poller) that has descriptors, never look.
     ///
     /// Longer: answers that take longer are met by a thread that is awake, and for them and for what comes in vain a core is
     /// busy as much longer. Others of the same core do not get that time, the peer among them if there is no core for it.

@@ -16,7 +16,7 @@ mod in_band;
 pub(crate) mod laws;
 mod life;
 mod marks;
-mod net;
+pub(crate) mod net;
 mod newest;
 mod pair;
 mod pipeline;
@@ -29,6 +29,7 @@ mod stream;
 use crate::endpoint::Endpoint;
 use crate::engine::notes::{Note, answer};
 use crate::engine::seat::{Before, Seat, Work};
+use crate::engine::spin::Spin;
 use crate::engine::{Engine, Readiness};
 use crate::hub::{Closed, Effects, Hub, Station, Watched};
 use crate::options::Options;
@@ -67,7 +68,7 @@ impl World {
             let rung = Arc::new(AtomicBool::new(false));
             let (bell, clock) = (Arc::clone(&rung), Arc::clone(&fabric));
             let ring = move || bell.store(true, Ordering::SeqCst);
-            let seat = Seat::new(ring, move || clock.lock().now);
+            let seat = Seat::new(ring, move || clock.lock().now, Spin::of(Duration::ZERO));
             let net = SimNet {
                 node,
                 fabric: Arc::clone(&fabric),

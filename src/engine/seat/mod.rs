@@ -7,7 +7,8 @@
 //! turn takes it stays, since to read that fills a thread. All of this is one value under one lock, a leaf, held for
 //! nanoseconds and never over a call.
 //!
-//! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits.
+//! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits. Nor does what another
+//! thread of the context sends: one of those that wait beside who sits looks for it, for a moment, before it sleeps too.
 
 mod keeper;
 #[cfg(all(test, loom))]
@@ -89,6 +90,10 @@ struct State<N: Net> {
     was_used: bool,
     /// Application threads that wait and do not sit.
     parked: usize,
+    /// One of them does not sleep yet: it looks whether it is woken.
+    is_looking: bool,
+    /// What such looks have taught.
+    spin: Spin,
     /// What waits to be written. Like `notes` oldest first; each is taken within one turn, so their number is bounded by
     /// what is asked between two turns: one flush and one resume a session, and what the application calls.
     flushes: VecDeque<Arc<Session<N>>>,
@@ -153,6 +158,7 @@ impl<N: Net> Seat<N> {
     pub(crate) fn new(
         doorbell: impl Fn() + Send + Sync + 'static,
         clock: impl Fn() -> Instant + Send + Sync + 'static,
+        spin: Spin,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Seat {
             state: Mutex::new(State {
@@ -165,6 +171,8 @@ impl<N: Net> Seat<N> {
                 left_at: None,
                 was_used: false,
                 parked: 0,
+                is_looking: false,
+                spin,
                 flushes: VecDeque::new(),
                 notes: VecDeque::new(),
                 is_shut_down: false,

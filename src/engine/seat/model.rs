@@ -212,7 +212,7 @@ impl World {
             hours: 0.into(),
         });
         let (rings, tells) = (Arc::clone(&bell), Arc::clone(&clock));
-        let seat = Seat::new(move || rings.ring(), move || tells.now());
+        let seat = Seat::new(move || rings.ring(), move || tells.now(), Spin::of(Duration::ZERO));
         let hub = Arc::new(Hub::new(Basket::default(), Options::default(), 1, seat.clone()));
         World { seat, bell, hub, clock }
     }

@@ -23,7 +23,7 @@ impl<N: Net> Seat<N> {
         })
     }
 
-    /// Sleeps while somebody else drives.
+    /// Waits while somebody else drives: looks for a moment whether it is woken, if that pays and no other does, then sleeps.
     fn park(&self, parker: &Parker, left: Option<Duration>) {
         let mut state = self.state.lock();
         let is_free = state.is_free();
@@ -31,13 +31,46 @@ impl<N: Net> Seat<N> {
             return;
         }
         state.parked += 1;
+        let look = match state.is_looking {
+            true => None,
+            false => state.spin.plan(left.unwrap_or(Duration::MAX)),
+        };
+        state.is_looking |= look.is_some();
         if is_free {
             self.call(state);
         } else {
             drop(state);
         }
-        parker.park(left);
-        self.state.lock().parked -= 1;
+        let has_come = look.map(|limit| self.look(parker, limit));
+        let begin = self.now();
+        if has_come != Some(true) {
+            parker.park(left);
+        }
+        let mut state = self.state.lock();
+        state.parked -= 1;
+        match has_come {
+            Some(true) => state.spin.paid(),
+            Some(false) => state.spin.wasted(),
+            None => {}
+        }
+        if has_come != Some(true) {
+            state.spin.slept(self.now().saturating_duration_since(begin));
+        }
+        state.is_looking &= look.is_none();
+    }
+
+    /// Whether it is woken within so long.
+    fn look(&self, parker: &Parker, limit: Duration) -> bool {
+        let begin = self.now();
+        loop {
+            if parker.is_woken() {
+                return true;
+            }
+            if self.now().saturating_duration_since(begin) >= limit {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
     }
 }
 
@@ -185,5 +218,64 @@ impl<N: Net> Drive for Seat<N> {
 
     fn future_is_over(&self) {
         self.futures.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::engine::spin::Spin;
+    use crate::sim::net::SimNet;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Arc, OnceLock};
+    use std::task::Waker;
+
+    /// A seat in which the keeper sits and sleeps; the clock wakes who waits when it is read for the last of so many times.
+    fn woken_at_look(reads: usize) -> (Arc<Seat<SimNet>>, Arc<OnceLock<Waker>>) {
+        let (waker, left) = (Arc::new(OnceLock::<Waker>::new()), AtomicUsize::new(reads));
+        let (theirs, begin) = (Arc::clone(&waker), Instant::now());
+        let clock = move || {
+            if left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1
+                && let Some(waker) = theirs.get()
+            {
+                waker.wake_by_ref();
+            }
+            begin
+        };
+        let mut spin = Spin::of(Duration::from_micros(50));
+        spin.paid();
+        (Seat::new(|| {}, clock, spin), waker)
+    }
+
+    #[test]
+    fn who_waits_beside_the_one_who_drives_looks_before_it_sleeps() {
+        let (seat, waker) = woken_at_look(3);
+
+        let was_woken = Parker::with(|parker, mine| {
+            waker.set(mine.clone()).unwrap();
+            seat.wait(parker, None)
+        });
+
+        let mut state = seat.state.lock();
+        assert!(was_woken && state.parked == 0 && !state.is_looking);
+        assert_eq!(
+            state.spin.plan(Duration::MAX),
+            Some(Duration::from_micros(50)),
+            "it paid"
+        );
+    }
+
+    /// Each that looks takes a core from those it waits for.
+    #[test]
+    fn one_looks_and_the_others_sleep() {
+        let (seat, waker) = woken_at_look(1);
+        seat.state.lock().is_looking = true;
+
+        let was_woken = Parker::with(|parker, mine| {
+            waker.set(mine.clone()).unwrap();
+            seat.wait(parker, None)
+        });
+
+        assert!(was_woken && seat.state.lock().is_looking, "who looks still does");
     }
 }
