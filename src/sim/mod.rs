@@ -16,7 +16,7 @@ mod in_band;
 pub(crate) mod laws;
 mod life;
 mod marks;
-pub(crate) mod net;
+mod net;
 mod newest;
 mod pair;
 mod pipeline;

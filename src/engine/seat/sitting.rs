@@ -221,17 +221,18 @@ impl<N: Net> Drive for Seat<N> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::spin::Spin;
-    use crate::sim::net::SimNet;
+    use crate::transport::real::RealNet;
     use std::sync::atomic::AtomicUsize;
     use std::sync::{Arc, OnceLock};
     use std::task::Waker;
 
     /// A seat in which the keeper sits and sleeps; the clock wakes who waits when it is read for the last of so many times.
-    fn woken_at_look(reads: usize) -> (Arc<Seat<SimNet>>, Arc<OnceLock<Waker>>) {
+    fn woken_at_look(reads: usize) -> (Arc<Seat<RealNet>>, Arc<OnceLock<Waker>>) {
         let (waker, left) = (Arc::new(OnceLock::<Waker>::new()), AtomicUsize::new(reads));
         let (theirs, begin) = (Arc::clone(&waker), Instant::now());
         let clock = move || {
