@@ -158,6 +158,12 @@ impl Message {
         }
     }
 
+    /// One small frame: the first `len` of these bytes. `None`: it would be longer.
+    #[inline(always)]
+    pub(crate) fn small_front(bytes: &[u8; SMALL], len: usize) -> Option<Self> {
+        Inline::front(bytes, len).map(|frame| Message(Repr::Small(frame)))
+    }
+
     /// One frame of at most [`SMALL`] bytes; a longer one is copied to memory of its own.
     #[inline]
     pub(crate) fn small(frame: &[u8]) -> Self {

@@ -7,10 +7,12 @@ pub(crate) mod buffers;
 mod copies;
 pub(crate) mod frame;
 pub(crate) mod run;
+mod shorts;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use copies::Copies;
 pub(crate) use run::{Run, weight};
+pub(crate) use shorts::Shorts;
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
@@ -105,6 +107,14 @@ impl Batch {
         self.messages += 1;
         self.payload += frame.len();
         Some(frame.len())
+    }
+
+    /// Packs messages to the end that are packed already.
+    #[inline]
+    pub(crate) fn push_packed(&mut self, packed: &[u8], tally: Tally) {
+        self.packed.extend_from_slice(packed);
+        self.messages += tally.messages;
+        self.payload += tally.payload;
     }
 
     /// How many short frames find room in its buffer as it is, before it has so many bytes.

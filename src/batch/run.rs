@@ -125,6 +125,36 @@ impl Run {
         Some(len)
     }
 
+    /// Takes the oldest messages, at most so many, as long as each is one short frame and not at the end of its part; most are.
+    /// Says how many, and how many bytes their bodies have.
+    ///
+    /// Each is made where it is to lie, and the part is cut once for all of them.
+    pub(crate) fn pop_many(&mut self, into: &mut Vec<Message>, most: usize) -> Tally {
+        let (mut taken, mut at) = (Tally::default(), 0);
+        let part = &self.front[..];
+        into.reserve(most);
+        while taken.messages < most
+            && let Some([0, len, body @ ..]) = part.get(at..)
+            && let Some(chunk) = body.first_chunk::<SMALL>()
+        {
+            let len = usize::from(*len);
+            if body.len() <= len {
+                break;
+            }
+            let begin = at + SHORT_HEADER;
+            at = begin + len;
+            match Message::small_front(chunk, len) {
+                Some(message) => into.push(message),
+                None => into.push(Message::one(self.front.slice(begin..at))),
+            }
+            taken.add(1, len);
+        }
+        self.front.advance(at);
+        self.messages = self.messages.saturating_sub(taken.messages);
+        self.payload = self.payload.saturating_sub(taken.payload);
+        taken
+    }
+
     /// Takes the other frames of a message, and says how many bytes they have.
     #[inline(never)]
     fn pop_more(&mut self, message: &mut Message) -> Option<usize> {

@@ -41,6 +41,14 @@ impl Inline {
         self.bytes.0.get(..self.len as usize).unwrap_or_default()
     }
 
+    /// The first `len` of these bytes. `None`: there are not as many.
+    #[inline(always)]
+    pub(super) fn front(bytes: &[u8; SMALL], len: usize) -> Option<Self> {
+        let &len = Len::ALL.get(len)?;
+        let bytes = Words(*bytes);
+        Some(Inline { bytes, len })
+    }
+
     /// Becomes the first `len` bytes of what lies in memory from there on. Longer than [`SMALL`], or than that: nothing
     /// happens.
     ///

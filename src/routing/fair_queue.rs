@@ -3,12 +3,12 @@
 //! Round robin over the peers that have messages, one whole message a turn: a peer that floods us delays the others by
 //! one message each ([RFC 30](https://rfc.zeromq.org/spec/30/), "fair-queuing").
 
-use super::Pattern;
 use super::incoming::Popped;
 use super::peer::PeerId;
 use super::peers::Peers;
 use super::turn::Turn;
 use super::wants::{Awaited, Want};
+use super::{Pattern, push_next};
 use crate::batch::{Batch, Run};
 use crate::message::Message;
 use crate::stats::DropReason;
@@ -63,6 +63,24 @@ impl FairQueue {
             return Some(id);
         }
         None
+    }
+
+    /// Takes as many messages as so many calls of [`FairQueue::recv`] would, and says how many.
+    pub(crate) fn recv_many(&mut self, peers: &mut Peers, into: &mut Vec<Message>, limit: usize) -> usize {
+        let mut count = 0;
+        while count < limit {
+            // Whose turn it is alone gives as many in a row.
+            let alone = self.turn.alone();
+            let in_a_row = alone.map_or(0, |id| peers.pop_many(id, into, limit - count));
+            count += in_a_row;
+            if in_a_row == 0 {
+                if !push_next(into, |place| self.recv(peers, place).is_some()) {
+                    break;
+                }
+                count += 1;
+            }
+        }
+        count
     }
 
     pub(crate) fn has_messages(&self) -> bool {

@@ -162,6 +162,15 @@ impl IncomingQueue {
         true
     }
 
+    /// Takes the oldest messages, at most so many, as long as none of them takes a look at anything else.
+    pub(super) fn pop_many(&mut self, into: &mut Vec<Message>, most: usize) -> usize {
+        let taken = self.run.pop_many(into, most.min(self.ahead));
+        self.ahead -= taken.messages;
+        self.counts.passed += taken.messages as u64;
+        self.counts.passed_bytes += taken.payload as u64;
+        taken.messages
+    }
+
     /// Looks how many messages may be taken before something is to be looked at again.
     pub(super) fn look_ahead(&mut self, mark: Mark) {
         let until_last = self.run.messages().saturating_sub(1);

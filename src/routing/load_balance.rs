@@ -9,6 +9,8 @@ use super::peer::PeerId;
 use super::peers::Peers;
 use super::turn::Turn;
 use super::wants::Want;
+use super::{Lot, pack_many};
+use crate::batch::Tally;
 use crate::message::{Message, Outgoing};
 use crate::stats::DropReason;
 use std::collections::VecDeque;
@@ -73,6 +75,19 @@ impl LoadBalance {
             return None;
         }
         self.place(peers, envelope, message)
+    }
+
+    /// Packs messages as so many calls of [`LoadBalance::send`] would, within the limits of [`pack_many`], and says how many.
+    pub(crate) fn send_many(&mut self, peers: &mut Peers, lot: &mut Lot<'_>) -> usize {
+        pack_many(peers, lot, |peers, lot, most| {
+            // Whose turn it is alone takes as many in a row.
+            let alone = self.turn.alone().filter(|_| self.adrift.is_empty());
+            let in_a_row = alone.map_or_else(Tally::default, |id| peers.enqueue_shorts(id, lot.shorts(), most));
+            if in_a_row.messages > 0 {
+                return in_a_row;
+            }
+            lot.pack_next(|message| self.send(peers, &[], message).is_some())
+        })
     }
 
     /// Takes a message that lost its peer, or never had one; [`LoadBalance::settle`] finds it another than this one, if

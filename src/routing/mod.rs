@@ -37,6 +37,7 @@ mod incoming;
 mod interests;
 mod last_values;
 mod load_balance;
+mod lot;
 #[cfg(test)]
 mod model;
 mod outgoing;
@@ -56,6 +57,7 @@ pub(crate) use identities::{Identities, NameKind, NoRoute};
 pub(crate) use incoming::Room;
 pub(crate) use interests::{Interests, Words};
 pub(crate) use load_balance::LoadBalance;
+pub(crate) use lot::Lot;
 pub(crate) use outgoing::{Placed, Unwritten};
 pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;
@@ -64,7 +66,8 @@ pub(crate) use succession::Succession;
 pub(crate) use turn::Turn;
 pub(crate) use wants::{Awaited, Want};
 
-use crate::batch::{Run, weight};
+use crate::batch::frame::SHORT;
+use crate::batch::{Run, Tally, weight};
 use crate::explain::Topics;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
@@ -170,8 +173,10 @@ pub(crate) trait Sends: Pattern {
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool;
 
     /// Packs messages in their order, as [`pack_many`] does, and says how many.
-    fn send_many(&mut self, peers: &mut Peers, messages: &mut [Outgoing<'_>]) -> usize {
-        pack_many(peers, messages, |peers, message| self.send(peers, message))
+    fn send_many(&mut self, peers: &mut Peers, lot: &mut Lot<'_>) -> usize {
+        pack_many(peers, lot, |peers, lot, _| {
+            lot.pack_next(|message| self.send(peers, message))
+        })
     }
 }
 
@@ -199,36 +204,43 @@ pub(crate) trait Receives: Pattern {
 
     /// Takes the next messages, at most so many, behind those that are there, and says how many.
     fn recv_many(&mut self, peers: &mut Peers, into: &mut Vec<Message>, limit: usize) -> usize {
-        for count in 0..limit {
-            let mut message = Message::empty();
-            if !self.recv(peers, &mut message) {
-                return count;
-            }
-            into.push(message);
-        }
-        limit
+        let next = |_: &usize| push_next(into, |place| self.recv(peers, place));
+        (0..limit).take_while(next).count()
     }
 }
 
-/// Packs messages in their order by a step of one, until one is not taken, and at most half a mark of them: what is packed
-/// can then be on its way before the next would meet a full queue, as if they had been sent one by one. Says how many.
+/// Lets this put a message behind the others, where it is to lie. `false`: there is none.
+#[inline(always)]
+fn push_next(into: &mut Vec<Message>, recv: impl FnOnce(&mut Message) -> bool) -> bool {
+    into.push(Message::empty());
+    let has_come = into.last_mut().is_some_and(recv);
+    if !has_come {
+        into.pop();
+    }
+    has_come
+}
+
+/// Packs messages in their order by steps, each of so many at most, until one takes nothing, and at most half a mark of them:
+/// what is packed can then be on its way before the next would meet a full queue, as if they had been sent one by one. Says
+/// how many.
+#[inline(always)]
 pub(crate) fn pack_many(
     peers: &mut Peers,
-    messages: &mut [Outgoing<'_>],
-    mut pack: impl FnMut(&mut Peers, &mut Outgoing<'_>) -> bool,
+    lot: &mut Lot<'_>,
+    mut pack: impl FnMut(&mut Peers, &mut Lot<'_>, usize) -> Tally,
 ) -> usize {
     let (most, most_bytes) = peers.half_a_mark();
-    let mut bytes = 0;
-    let mut count = 0;
-    for message in messages.iter_mut().take(most) {
-        let weight = weight(1, message.byte_count());
-        if bytes > most_bytes || !pack(peers, message) {
+    let mut packed = Tally::default();
+    while packed.messages < most && packed.weight() <= most_bytes {
+        // The last of so many short ones may pass the limit, as a single one may.
+        let short = 1 + (most_bytes - packed.weight()) / weight(1, SHORT);
+        let more = pack(peers, lot, short.min(most - packed.messages));
+        if more.messages == 0 {
             break;
         }
-        bytes += weight;
-        count += 1;
+        packed.add(more.messages, more.payload);
     }
-    count
+    packed.messages
 }
 
 /// What becomes of the queue to a peer whose connection ended: a dialed one keeps it, `unwritten` in front; of another it

@@ -11,7 +11,7 @@ use super::spares::Spares;
 use super::timing::Timing;
 use crate::batch::buffers::to_keep;
 use crate::batch::frame::SHORT;
-use crate::batch::{Batch, Run, Tally, weight};
+use crate::batch::{Batch, Run, Shorts, Tally, weight};
 use crate::message::{Message, Outgoing};
 use crate::options::{Conflate, Mark};
 use crate::stats::{DropReason, Flow};
@@ -106,6 +106,18 @@ impl OutgoingQueue {
         self.counts.taken += 1;
         self.counts.taken_bytes += payload as u64;
         true
+    }
+
+    /// Packs short messages to the end, at most so many, and as long as there is room for them and more: that takes no look at
+    /// any limit. Says how many.
+    pub(super) fn enqueue_shorts(&mut self, shorts: &mut Shorts, most: usize) -> Tally {
+        let (packed, tally) = shorts.take(most.min(self.ahead));
+        self.open.push_packed(packed, tally);
+        self.ahead -= tally.messages;
+        self.queued.add(tally.messages, tally.payload);
+        self.counts.taken += tally.messages as u64;
+        self.counts.taken_bytes += tally.payload as u64;
+        tally
     }
 
     /// Packs a message to the end, if there is room.

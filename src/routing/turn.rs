@@ -43,6 +43,12 @@ impl Turn {
         self.front
     }
 
+    /// The only peer that is wanted.
+    #[inline]
+    pub(crate) fn alone(&self) -> Option<PeerId> {
+        self.front.filter(|_| self.behind.is_empty())
+    }
+
     /// The front peer was served and is still wanted.
     #[inline]
     pub(crate) fn pass(&mut self) {

@@ -7,7 +7,7 @@ use super::{Patience, Socket};
 use crate::error::{NotSent, RecvError, SendManyError};
 use crate::hub::{Closed, Stop, deadline};
 use crate::message::{Message, Outgoing};
-use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
+use crate::routing::{Awaited, Lot, Pattern, Peers, Receives, Sends};
 use std::task::Poll;
 
 impl<P: Sends> Socket<P> {
@@ -34,7 +34,7 @@ impl<P: Pattern> Socket<P> {
         messages: impl Iterator<Item = Outgoing<'m>>,
         patience: Patience,
         refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
-        mut pack: impl FnMut(&mut P, &mut Peers, &mut [Outgoing<'m>]) -> usize,
+        mut pack: impl FnMut(&mut P, &mut Peers, &mut Lot<'m>) -> usize,
     ) -> Result<usize, SendManyError> {
         let waits = !matches!(patience, Patience::None);
         // As for a single message: who does not wait may be refused, and has then copied nothing.
@@ -50,7 +50,7 @@ impl<P: Pattern> Socket<P> {
             if stock.is_empty() {
                 return stock.end();
             }
-            let mut step = |pattern: &mut P, peers: &mut Peers| stock.pack(|messages| pack(pattern, peers, messages));
+            let mut step = |pattern: &mut P, peers: &mut Peers| stock.pack(|lot| pack(pattern, peers, lot));
             let packed = match (self.hub.attempt(Awaited::Writable, &mut step), patience) {
                 (Poll::Ready(result), _) => result.map_err(|Closed| Stop::Closed),
                 (Poll::Pending, Patience::None) => Err(Stop::WouldBlock),
@@ -73,7 +73,7 @@ impl<P: Pattern> Socket<P> {
         &self,
         messages: impl Iterator<Item = Outgoing<'m>>,
         refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
-        mut pack: impl FnMut(&mut P, &mut Peers, &mut [Outgoing<'m>]) -> usize,
+        mut pack: impl FnMut(&mut P, &mut Peers, &mut Lot<'m>) -> usize,
     ) -> Result<usize, SendManyError> {
         let (mut messages, mut stock) = (messages.fuse(), Stock::default());
         loop {
@@ -83,7 +83,7 @@ impl<P: Pattern> Socket<P> {
             if stock.is_empty() {
                 return stock.end();
             }
-            let step = |pattern: &mut P, peers: &mut Peers| stock.pack(|messages| pack(pattern, peers, messages));
+            let step = |pattern: &mut P, peers: &mut Peers| stock.pack(|lot| pack(pattern, peers, lot));
             match self.hub.pending(Awaited::Writable, step).await {
                 Ok(()) => stock.let_go(),
                 Err(Closed) => return Err(stock.stopped(NotSent::Closed)),
@@ -121,76 +121,74 @@ impl<P: Receives> Socket<P> {
 /// What was taken from an iterator and is not sent.
 #[derive(Default)]
 struct Stock<'m> {
-    /// Oldest first. The first `packed` are sent, and are let go once no lock is held.
-    messages: Vec<Outgoing<'m>>,
+    lot: Lot<'m>,
+    /// It came behind them, and cannot be sent at all: this is why.
+    refused: Option<(Outgoing<'m>, NotSent)>,
+    /// How many of the lot were sent in this step, and how many before.
     packed: usize,
-    /// The last of them cannot be sent at all, and this is why.
-    refusal: Option<NotSent>,
-    /// How many were sent before.
     sent: usize,
 }
 
 impl<'m> Stock<'m> {
     /// Takes more, once all is sent that was taken: up to a number, up to a number of bytes, and up to one that is refused.
+    #[inline(always)]
     fn fill(
         &mut self,
         messages: &mut impl Iterator<Item = Outgoing<'m>>,
         refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
         prepare: impl Fn(&mut Outgoing<'m>),
     ) {
-        if !self.messages.is_empty() {
+        if !self.is_empty() || self.refused.is_some() {
             return;
         }
         let mut bytes = 0_usize;
-        while self.messages.len() < MOST && bytes < MOST_BYTES {
+        while self.lot.len() < MOST && bytes < MOST_BYTES {
             let Some(mut message) = messages.next() else { return };
-            if self.messages.capacity() == 0 {
-                let (least, _) = messages.size_hint();
-                self.messages.reserve_exact(least.saturating_add(1).min(MOST));
-            }
-            self.refusal = refusal(&message);
-            if self.refusal.is_some() {
-                self.messages.push(message);
+            if let Some(why) = refusal(&message) {
+                self.refused = Some((message, why));
                 return;
+            }
+            if self.lot.push_short(&message) {
+                continue;
             }
             prepare(&mut message);
             bytes = bytes.saturating_add(message.byte_count());
-            self.messages.push(message);
+            self.lot.push(message, messages.size_hint().0.min(MOST - 1));
         }
     }
 
     /// Whether there is nothing that can be sent.
     fn is_empty(&self) -> bool {
-        self.messages.len() == usize::from(self.refusal.is_some())
+        self.lot.len() == 0
     }
 
     /// Under the lock: packs what this can of them. `None`: nothing.
-    fn pack(&mut self, pack: impl FnOnce(&mut [Outgoing<'m>]) -> usize) -> Option<()> {
-        let last = self.messages.len() - usize::from(self.refusal.is_some());
-        self.packed = self.messages.get_mut(..last).map_or(0, pack);
+    fn pack(&mut self, pack: impl FnOnce(&mut Lot<'m>) -> usize) -> Option<()> {
+        self.packed = pack(&mut self.lot);
         (self.packed > 0).then_some(())
     }
 
     /// Drops what is sent, and says how many of these were copies of ours.
     fn let_go(&mut self) -> usize {
-        let packed = std::mem::take(&mut self.packed);
-        self.sent += packed;
-        self.messages.drain(..packed).filter(Outgoing::is_copy).count()
+        self.sent += std::mem::take(&mut self.packed);
+        self.lot.let_go()
     }
 
     /// Nothing more comes.
     fn end(self) -> Result<usize, SendManyError> {
-        match self.refusal {
+        match self.refused {
             None => Ok(self.sent),
-            Some(reason) => Err(self.stopped(reason)),
+            Some((_, reason)) => Err(self.stopped(reason)),
         }
     }
 
     fn stopped(self, reason: NotSent) -> SendManyError {
+        let refused = self.refused.map(|(message, _)| message);
+        let left = self.lot.into_others().into_iter().chain(refused);
         SendManyError {
             reason,
             sent: self.sent,
-            messages: self.messages.into_iter().filter_map(Outgoing::give_back).collect(),
+            messages: left.filter_map(Outgoing::give_back).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::batch::Run;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, LoadBalance, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want};
+use crate::routing::{Awaited, FairQueue, LoadBalance, Lot, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want};
 use crate::socket_type::SocketType;
 use std::marker::PhantomData;
 
@@ -136,11 +136,19 @@ impl<K: Kind> Sends for Exclusive<K> {
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
         self.out.send(peers, &[], message).is_some()
     }
+
+    fn send_many(&mut self, peers: &mut Peers, lot: &mut Lot<'_>) -> usize {
+        self.out.send_many(peers, lot)
+    }
 }
 
 impl<K: Kind> Receives for Exclusive<K> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
         self.queue.recv(peers, into).is_some()
+    }
+
+    fn recv_many(&mut self, peers: &mut Peers, into: &mut Vec<Message>, limit: usize) -> usize {
+        self.queue.recv_many(peers, into, limit)
     }
 }

@@ -87,4 +87,8 @@ impl<K: Kind> Receives for Fair<K> {
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
         self.queue.recv(peers, into).is_some()
     }
+
+    fn recv_many(&mut self, peers: &mut Peers, into: &mut Vec<Message>, limit: usize) -> usize {
+        self.queue.recv_many(peers, into, limit)
+    }
 }

@@ -6,7 +6,9 @@ use super::verbs::{constructors, send_verbs, socket_verbs};
 use crate::batch::Run;
 use crate::message::Outgoing;
 use crate::options::Options;
-use crate::routing::{Awaited, Dropped, LoadBalance, Pattern, PeerId, PeerKind, Peers, Sends, Unwritten, discard_all};
+use crate::routing::{
+    Awaited, Dropped, LoadBalance, Lot, Pattern, PeerId, PeerKind, Peers, Sends, Unwritten, discard_all,
+};
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use std::marker::PhantomData;
@@ -122,5 +124,9 @@ impl<K: Kind> Pattern for Balanced<K> {
 impl<K: Kind> Sends for Balanced<K> {
     fn send(&mut self, peers: &mut Peers, message: &mut Outgoing<'_>) -> bool {
         self.out.send(peers, &[], message).is_some()
+    }
+
+    fn send_many(&mut self, peers: &mut Peers, lot: &mut Lot<'_>) -> usize {
+        self.out.send_many(peers, lot)
     }
 }

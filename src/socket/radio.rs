@@ -10,7 +10,7 @@ use crate::message::Outgoing;
 use crate::notice::Notice;
 use crate::options::Options;
 use crate::routing::{
-    Awaited, Dropped, FanOut, Matching, Pattern, PeerId, Peers, Unwritten, discard_all, keep_or_drop, pack_many,
+    Awaited, Dropped, FanOut, Lot, Matching, Pattern, PeerId, Peers, Unwritten, discard_all, keep_or_drop, pack_many,
 };
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
@@ -243,10 +243,10 @@ impl RadioPattern {
     }
 
     /// The step of many to a group.
-    fn many_to(group: &[u8]) -> impl FnMut(&mut Self, &mut Peers, &mut [Outgoing<'_>]) -> usize {
-        move |pattern, peers, messages| {
-            pack_many(peers, messages, |peers, message| {
-                pattern.fan.send(peers, Some(group), message)
+    fn many_to(group: &[u8]) -> impl FnMut(&mut Self, &mut Peers, &mut Lot<'_>) -> usize {
+        move |pattern, peers, lot| {
+            pack_many(peers, lot, |peers, lot, _| {
+                lot.pack_next(|message| pattern.fan.send(peers, Some(group), message))
             })
         }
     }

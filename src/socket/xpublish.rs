@@ -363,4 +363,8 @@ impl Receives for XPubPattern {
     fn recv(&mut self, peers: &mut Peers, into: &mut Message) -> bool {
         self.queue.recv(peers, into).is_some()
     }
+
+    fn recv_many(&mut self, peers: &mut Peers, into: &mut Vec<Message>, limit: usize) -> usize {
+        self.queue.recv_many(peers, into, limit)
+    }
 }

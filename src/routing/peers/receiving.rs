@@ -93,6 +93,15 @@ impl Peers {
         self.pop_any(id, into)
     }
 
+    /// Takes the oldest unread messages of a peer, at most so many, as long as nothing else is to be looked at. Each but
+    /// these is for [`Peers::pop`].
+    pub(crate) fn pop_many(&mut self, id: PeerId, into: &mut Vec<Message>, most: usize) -> usize {
+        match self.slots.get_mut(id.index) {
+            Some(peer) if peer.generation == id.generation && !self.is_witness => peer.incoming.pop_many(into, most),
+            _ => 0,
+        }
+    }
+
     #[inline(never)]
     fn pop_any(&mut self, id: PeerId, into: &mut Message) -> Option<Popped> {
         let mark = self.recv_mark;

@@ -1,7 +1,7 @@
 //! What goes to each peer.
 
 use super::Peers;
-use crate::batch::{Batch, Tally};
+use crate::batch::{Batch, Shorts, Tally};
 use crate::message::{Message, Outgoing};
 use crate::options::Conflate;
 use crate::routing::dropped::Dropped;
@@ -27,6 +27,13 @@ impl Peers {
             return Placed::WithRoom;
         }
         self.enqueue_any(id, envelope, message)
+    }
+
+    /// Packs short messages to the end of the peer's queue, at most so many, as long as nothing else is to be looked at. Says
+    /// how many; the next is for [`Peers::enqueue`].
+    pub(crate) fn enqueue_shorts(&mut self, id: PeerId, shorts: &mut Shorts, most: usize) -> Tally {
+        self.get_mut(id)
+            .map_or_else(Tally::default, |peer| peer.out.enqueue_shorts(shorts, most))
     }
 
     #[inline(never)]
