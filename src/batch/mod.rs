@@ -6,13 +6,13 @@
 pub(crate) mod buffers;
 mod copies;
 pub(crate) mod frame;
+mod packed;
 pub(crate) mod run;
-mod shorts;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use copies::Copies;
+pub(crate) use packed::Packed;
 pub(crate) use run::{Run, weight};
-pub(crate) use shorts::Shorts;
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
@@ -112,6 +112,7 @@ impl Batch {
     /// Packs messages to the end that are packed already.
     #[inline]
     pub(crate) fn push_packed(&mut self, packed: &[u8], tally: Tally) {
+        self.reserve(packed.len());
         self.packed.extend_from_slice(packed);
         self.messages += tally.messages;
         self.payload += tally.payload;

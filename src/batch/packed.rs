@@ -1,41 +1,51 @@
-//! Short frames of the application's, packed before it is known where they go.
+//! Frames of the application's, packed before it is known where they go.
 //!
 //! To read them and to put each behind its header takes no lock: under one, many are a single copy.
 
 use super::Tally;
-use super::frame::{SHORT, SHORT_HEADER};
+use super::frame::{Header, LONG, MAX_HEADER, SHORT_HEADER, header_len};
 
-/// Messages of one short frame each, oldest first, packed as they go over the wire.
+/// Messages of one frame each, oldest first, packed as they go over the wire.
 #[derive(Debug, Default)]
-pub(crate) struct Shorts {
+pub(crate) struct Packed {
     /// Those that are here lie in `begin..end`; the rest is room for more.
     bytes: Vec<u8>,
     begin: usize,
     end: usize,
-    messages: usize,
+    tally: Tally,
 }
 
-impl Shorts {
+impl Packed {
+    /// The longest frame that is packed: of a longer one a second copy costs more than a look at the limits of its queue.
+    pub(crate) const LONGEST: usize = 1024;
+
     pub(crate) fn messages(&self) -> usize {
-        self.messages
+        self.tally.messages
     }
 
-    /// Packs one more. `false`: it is not short.
+    /// Bytes on the wire.
+    pub(crate) fn wire_len(&self) -> usize {
+        self.end - self.begin
+    }
+
+    /// Packs one more. `false`: it is too long.
     #[inline(always)]
     pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
-        let Ok(len) = u8::try_from(frame.len()) else {
+        if frame.len() > Self::LONGEST {
             return false;
-        };
-        if self.bytes.len() - self.end < SHORT_HEADER + SHORT {
+        }
+        if self.bytes.len() - self.end < MAX_HEADER + Self::LONGEST {
             self.make_room();
         }
-        let end = self.end + SHORT_HEADER + frame.len();
-        if let Some([flags, length, body @ ..]) = self.bytes.get_mut(self.end..end) {
-            (*flags, *length) = (0, len);
-            copy_short(body, frame);
+        let end = self.end + header_len(frame.len()) + frame.len();
+        if let Some(place) = self.bytes.get_mut(self.end..end) {
+            match u8::try_from(frame.len()) {
+                Ok(short) => put_short(place, short, frame),
+                Err(_) => put_long(place, frame),
+            }
         }
         self.end = end;
-        self.messages += 1;
+        self.tally.add(1, frame.len());
         true
     }
 
@@ -43,10 +53,10 @@ impl Shorts {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self) {
-        if self.messages == 0 {
+        if self.tally.messages == 0 {
             (self.begin, self.end) = (0, 0);
         }
-        if self.bytes.len() - self.end < SHORT_HEADER + SHORT {
+        if self.bytes.len() - self.end < MAX_HEADER + Self::LONGEST {
             let len = self.bytes.len().saturating_mul(4).max(FIRST_ROOM);
             self.bytes.resize(len, 0);
         }
@@ -54,39 +64,49 @@ impl Shorts {
 
     /// The body of the oldest.
     pub(crate) fn front(&self) -> Option<&[u8]> {
-        let [_, len, rest @ ..] = self.bytes.get(self.begin..self.end)? else {
-            return None;
-        };
-        rest.get(..usize::from(*len))
+        self.body_at(self.begin)
     }
 
-    /// Takes the oldest, at most so many: packed, and what they are.
-    pub(crate) fn take(&mut self, most: usize) -> (&[u8], Tally) {
+    fn body_at(&self, at: usize) -> Option<&[u8]> {
+        let rest = self.bytes.get(at..self.end)?;
+        let header = Header::parse(rest)?;
+        let end = usize::try_from(header.body).ok()?.checked_add(header.len)?;
+        rest.get(header.len..end)
+    }
+
+    /// Takes the oldest, at most so many messages and bytes on the wire: packed, and what they are.
+    pub(crate) fn take(&mut self, most: usize, bytes: usize) -> (&[u8], Tally) {
         let begin = self.begin;
-        let messages = most.min(self.messages);
-        if messages == self.messages {
+        let mut taken = Tally::default();
+        if self.tally.messages <= most && self.wire_len() <= bytes {
+            taken = self.tally;
             self.begin = self.end;
         } else {
-            for _ in 0..messages {
-                self.begin += SHORT_HEADER + self.front().map_or(0, <[u8]>::len);
+            while taken.messages < most
+                && let Some(len) = self.front().map(<[u8]>::len)
+                && self.begin + header_len(len) + len - begin <= bytes
+            {
+                self.begin += header_len(len) + len;
+                taken.add(1, len);
             }
         }
-        self.messages -= messages;
-        let packed = self.bytes.get(begin..self.begin).unwrap_or_default();
-        let payload = packed.len() - messages * SHORT_HEADER;
-        (packed, Tally { messages, payload })
+        self.tally.sub(taken);
+        (self.bytes.get(begin..self.begin).unwrap_or_default(), taken)
     }
 }
 
-/// Copies so few bytes by moves of a constant size, which may overlap: of any length a copy is a call, which takes longer than
-/// its moves.
 #[inline(always)]
-fn copy_short(place: &mut [u8], frame: &[u8]) {
-    match frame.len() {
-        8..=16 => copy_ends::<8>(place, frame),
-        17..=32 => copy_ends::<16>(place, frame),
-        33..=64 => copy_ends::<32>(place, frame),
-        _ => place.copy_from_slice(frame),
+fn put_short(place: &mut [u8], len: u8, frame: &[u8]) {
+    let Some((header, body)) = place.split_first_chunk_mut::<SHORT_HEADER>() else {
+        return;
+    };
+    *header = [0, len];
+    // By moves of a constant size, which may overlap: a copy of any length is a call, which takes longer than its moves.
+    match len {
+        8..=16 => copy_ends::<8>(body, frame),
+        17..=32 => copy_ends::<16>(body, frame),
+        33..=64 => copy_ends::<32>(body, frame),
+        _ => body.copy_from_slice(frame),
     }
 }
 
@@ -101,8 +121,16 @@ fn copy_ends<const N: usize>(place: &mut [u8], frame: &[u8]) {
     }
 }
 
+fn put_long(place: &mut [u8], frame: &[u8]) {
+    if let Some((header, body)) = place.split_first_chunk_mut::<MAX_HEADER>() {
+        let [a, b, c, d, e, f, g, h] = (frame.len() as u64).to_be_bytes();
+        *header = [LONG, a, b, c, d, e, f, g, h];
+        body.copy_from_slice(frame);
+    }
+}
+
 /// What there is room for at first.
-const FIRST_ROOM: usize = 2048;
+const FIRST_ROOM: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -111,28 +139,34 @@ mod tests {
     use crate::message::Message;
 
     #[test]
-    fn frames_of_every_short_length_are_packed_and_taken_by_any_number() {
-        let bytes: Vec<u8> = (0..=SHORT as u8).collect();
-        for most in [1, 2, 3, 50, 255, 256, usize::MAX] {
-            let mut shorts = Shorts::default();
+    fn frames_of_every_length_are_packed_and_taken_by_any_number() {
+        let bytes: Vec<u8> = (0..=Packed::LONGEST).map(|at| at as u8).collect();
+        for (most, most_bytes) in [
+            (1, usize::MAX),
+            (3, 2000),
+            (50, 1500),
+            (usize::MAX, 9999),
+            (usize::MAX, usize::MAX),
+        ] {
+            let mut packed = Packed::default();
             for _twice in 0..2 {
-                for len in 0..=SHORT {
-                    assert!(shorts.push(&bytes[..len]));
+                for len in 0..=Packed::LONGEST {
+                    assert!(packed.push(&bytes[..len]));
                 }
-                assert!(!shorts.push(&[0; SHORT + 1]));
-                assert_eq!(shorts.messages(), SHORT + 1);
+                assert!(!packed.push(&[0; Packed::LONGEST + 1]));
+                assert_eq!(packed.messages(), Packed::LONGEST + 1);
 
                 let mut batch = Batch::default();
-                while shorts.messages() > 0 {
-                    assert_eq!(shorts.front(), Some(&bytes[..batch.messages()]));
-                    let (packed, tally) = shorts.take(most);
-                    batch.push_packed(packed, tally);
+                while packed.messages() > 0 {
+                    assert_eq!(packed.front(), Some(&bytes[..batch.messages()]));
+                    let (taken, tally) = packed.take(most, most_bytes);
+                    assert!((1..=most).contains(&tally.messages) && taken.len() <= most_bytes);
+                    batch.push_packed(taken, tally);
                 }
 
-                assert_eq!(shorts.front(), None);
-                assert_eq!(batch.tally().payload, (0..=SHORT).sum::<usize>());
+                assert_eq!((packed.front(), packed.wire_len()), (None, 0));
                 let mut run = batch.into_run();
-                for len in 0..=SHORT {
+                for len in 0..=Packed::LONGEST {
                     assert_eq!(run.pop(), Some(Message::from(&bytes[..len])));
                 }
                 assert!(run.is_empty() && run.payload() == 0);

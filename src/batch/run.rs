@@ -125,7 +125,7 @@ impl Run {
         Some(len)
     }
 
-    /// Takes the oldest messages, at most so many, as long as each is one short frame and not at the end of its part; most are.
+    /// Takes the oldest messages, at most so many, as long as each is one frame and not at the end of its part; most are.
     /// Says how many, and how many bytes their bodies have.
     ///
     /// Each is made where it is to lie, and the part is cut once for all of them.
@@ -134,14 +134,15 @@ impl Run {
         let part = &self.front[..];
         into.reserve(most);
         while taken.messages < most
-            && let Some([0, len, body @ ..]) = part.get(at..)
+            && let Some(rest) = part.get(at..)
+            && let Some(header) = Header::parse(rest)
+            && !header.has_more()
+            && let Some(body) = rest.get(header.len..)
             && let Some(chunk) = body.first_chunk::<SMALL>()
+            && (body.len() as u64) > header.body
         {
-            let len = usize::from(*len);
-            if body.len() <= len {
-                break;
-            }
-            let begin = at + SHORT_HEADER;
+            let len = header.body as usize;
+            let begin = at + header.len;
             at = begin + len;
             match Message::small_front(chunk, len) {
                 Some(message) => into.push(message),

@@ -82,7 +82,7 @@ impl LoadBalance {
         pack_many(peers, lot, |peers, lot, most| {
             // Whose turn it is alone takes as many in a row.
             let alone = self.turn.alone().filter(|_| self.adrift.is_empty());
-            let in_a_row = alone.map_or_else(Tally::default, |id| peers.enqueue_shorts(id, lot.shorts(), most));
+            let in_a_row = alone.map_or_else(Tally::default, |id| peers.enqueue_packed(id, lot.packed(), most));
             if in_a_row.messages > 0 {
                 return in_a_row;
             }

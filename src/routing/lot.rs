@@ -1,31 +1,30 @@
 //! Messages that are gathered, to be packed under one lock.
 
-use crate::batch::{Shorts, Tally};
+use crate::batch::{Packed, Tally};
 use crate::message::{Outgoing, Source};
 
-/// What is to be sent next, oldest first. Once one is packed it is taken, but for what is to be dropped, which waits until no
-/// lock is held.
+/// What is to be sent next, oldest first. What was taken of it and is to be dropped waits until no lock is held.
 #[derive(Debug, Default)]
 pub(crate) struct Lot<'m> {
-    /// The first of them, if they are short and lent.
-    shorts: Shorts,
-    /// Those behind them. The first `packed` are packed.
+    /// The first of them, as long as they are lent and not long.
+    packed: Packed,
+    /// Those behind them. The first `done` are taken.
     others: Vec<Outgoing<'m>>,
-    packed: usize,
+    done: usize,
 }
 
 impl<'m> Lot<'m> {
     /// Messages that are to be sent.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.shorts.messages() + self.others.len() - self.packed
+        self.packed.messages() + self.others.len() - self.done
     }
 
-    /// Adds one more, if it is short and lent, and so are all before it.
+    /// Adds one more, if it is lent and not long, and so are all before it.
     #[inline(always)]
-    pub(crate) fn push_short(&mut self, message: &Outgoing<'m>) -> bool {
+    pub(crate) fn pack(&mut self, message: &Outgoing<'m>) -> bool {
         match message.0 {
-            Source::Lent(frame) => self.others.is_empty() && self.shorts.push(frame),
+            Source::Lent(frame) => self.others.is_empty() && self.packed.push(frame),
             _ => false,
         }
     }
@@ -38,29 +37,29 @@ impl<'m> Lot<'m> {
         self.others.push(message);
     }
 
-    /// The short ones at the front.
-    pub(crate) fn shorts(&mut self) -> &mut Shorts {
-        &mut self.shorts
+    /// Those at the front.
+    pub(crate) fn packed(&mut self) -> &mut Packed {
+        &mut self.packed
     }
 
     /// Packs the next one by this, if there is one. `false`: it was not taken.
     #[inline(always)]
     pub(crate) fn pack_next(&mut self, pack: impl FnOnce(&mut Outgoing<'_>) -> bool) -> Tally {
         let payload;
-        let is_packed = if let Some(frame) = self.shorts.front() {
+        let is_packed = if let Some(frame) = self.packed.front() {
             payload = frame.len();
             let is_packed = pack(&mut frame.into());
             if is_packed {
-                self.shorts.take(1);
+                self.packed.take(1, usize::MAX);
             }
             is_packed
         } else {
-            let Some(message) = self.others.get_mut(self.packed) else {
+            let Some(message) = self.others.get_mut(self.done) else {
                 return Tally::default();
             };
             payload = message.byte_count();
             let is_packed = pack(message);
-            self.packed += usize::from(is_packed);
+            self.done += usize::from(is_packed);
             is_packed
         };
         if !is_packed {
@@ -71,8 +70,8 @@ impl<'m> Lot<'m> {
 
     /// Drops what is packed, and says how many of these were copies of ours.
     pub(crate) fn let_go(&mut self) -> usize {
-        let packed = std::mem::take(&mut self.packed);
-        self.others.drain(..packed).filter(Outgoing::is_copy).count()
+        let done = std::mem::take(&mut self.done);
+        self.others.drain(..done).filter(Outgoing::is_copy).count()
     }
 
     /// What was not packed and was given away, or may have been.

@@ -66,8 +66,7 @@ pub(crate) use succession::Succession;
 pub(crate) use turn::Turn;
 pub(crate) use wants::{Awaited, Want};
 
-use crate::batch::frame::SHORT;
-use crate::batch::{Run, Tally, weight};
+use crate::batch::{Packed, Run, Tally, weight};
 use crate::explain::Topics;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
@@ -232,9 +231,9 @@ pub(crate) fn pack_many(
     let (most, most_bytes) = peers.half_a_mark();
     let mut packed = Tally::default();
     while packed.messages < most && packed.weight() <= most_bytes {
-        // The last of so many short ones may pass the limit, as a single one may.
-        let short = 1 + (most_bytes - packed.weight()) / weight(1, SHORT);
-        let more = pack(peers, lot, short.min(most - packed.messages));
+        // Only the last of so many may pass the limit, as a single one may.
+        let within = 1 + (most_bytes - packed.weight()) / weight(1, Packed::LONGEST);
+        let more = pack(peers, lot, within.min(most - packed.messages));
         if more.messages == 0 {
             break;
         }

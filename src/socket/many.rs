@@ -142,13 +142,13 @@ impl<'m> Stock<'m> {
             return;
         }
         let mut bytes = 0_usize;
-        while self.lot.len() < MOST && bytes < MOST_BYTES {
+        while self.lot.len() < MOST && bytes < MOST_BYTES && self.lot.packed().wire_len() < PACKED_BYTES {
             let Some(mut message) = messages.next() else { return };
             if let Some(why) = refusal(&message) {
                 self.refused = Some((message, why));
                 return;
             }
-            if self.lot.push_short(&message) {
+            if self.lot.pack(&message) {
                 continue;
             }
             prepare(&mut message);
@@ -207,5 +207,8 @@ const MOST: usize = 64;
 /// Their bytes, about: the next is the last. Large frames that were lent are copied meanwhile, and what was gathered lies
 /// beside the marks.
 const MOST_BYTES: usize = 256 * 1024;
+/// Bytes of those that are packed at once, about: so many and the next lie in 16 KiB, and are copied again while the processor
+/// has them near.
+const PACKED_BYTES: usize = 14 * 1024;
 /// Messages for which there is a place before a lock is taken.
 const RESERVED: usize = 256;

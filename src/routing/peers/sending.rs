@@ -1,7 +1,7 @@
 //! What goes to each peer.
 
 use super::Peers;
-use crate::batch::{Batch, Shorts, Tally};
+use crate::batch::{Batch, Packed, Tally};
 use crate::message::{Message, Outgoing};
 use crate::options::Conflate;
 use crate::routing::dropped::Dropped;
@@ -29,11 +29,12 @@ impl Peers {
         self.enqueue_any(id, envelope, message)
     }
 
-    /// Packs short messages to the end of the peer's queue, at most so many, as long as nothing else is to be looked at. Says
-    /// how many; the next is for [`Peers::enqueue`].
-    pub(crate) fn enqueue_shorts(&mut self, id: PeerId, shorts: &mut Shorts, most: usize) -> Tally {
+    /// Moves messages to the end of the peer's queue, at most so many, as long as none of them concerns anybody else. Says how
+    /// many; the next is for [`Peers::enqueue`].
+    pub(crate) fn enqueue_packed(&mut self, id: PeerId, packed: &mut Packed, most: usize) -> Tally {
+        let mark = self.send_mark;
         self.get_mut(id)
-            .map_or_else(Tally::default, |peer| peer.out.enqueue_shorts(shorts, most))
+            .map_or_else(Tally::default, |peer| peer.out.enqueue_packed(mark, packed, most))
     }
 
     #[inline(never)]

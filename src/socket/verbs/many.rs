@@ -9,8 +9,9 @@ macro_rules! send_many_verbs {
             /// As many as have room go under one lock, half a mark at most; another thread's messages may come in between.
             /// Up to 64 are taken from the iterator before the first of them is sent, and that with no lock held, so that it
             /// may do what it likes; but while it waits, they wait. For what comes by and by, `send` is better.
-            /// So it is for a stream to another process, which sets the pace there: one lock for many makes it no faster. Over
-            /// inproc a message of 64 bytes took 0.06 us instead of 0.3.
+            /// It is for streams of short messages that are lent: those up to 1 KiB are packed before the lock is taken. With
+            /// one peer, a message of 16 bytes took its sender 5 ns instead of 20, and its receiver by `recv_many` 4 instead of
+            /// 20; between two processes over TCP twice as many came through.
             ///
             /// What ends a `send` ends this: what was sent before stays sent, and the error says how many that is, and
             /// gives back what was taken, given away and not sent. What was not taken stays with the iterator: lend it
