@@ -207,7 +207,7 @@ const MOST: usize = 64;
 /// Their bytes, about: the next is the last. Large frames that were lent are copied meanwhile, and what was gathered lies
 /// beside the marks.
 const MOST_BYTES: usize = 256 * 1024;
-/// Bytes of those that are packed at once, about: so many and the next lie in 16 KiB, and are copied again while the processor
+/// Bytes of those that are packed before, about: so many and one more lie in 16 KiB, and are copied again while the processor
 /// has them near.
 const PACKED_BYTES: usize = 14 * 1024;
 /// Messages for which there is a place before a lock is taken.
