@@ -1,8 +1,8 @@
 //! The limit: the system's blocking sockets, a length of four bytes before each message, and nothing else.
 //!
-//! Streams are batched: writes of 256 KiB (128 KiB over ipc) and reads of 256 KiB were best for messages up to 64 KiB.
-//! Those from 256 KiB are written from where they lie, and read 64 KiB at a time without being put together, which keeps
-//! to the cache. Who asks writes each message and waits. Who receives from several reads each in a thread of its own.
+//! Streams are batched: writes of 256 KiB (128 KiB over ipc) were best for messages up to 64 KiB, and reads of 256 KiB, but
+//! over tcp of 64 KiB from 1 KiB on, which keeps to the cache. Messages from 256 KiB are written from where they lie, and
+//! read 64 KiB at a time without being put together. Who asks writes each message and waits. Who receives from several reads each in a thread of its own.
 
 use crate::contender::blocking::{Contender, Socket};
 use crate::contender::{About, Cannot, Kind, Place};
@@ -17,9 +17,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 const TCP_WRITE: usize = 256 << 10;
 const IPC_WRITE: usize = 128 << 10;
 const READ: usize = 256 << 10;
-/// A message of this size is large, and read so much at a time.
+/// Messages from this size on are read so much at a time.
+const TCP_SHORT_READS: usize = 1 << 10;
+const SHORT_READ: usize = 64 << 10;
+/// A message of this size is large: it is not gathered with others.
 const LARGE: usize = 256 << 10;
-const LARGE_READ: usize = 64 << 10;
 const HEADER: usize = 4;
 
 pub struct Raw;
@@ -28,7 +30,7 @@ impl Contender for Raw {
     type Context = ();
 
     fn about() -> About {
-        let settings = "no library: writes of 256 KiB (ipc: 128), reads of 256 KiB (64 for messages from 256 KiB)";
+        let settings = "no library: writes of 256 KiB (ipc: 128), reads of 256 KiB (64 for messages from 1 KiB; ipc: from 256 KiB)";
         About::new("raw", "sockets", settings)
     }
 
@@ -38,10 +40,10 @@ impl Contender for Raw {
         if place.is_inproc() {
             return Err(Cannot);
         }
-        let batch = if place.endpoint().starts_with("tcp:") {
-            TCP_WRITE
+        let (batch, short_reads) = if place.endpoint().starts_with("tcp:") {
+            (TCP_WRITE, TCP_SHORT_READS)
         } else {
-            IPC_WRITE
+            (IPC_WRITE, LARGE)
         };
         let (deal, gather) = match kind {
             Kind::Pub => (Deal::ToAll, batch),
@@ -65,6 +67,7 @@ impl Contender for Raw {
             incoming,
             buffer: vec![0; READ],
             chunk: READ,
+            short_reads,
             read: 0,
             filled: 0,
         });
@@ -90,6 +93,8 @@ struct Connections {
     buffer: Vec<u8>,
     /// So much is read at a time.
     chunk: usize,
+    /// Messages from this size on are read less at a time.
+    short_reads: usize,
     /// Of the buffer, `read..filled` is yet to be looked at.
     read: usize,
     filled: usize,
@@ -230,8 +235,8 @@ impl Socket for Connections {
             self.read += len;
             return (len, first);
         }
-        if len >= LARGE {
-            self.chunk = LARGE_READ;
+        if len >= self.short_reads {
+            self.chunk = SHORT_READ;
         }
         let mut left = len;
         loop {
