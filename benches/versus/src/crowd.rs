@@ -26,7 +26,8 @@ pub fn handshake(contender: &str) -> Option<Handshake> {
     }
 }
 
-/// Connected, and through the handshake.
+/// Connected, and through the handshake. All of a wave say a thing before any waits for the answer: one at a time they would
+/// time how fast a thread is woken, and that only of who says READY as the answer to ours (libzmq says it unasked).
 pub fn gather(address: &str, handshake: Handshake, count: usize) -> Result<Vec<TcpStream>, String> {
     let mut crowd: Vec<TcpStream> = Vec::with_capacity(count);
     let end = Instant::now() + LIMIT;
@@ -39,13 +40,11 @@ pub fn gather(address: &str, handshake: Handshake, count: usize) -> Result<Vec<T
             let stream = TcpStream::connect(address);
             crowd.push(stream.map_err(|error| format!("connection {}: {error}", crowd.len()))?);
         }
-        for (at, stream) in crowd[begin..].iter_mut().enumerate() {
-            let done = greet(stream, handshake);
-            done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
-        }
-        for (at, stream) in crowd[begin..].iter_mut().enumerate() {
-            let done = finish(stream, handshake);
-            done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
+        for step in [greet, introduce, finish] {
+            for (at, stream) in crowd[begin..].iter_mut().enumerate() {
+                let done = step(stream, handshake);
+                done.map_err(|error| format!("handshake {}: {error}", begin + at))?;
+            }
         }
     }
     Ok(crowd)
@@ -65,13 +64,20 @@ fn greet(stream: &mut TcpStream, handshake: Handshake) -> std::io::Result<()> {
     stream.write_all(&bytes)
 }
 
-/// Reads the peer's greeting, says READY, and reads the peer's READY.
-fn finish(stream: &mut TcpStream, handshake: Handshake) -> std::io::Result<()> {
+/// Reads the peer's greeting, and says READY.
+fn introduce(stream: &mut TcpStream, handshake: Handshake) -> std::io::Result<()> {
     if handshake == Handshake::Sp {
         return stream.read_exact(&mut [0; 8]);
     }
     stream.read_exact(&mut [0; 64])?;
-    stream.write_all(b"\x04\x1A\x05READY\x0BSocket-Type\0\0\0\x04PUSH")?;
+    stream.write_all(b"\x04\x1A\x05READY\x0BSocket-Type\0\0\0\x04PUSH")
+}
+
+/// Reads the peer's READY.
+fn finish(stream: &mut TcpStream, handshake: Handshake) -> std::io::Result<()> {
+    if handshake == Handshake::Sp {
+        return Ok(());
+    }
     let mut frame = [0; 2 + 255];
     stream.read_exact(&mut frame[..2])?;
     let len = usize::from(frame[1]);
