@@ -4,8 +4,10 @@
 
 mod common;
 
-use common::{Chance, LONG, wait_connected, wait_for};
+use common::{Chance, LONG, address, hello, ready_of_ours, wait_connected, wait_for};
 use peermq::{Context, ContextOptions, NotSent, Options, Pair, Pull, Push, RecvError, Rep, Req};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -136,6 +138,37 @@ fn all_go_on_however_long_who_waits_looks_before_it_sleeps() {
             RecvError::TimedOut
         );
     }
+}
+
+/// A peer that says one thing after the other would wake the loop for each.
+#[test]
+fn while_peers_introduce_themselves_the_loop_looks_before_it_sleeps() {
+    let turns = |context: &Context| context.stats().event_loop.unwrap().turns;
+    let turns_of_500 = |spin| {
+        let context = Context::with_options(ContextOptions::default().spin(spin)).unwrap();
+        let pull = Pull::new(&context);
+        let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
+        let before = turns(&context);
+        let _peers: Vec<_> = (0..500).map(|_| step_by_step("PUSH", "PULL", &here)).collect();
+        turns(&context) - before
+    };
+
+    let (asleep, awake) = (turns_of_500(Duration::ZERO), turns_of_500(Duration::from_millis(1)));
+
+    assert!(asleep < 5_000, "{asleep} turns");
+    assert!(awake > 2 * asleep, "{awake} turns, and {asleep} without looking");
+}
+
+/// A peer of this type that waits for each answer.
+fn step_by_step(ours: &str, theirs: &str, here: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(here).unwrap();
+    let hello = hello(ours);
+    let (greeting, ready) = hello.split_at(64);
+    stream.write_all(greeting).unwrap();
+    stream.read_exact(&mut [0; 64]).unwrap();
+    stream.write_all(ready).unwrap();
+    stream.read_exact(&mut vec![0; ready_of_ours(theirs).len()]).unwrap();
+    stream
 }
 
 #[test]

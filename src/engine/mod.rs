@@ -49,6 +49,8 @@ pub(crate) struct Engine<N: Net> {
     /// What belongs to which socket.
     members: BTreeMap<u64, Member>,
     buffers: Buffers,
+    /// A handshake came further since this was asked last.
+    was_greeted: bool,
     /// What was done; the rest is counted when somebody asks.
     counts: LoopStats,
 }
@@ -148,6 +150,7 @@ impl<N: Net> Engine<N> {
             ready: VecDeque::new(),
             members: BTreeMap::new(),
             buffers: Buffers::default(),
+            was_greeted: false,
             counts: LoopStats::default(),
         }
     }
@@ -164,6 +167,11 @@ impl<N: Net> Engine<N> {
     /// Whether several peers send more than a turn takes.
     pub(crate) fn is_flooded(&self) -> bool {
         self.ready.len() > 1
+    }
+
+    /// Whether a handshake came further since this was asked last.
+    pub(crate) fn was_greeted(&mut self) -> bool {
+        std::mem::take(&mut self.was_greeted)
     }
 
     /// Whether something stopped at its budget and goes on with [`Engine::on_ready`].

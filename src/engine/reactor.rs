@@ -91,6 +91,8 @@ impl Turns for Reactor {
         }
         if self.engine.is_flooded() {
             Turned::Flooded
+        } else if self.engine.was_greeted() {
+            Turned::Greeted
         } else {
             Turned::Again
         }

@@ -84,6 +84,7 @@ impl<N: Net> Engine<N> {
         let session = Arc::clone(&entry.session);
         if std::mem::take(&mut entry.wants_read) {
             let mut found = Found::default();
+            self.was_greeted |= entry.phase == Phase::Handshake;
             let filled = session.fill(&mut self.buffers, effects, &mut found);
             entry.wants_read = filled == Filled::More;
             entry.wants_write |= found.has_output;

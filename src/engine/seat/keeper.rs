@@ -134,16 +134,46 @@ impl<N: Net> Seat<N> {
             return Turned::Over;
         };
         loop {
-            let woken = Parker::woken_here();
+            let (woken, begin) = (Parker::woken_here(), self.now());
             match self.turn(reins, nap) {
                 Turned::Over => return Turned::Over,
                 Turned::Flooded if nap != Nap::None => continue,
-                Turned::Again | Turned::Flooded => {}
+                Turned::Greeted if nap != Nap::None => {
+                    reins.spin.slept(self.now().saturating_duration_since(begin));
+                    if self.look_for_more(reins, woken) == Turned::Over {
+                        return Turned::Over;
+                    }
+                }
+                Turned::Again | Turned::Greeted | Turned::Flooded => {}
             }
             if nap == Nap::None || Parker::woken_here() != woken && patience.is_over() {
                 return Turned::Again;
             }
         }
+    }
+
+    /// Handshakes come many at a time, and each waits for us more than once: looks before it sleeps, until nothing comes of
+    /// any, or a thread was woken.
+    fn look_for_more(&self, reins: &mut Reins, woken: u64) -> Turned {
+        let mut begin = self.now();
+        while let Some(limit) = reins.spin.plan(Duration::MAX) {
+            loop {
+                match self.turn(reins, Nap::None) {
+                    Turned::Greeted => break reins.spin.paid(),
+                    Turned::Again => {}
+                    end @ (Turned::Over | Turned::Flooded) => return end,
+                }
+                if Parker::woken_here() != woken {
+                    return Turned::Again;
+                }
+                if self.now().saturating_duration_since(begin) >= limit {
+                    reins.spin.wasted();
+                    return Turned::Again;
+                }
+            }
+            begin = self.now();
+        }
+        Turned::Again
     }
 
     /// The keeper leaves the seat. `false`: something was noted since its last turn, for which it would not be called.

@@ -50,6 +50,8 @@ pub(crate) enum Turned {
     Over,
     /// There may be more to do.
     Again,
+    /// The same, and a handshake came further: what follows may come within a moment.
+    Greeted,
     /// There is: several peers send more than a turn takes. To read that fills a thread of its own.
     Flooded,
 }

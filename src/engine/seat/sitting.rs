@@ -101,7 +101,7 @@ impl<N: Net> Sitting<'_, N> {
             *is_flooded = turned == Turned::Flooded;
             match turned {
                 Turned::Over => Some(false),
-                Turned::Again | Turned::Flooded => parker.was_woken().then_some(true),
+                Turned::Again | Turned::Greeted | Turned::Flooded => parker.was_woken().then_some(true),
             }
         };
         if let Some(end) = turn(reins, Nap::None) {
