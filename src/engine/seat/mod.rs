@@ -200,11 +200,13 @@ impl<N: Net> Seat<N> {
             drop(note);
             return false;
         }
-        // Whoever makes room by receiving comes back to wait within a moment, and reads then; or the lease ends.
+        // Whoever makes room by receiving comes back to wait within a moment, and reads then, also for those who are parked;
+        // or the lease ends. (Called for them, the keeper and a receiver of many woke each other for every batch.) A future
+        // that makes room does not come back to sit.
         let can_wait = matches!(note, Note::Resume(_))
             && state.sitter == Sitter::Nobody
             && state.left_at.is_some()
-            && !self.others_wait(&state);
+            && self.futures.load(Ordering::Relaxed) == 0;
         state.notes.push_back(note);
         if !can_wait {
             self.call(state);

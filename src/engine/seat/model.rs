@@ -420,6 +420,31 @@ fn what_comes_from_outside_the_seat_reaches_who_drives_and_who_is_parked() {
     });
 }
 
+/// Who receives comes back to sit, for those who are parked too; a future does not.
+#[test]
+fn the_keeper_is_called_for_room_only_if_a_future_waits() {
+    check(FEWEST, || {
+        for (parked, futures, keeper) in [(1, 0, Keeper::Lease), (0, 1, Keeper::Running)] {
+            let world = World::without_keeper();
+            world.seat.futures.store(futures, Ordering::Relaxed);
+            let mut state = world.seat.state.lock();
+            state.left_at = Some(world.clock.now());
+            state.parked = parked;
+            drop(state);
+
+            assert!(world.seat.note(Note::Resume(world.session())));
+
+            let mut state = world.seat.state.lock();
+            assert_eq!(state.keeper, keeper);
+            state.parked = 0;
+            let notes = std::mem::take(&mut state.notes);
+            drop(state);
+            drop(notes);
+            world.end(None);
+        }
+    });
+}
+
 /// Who found the keeper in the seat, and was parked, waits for a lease if the keeper leaves then.
 #[test]
 fn what_comes_over_the_net_reaches_who_waits_whoever_drives() {
