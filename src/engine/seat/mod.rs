@@ -10,6 +10,7 @@
 //! The seat is for polling. Writing never needs it: the keeper flushes also while somebody else sits. Nor does what another
 //! thread of the context sends: one of those that wait beside who sits looks for it, for a moment, before it sleeps too.
 
+mod forks;
 mod keeper;
 #[cfg(all(test, loom))]
 mod model;
@@ -18,6 +19,7 @@ mod sitting;
 use super::notes::Note;
 use super::session::Session;
 use super::spin::Spin;
+use crate::hub::Drive;
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Thread, catch, per_thread};
 use crate::transport::Net;
 use std::cell::Cell;
@@ -309,8 +311,14 @@ impl<N: Net> Seat<N> {
         }
     }
 
+    /// Whether the calling thread is in a child of the process whose seat it is.
     pub(crate) fn is_forked(&self) -> bool {
-        self.process != std::process::id()
+        self.process != forks::process_here(self.now())
+    }
+
+    /// The calling thread has found out that it is not forked, and has been in calls of ours since.
+    pub(crate) fn still_not_forked(&self) {
+        forks::still_here(self.now());
     }
 }
 

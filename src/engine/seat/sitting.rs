@@ -1,6 +1,6 @@
 //! An application's thread that waits: it sits if the seat is free, and else sleeps until it is woken.
 
-use super::{Keeper, Nap, Reins, Seat, Sitter, Turned, drive_here, is_driving, rouse};
+use super::{Keeper, Nap, Reins, Seat, Sitter, Turned, drive_here, forks, is_driving, rouse};
 use crate::hub::{CannotWait, Drive};
 use crate::sync::{Ordering, Parker, Ring};
 use crate::transport::Net;
@@ -140,6 +140,7 @@ impl<N: Net> Sitting<'_, N> {
 impl<N: Net> Drop for Sitting<'_, N> {
     fn drop(&mut self) {
         let now = self.seat.now();
+        forks::still_here(now);
         let mut state = self.seat.state.lock();
         state.sitter = Sitter::Nobody;
         state.is_asleep = false;

@@ -97,6 +97,8 @@ impl<N: Net> Link for SessionLink<N> {
         if is_direct(pace, &*session.seat) && !session.seat.is_forked() {
             let mut effects = Effects::default();
             let is_done = session.flush_directly(&mut effects);
+            // A write may take longer than what makes one ask again; and the application's code is yet to run.
+            session.seat.still_not_forked();
             effects.run();
             wrote_directly(pace, &*session.seat);
             if is_done {
