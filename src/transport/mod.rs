@@ -95,6 +95,17 @@ pub(crate) trait Stream: Send + Sync + 'static {
         None
     }
 
+    /// A write was refused: an event is to tell of room. May have been called before.
+    fn await_room(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// All was written. Until [`Stream::await_room`] no event needs to tell of room: of some streams one comes, and wakes
+    /// who sleeps, whenever the peer has read something.
+    fn need_no_room(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn read(&self, into: &mut [u8]) -> io::Result<usize>;
     fn write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize>;
     /// After this the peer reads an end of stream behind what was written.

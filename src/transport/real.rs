@@ -11,11 +11,14 @@ use crate::options::TransportOptions;
 use crate::peer_info::PeerCredentials;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Listens at an endpoint, and says at which one really: with a numeric address and the port that it got.
@@ -67,7 +70,7 @@ pub(crate) fn now() -> Instant {
 
 /// The world behind a mio poll.
 pub(crate) struct RealNet {
-    registry: Registry,
+    registry: Arc<Registry>,
     resolver: Resolver,
     chance: SplitMix64,
 }
@@ -75,9 +78,16 @@ pub(crate) struct RealNet {
 impl RealNet {
     pub(crate) fn new(registry: Registry) -> Self {
         RealNet {
-            registry,
+            registry: Arc::new(registry),
             resolver: Resolver::new(look_up),
             chance: SplitMix64::new(chance()),
+        }
+    }
+
+    fn reports(&self, token: usize) -> Reports {
+        Reports {
+            registry: Arc::clone(&self.registry),
+            token,
         }
     }
 
@@ -107,7 +117,7 @@ impl Net for RealNet {
             Address::Tcp { to, from } => RealStream::Tcp(tcp::connect(*to, *from, options)?),
             Address::Ipc(path) => {
                 let remote = Endpoint::ipc(path.clone()).to_string();
-                RealStream::unix(ipc::connect(path, options)?, remote)
+                RealStream::unix(ipc::connect(path, options)?, remote, self.reports(token))
             }
             Address::Udp { to, from } => RealStream::Udp(udp::connect(*to, *from, options)?),
         };
@@ -140,7 +150,8 @@ impl Net for RealNet {
             }
             RealListener::Unix(listener) => {
                 let stream = uninterrupted(|| ipc::accept(listener, options))?;
-                (RealStream::unix(stream, listener.text.clone()), listener.text.clone())
+                let text = listener.text.clone();
+                (RealStream::unix(stream, text.clone(), self.reports(token)), text)
             }
             RealListener::Udp(bound) => {
                 let socket = bound.waiting.take().ok_or(ErrorKind::WouldBlock)?;
@@ -148,7 +159,11 @@ impl Net for RealNet {
                 (RealStream::Udp(socket), text)
             }
         };
-        self.register(stream.source(), token, BOTH)?;
+        let interest = match stream {
+            RealStream::Unix { .. } => Interest::READABLE,
+            RealStream::Tcp(_) | RealStream::Udp(_) => BOTH,
+        };
+        self.register(stream.source(), token, interest)?;
         Ok((stream, from))
     }
 }
@@ -172,6 +187,20 @@ impl RealListener {
     }
 }
 
+/// Under which token the poll reports a Unix socket. It would tell of room whenever the peer has read, however much room there
+/// is: a thread that waits for an answer would be woken twice. So it is asked to only while there is none.
+pub(crate) struct Reports {
+    registry: Arc<Registry>,
+    token: usize,
+}
+
+impl Reports {
+    fn change(&self, stream: &UnixStream, interest: Interest) -> io::Result<()> {
+        let mut source = SourceFd(&stream.as_raw_fd());
+        self.registry.reregister(&mut source, Token(self.token), interest)
+    }
+}
+
 /// A socket that is connected, or on its way.
 pub(crate) enum RealStream {
     Tcp(TcpStream),
@@ -180,18 +209,20 @@ pub(crate) enum RealStream {
         /// The endpoint, since the peer has no name of its own.
         remote: String,
         credentials: Option<PeerCredentials>,
+        reports: Reports,
     },
     Udp(udp::Datagrams),
 }
 
 impl RealStream {
     /// It is connected.
-    fn unix(stream: UnixStream, remote: String) -> Self {
+    fn unix(stream: UnixStream, remote: String, reports: Reports) -> Self {
         let credentials = ipc::credentials(&stream);
         RealStream::Unix {
             stream,
             remote,
             credentials,
+            reports,
         }
     }
 
@@ -224,6 +255,20 @@ impl Stream for RealStream {
         }
     }
 
+    fn await_room(&self) -> io::Result<()> {
+        match self {
+            RealStream::Unix { stream, reports, .. } => reports.change(stream, BOTH),
+            RealStream::Tcp(_) | RealStream::Udp(_) => Ok(()),
+        }
+    }
+
+    fn need_no_room(&self) -> io::Result<()> {
+        match self {
+            RealStream::Unix { stream, reports, .. } => reports.change(stream, Interest::READABLE),
+            RealStream::Tcp(_) | RealStream::Udp(_) => Ok(()),
+        }
+    }
+
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         uninterrupted(|| match self {
             RealStream::Tcp(stream) => (&*stream).read(into),
@@ -236,7 +281,11 @@ impl Stream for RealStream {
         let from = from.get(..MAX_SLICES).unwrap_or(from);
         // The standard library would take `writev`, which has no flags: where SIGPIPE is not ignored, a peer that has
         // closed would end the process.
-        let write = || self.socket().send_vectored_with_flags(from, NO_SIGNAL);
+        let write = || match from {
+            // One piece costs less without a list of them.
+            [all] => self.socket().send_with_flags(all, NO_SIGNAL),
+            _ => self.socket().send_vectored_with_flags(from, NO_SIGNAL),
+        };
         uninterrupted(|| match self {
             RealStream::Tcp(stream) => stream.try_io(write),
             RealStream::Unix { stream, .. } => stream.try_io(write),

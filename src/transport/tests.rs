@@ -72,9 +72,22 @@ impl World {
         while !bytes.is_empty() {
             // More slices than the system takes, and an empty one.
             let slices: Vec<_> = bytes.chunks(3).map(IoSlice::new).collect();
-            let written = self.until(|_| stream.write_vectored(&slices).map(Some)).unwrap();
+            let written = self.until(|_| {
+                stream.write_vectored(&slices).map(Some).or_else(|refused| {
+                    stream.await_room()?;
+                    Err(refused)
+                })
+            });
+            let written = written.unwrap();
             bytes = &bytes[written..];
         }
+    }
+
+    /// Whether an event has come that says so, of the stream with this token.
+    fn is_told_of_room(&mut self, token: usize) -> bool {
+        self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+        let mut events = self.events.iter();
+        events.any(|event| event.token() == Token(token) && event.is_writable())
     }
 
     fn receive(&mut self, stream: &RealStream, bytes: usize) -> Vec<u8> {
@@ -205,6 +218,38 @@ fn only_over_a_unix_socket_the_system_says_who_is_there() {
             assert_eq!(process, is_told.then(std::process::id), "{endpoint}");
             assert_eq!(told.is_some(), is_told, "{endpoint}");
         }
+    }
+}
+
+/// A Unix socket would tell of it whenever the peer has read: to a thread that waits for the answer.
+#[test]
+fn who_does_not_await_room_is_not_told_of_it() {
+    let mut world = World::new();
+    let (listener, bound) = world.bind("ipc://*");
+    let (near, _) = world.connect(&address(&bound)).unwrap();
+    let (far, _) = world.accept(&listener);
+    near.need_no_room().unwrap();
+    while world.is_told_of_room(1) {}
+
+    for (stream, peer, token) in [(&near, &far, 1), (&far, &near, 2)] {
+        world.send(stream, b"ping");
+        assert_eq!(world.receive(peer, 4), b"ping");
+        assert!(!world.is_told_of_room(token));
+
+        let mut sent = 0;
+        while let Ok(n) = stream.write_vectored(&[IoSlice::new(&[0; 10_000])]) {
+            sent += n;
+        }
+        stream.await_room().unwrap();
+        assert!(!world.is_told_of_room(token));
+        world.receive(peer, sent);
+        assert!(world.is_told_of_room(token));
+
+        // Also what was there before it was awaited.
+        stream.need_no_room().unwrap();
+        stream.await_room().unwrap();
+        assert!(world.is_told_of_room(token));
+        stream.need_no_room().unwrap();
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Writing {
     /// Once nothing is queued, our side of the stream is shut.
     is_ending: bool,
     is_shut: bool,
+    /// An event is to tell of room: asked for once a write was refused, and while a dialed stream was on its way.
+    awaits_room: bool,
     /// Writing failed. Whoever met it need not be who ends the session.
     failure: Option<Box<Failure>>,
 }
@@ -73,6 +75,7 @@ impl Writing {
             arrived: 0,
             is_ending: false,
             is_shut: false,
+            awaits_room: !is_open,
             failure: None,
         }
     }
@@ -258,7 +261,12 @@ impl<N: Net> Session<N> {
         let mut has_written = false;
         loop {
             match self.write_some(write, effects) {
-                Ok(0) => break,
+                Ok(0) => {
+                    if std::mem::take(&mut write.awaits_room) {
+                        self.stream.need_no_room().map_err(|error| Failure::io(&error))?;
+                    }
+                    break;
+                }
                 Ok(n) if is_enough(n) => {
                     // The next collect may be a while: who waits for room is told now.
                     self.written_out(write, effects);
@@ -266,7 +274,10 @@ impl<N: Net> Session<N> {
                 }
                 Ok(_) => has_written = true,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.blocked.swap(true, Ordering::SeqCst) {
+                    let is_marked = self.blocked.swap(true, Ordering::SeqCst);
+                    if !std::mem::replace(&mut write.awaits_room, true) {
+                        self.stream.await_room().map_err(|error| Failure::io(&error))?;
+                    } else if is_marked {
                         break;
                     }
                     // The mark is set: once more, in case room came before it.
