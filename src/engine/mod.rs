@@ -8,6 +8,7 @@ mod accepting;
 mod closing;
 mod dialer;
 mod dialing;
+mod glances;
 pub(crate) mod inproc;
 mod inspecting;
 mod life;
@@ -51,8 +52,17 @@ pub(crate) struct Engine<N: Net> {
     buffers: Buffers,
     /// A handshake came further since this was asked last.
     was_greeted: bool,
+    latest: Latest,
     /// What was done; the rest is counted when somebody asks.
     counts: LoopStats,
+}
+
+/// The session that something was read from last.
+#[derive(Debug, Default)]
+struct Latest {
+    token: Option<usize>,
+    /// What was read before came from it, too.
+    is_again: bool,
 }
 
 enum Slot<N: Net> {
@@ -151,6 +161,7 @@ impl<N: Net> Engine<N> {
             members: BTreeMap::new(),
             buffers: Buffers::default(),
             was_greeted: false,
+            latest: Latest::default(),
             counts: LoopStats::default(),
         }
     }
@@ -197,6 +208,19 @@ impl<N: Net> Engine<N> {
                 self.serve(token, now, effects);
             }
             Some(Slot::Dialer(_) | Slot::Lingering(_) | Slot::Alarm(_)) | None => {}
+        }
+    }
+
+    /// Looks whether there is more where the last two came from, without an event that says so. `None`: they came from two
+    /// places, or something else is to be done first.
+    pub(crate) fn glance(&mut self, now: Instant, effects: &mut Effects) -> Option<bool> {
+        let token = self.latest.token.filter(|_| self.latest.is_again)?;
+        match self.slots.get_mut(token) {
+            Some(Slot::Session(entry)) if entry.phase == Phase::Traffic && self.ready.is_empty() => {
+                entry.wants_read = true;
+                Some(self.serve(token, now, effects))
+            }
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Between two pieces of work it runs what they want done outside, so that a receiver is woken as soon as its messages
 //! are there, and no lock of a hub or session is held then. Which thread takes the turns is the seat's to know.
 
+use super::glances::Glances;
 use super::seat::{Before, Nap, Seat, Turned, Turns, Work};
 use super::spin::Spin;
 use super::{Engine, Readiness};
@@ -33,6 +34,8 @@ pub(crate) fn start(options: &ContextOptions) -> io::Result<(Arc<Seat<RealNet>>,
         engine: Engine::new(net, Arc::clone(&seat)),
         seat: Arc::clone(&seat),
         work: Work::default(),
+        slept: Duration::ZERO,
+        glances: Glances::default(),
     };
     let theirs = Arc::clone(&seat);
     let spin = Spin::of(options.spin);
@@ -49,26 +52,37 @@ struct Reactor {
     seat: Arc<Seat<RealNet>>,
     /// Empty between two turns; kept for its memory.
     work: Work<RealNet>,
+    slept: Duration,
+    glances: Glances,
 }
 
 impl Turns for Reactor {
-    fn turn(&mut self, nap: Nap) -> Turned {
+    fn turn(&mut self, nap: Nap, begun: Instant) -> Turned {
+        if nap == Nap::Glance && self.is_glance_enough(begun) {
+            return Turned::Again;
+        }
+        self.glances.end(begun);
         self.engine.count_turn();
-        let now = self.engine.now();
-        let wants_sleep = nap != Nap::None && !self.engine.has_ready();
+        self.slept = Duration::ZERO;
+        let wants_sleep = matches!(nap, Nap::Until(_)) && !self.engine.has_ready();
+        let mut has_slept = false;
         match (self.seat.before_poll(wants_sleep, &mut self.work), nap) {
             (Before::ShutDown, _) => return Turned::Over,
             (Before::Idle, Nap::Until(until)) if wants_sleep => {
-                self.poll(self.longest_sleep(now, until));
+                self.poll(self.longest_sleep(begun, until));
                 self.seat.after_poll();
+                has_slept = true;
             }
             (Before::Work, _) => {
-                self.do_work(now);
+                self.do_work(begun);
                 self.poll(Some(Duration::ZERO));
             }
             _ => self.poll(Some(Duration::ZERO)),
         }
         let now = self.engine.now();
+        if has_slept {
+            self.slept = now.saturating_duration_since(begun);
+        }
         for event in &self.events {
             let readiness = Readiness {
                 readable: event.is_readable(),
@@ -96,6 +110,10 @@ impl Turns for Reactor {
         } else {
             Turned::Again
         }
+    }
+
+    fn slept(&self) -> Duration {
+        self.slept
     }
 
     fn end(&mut self) {
@@ -131,6 +149,18 @@ impl Reactor {
             (Some(timer), Some(waiter)) => Some(timer.min(waiter)),
             (one, other) => one.or(other),
         }
+    }
+
+    /// Looks only where the last came from. `false`: a whole turn is due, or that is nowhere.
+    fn is_glance_enough(&mut self, now: Instant) -> bool {
+        if !self.glances.are_enough(now) {
+            return false;
+        }
+        let has_found = step(|effects| self.engine.glance(now, effects));
+        if let Some(has_found) = has_found {
+            self.glances.taken(has_found);
+        }
+        has_found.is_some()
     }
 
     fn poll(&mut self, timeout: Option<Duration>) {

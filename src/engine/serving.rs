@@ -2,7 +2,7 @@
 
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
-use super::{Engine, Entry, Owner, Phase, Slot};
+use super::{Engine, Entry, Latest, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Fault, Stage};
 use crate::hub::{Ask, Effects, Station};
@@ -73,21 +73,29 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    /// Reads and writes what is wanted, within the budgets.
-    pub(super) fn serve(&mut self, token: usize, now: Instant, effects: &mut Effects) {
+    /// Reads and writes what is wanted, within the budgets. Gives whether something was read.
+    pub(super) fn serve(&mut self, token: usize, now: Instant, effects: &mut Effects) -> bool {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
-            return;
+            return false;
         };
         if entry.phase == Phase::Connecting {
-            return;
+            return false;
         }
         let session = Arc::clone(&entry.session);
+        let mut has_read = false;
         if std::mem::take(&mut entry.wants_read) {
             let mut found = Found::default();
             self.was_greeted |= entry.phase == Phase::Handshake;
             let filled = session.fill(&mut self.buffers, effects, &mut found);
             entry.wants_read = filled == Filled::More;
             entry.wants_write |= found.has_output;
+            has_read = found.has_read;
+            if has_read {
+                self.latest = Latest {
+                    token: Some(token),
+                    is_again: self.latest.token == Some(token),
+                };
+            }
             if found.is_through {
                 self.await_handshake(token, now);
             }
@@ -100,14 +108,14 @@ impl<N: Net> Engine<N> {
             match filled {
                 Filled::End(failure) => {
                     self.read_ended(token, failure, now, effects);
-                    return;
+                    return has_read;
                 }
                 Filled::Done if !session.is_shut() => self.give_up_if_failed(token, now, effects),
                 Filled::Done | Filled::More | Filled::Paused => {}
             }
         }
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
-            return;
+            return has_read;
         };
         if std::mem::take(&mut entry.wants_write) {
             match session.flush(effects) {
@@ -115,12 +123,12 @@ impl<N: Net> Engine<N> {
                     Phase::Ending if session.stream.is_datagrams() => {
                         // Nobody would answer the end.
                         self.end(token, Failure::ClosedHere, now, effects);
-                        return;
+                        return has_read;
                     }
                     Phase::Ending => session.discard_input(),
                     Phase::Traffic => {
                         self.end_as_asked(token, now, effects);
-                        return;
+                        return has_read;
                     }
                     _ => {}
                 },
@@ -138,6 +146,7 @@ impl<N: Net> Engine<N> {
         if entry.wants_read || entry.wants_write {
             self.go_on_later(token);
         }
+        has_read
     }
 
     /// Puts a session on the list of those that go on, unless it stands there.

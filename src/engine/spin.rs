@@ -12,10 +12,10 @@ pub(crate) struct Spin {
     /// A short look; zero: there is none, nor a long one.
     look: Duration,
     credit: u32,
-    /// One wait in so many is a long look, while there is no credit.
+    /// After so many sleeps there is a long look, while there is no credit.
     gap: u32,
-    /// Waits since the last long look.
-    waits: u32,
+    /// Sleeps since the last long look.
+    sleeps: u32,
     is_long: bool,
     last_sleep: Duration,
 }
@@ -27,7 +27,7 @@ impl Spin {
             look,
             credit: 0,
             gap: SHORTEST_GAP,
-            waits: 0,
+            sleeps: 0,
             is_long: false,
             last_sleep: Duration::MAX,
         }
@@ -43,11 +43,10 @@ impl Spin {
         if self.look.is_zero() || self.last_sleep >= long_look + WAKING {
             return None;
         }
-        self.waits += 1;
-        if self.waits < self.gap {
+        if self.sleeps < self.gap {
             return None;
         }
-        self.waits = 0;
+        self.sleeps = 0;
         self.is_long = true;
         Some(long_look.min(left))
     }
@@ -66,9 +65,12 @@ impl Spin {
         }
     }
 
-    /// How long the sleep was that followed.
+    /// How long the sleep was that followed. None that found something at once says anything: looking was not needed.
     pub(crate) fn slept(&mut self, time: Duration) {
-        self.last_sleep = time;
+        if time >= AT_ONCE {
+            self.last_sleep = time;
+            self.sleeps = self.sleeps.saturating_add(1);
+        }
     }
 }
 
@@ -77,6 +79,8 @@ const LONG: u32 = 3;
 /// What a sleep takes longer than a look that meets the same: both ends are woken, from ever deeper sleep. After one that
 /// was longer than that and a long look, looking is not worth a try.
 const WAKING: Duration = Duration::from_micros(250);
+/// No sleep is shorter: falling asleep and waking take as long.
+const AT_ONCE: Duration = Duration::from_micros(2);
 const MOST_CREDIT: u32 = 16;
 const SHORTEST_GAP: u32 = 8;
 const LONGEST_GAP: u32 = 1024;
@@ -90,13 +94,18 @@ mod tests {
         ContextOptions::default().spin
     }
 
+    /// A wait after another sleep of this length.
+    fn next(spin: &mut Spin, sleep: Duration) -> Option<Duration> {
+        spin.slept(sleep);
+        spin.plan(Duration::MAX)
+    }
+
     #[test]
     fn what_does_not_pay_stops_and_is_tried_ever_more_rarely() {
         let mut spin = Spin::of(look());
         let mut looks = Vec::new();
         for wait in 1..=10_000 {
-            spin.slept(Duration::from_micros(100));
-            if let Some(length) = spin.plan(Duration::MAX) {
+            if let Some(length) = next(&mut spin, Duration::from_micros(100)) {
                 assert_eq!(length, look() * LONG);
                 spin.wasted();
                 looks.push(wait);
@@ -109,8 +118,7 @@ mod tests {
     #[test]
     fn what_pays_is_done_each_time_until_it_does_not() {
         let mut spin = Spin::of(look());
-        spin.slept(Duration::from_micros(100));
-        while spin.plan(Duration::MAX).is_none() {}
+        while next(&mut spin, Duration::from_micros(100)).is_none() {}
         for _ in 0..100 {
             spin.paid();
             assert_eq!(spin.plan(Duration::MAX), Some(look()));
@@ -125,8 +133,7 @@ mod tests {
     #[test]
     fn after_a_long_sleep_nothing_is_tried() {
         let mut spin = Spin::of(look());
-        spin.slept(Duration::from_secs(1));
-        assert!((0..100).all(|_| spin.plan(Duration::MAX).is_none()));
+        assert!((0..100).all(|_| next(&mut spin, Duration::from_secs(1)).is_none()));
     }
 
     #[test]
@@ -135,8 +142,7 @@ mod tests {
             let worth_a_try = look * LONG + WAKING;
             for (sleep, looks) in [(worth_a_try - Duration::from_nanos(1), true), (worth_a_try, false)] {
                 let mut spin = Spin::of(look);
-                spin.slept(sleep);
-                let first = (0..100).find_map(|_| spin.plan(Duration::MAX));
+                let first = (0..100).find_map(|_| next(&mut spin, sleep));
                 assert_eq!(first, looks.then_some(look * LONG));
             }
             let mut spin = Spin::of(look);
@@ -148,8 +154,8 @@ mod tests {
     #[test]
     fn nobody_looks_for_longer_than_there_is_to_wait() {
         let (left, mut spin) = (Duration::from_micros(30), Spin::of(look()));
-        spin.slept(Duration::ZERO);
-        assert_eq!((0..8).find_map(|_| spin.plan(left)), Some(left), "a long look");
+        (0..SHORTEST_GAP).for_each(|_| spin.slept(look()));
+        assert_eq!(spin.plan(left), Some(left), "a long look");
         spin.paid();
         assert_eq!(spin.plan(left), Some(left), "a short one");
     }
@@ -158,8 +164,13 @@ mod tests {
     fn who_is_not_to_look_never_does() {
         let mut spin = Spin::of(Duration::ZERO);
         for sleep in [0, 1, 100, 1_000_000] {
-            spin.slept(Duration::from_micros(sleep));
-            assert!((0..10_000).all(|_| spin.plan(Duration::MAX).is_none()));
+            assert!((0..10_000).all(|_| next(&mut spin, Duration::from_micros(sleep)).is_none()));
         }
+    }
+
+    #[test]
+    fn what_was_there_at_once_says_nothing_of_how_long_to_look() {
+        let mut spin = Spin::of(look());
+        assert!((0..100).all(|_| next(&mut spin, Duration::ZERO).is_none()));
     }
 }

@@ -134,12 +134,12 @@ impl<N: Net> Seat<N> {
             return Turned::Over;
         };
         loop {
-            let (woken, begin) = (Parker::woken_here(), self.now());
-            match self.turn(reins, nap) {
+            let woken = Parker::woken_here();
+            match self.turn(reins, nap, self.now()) {
                 Turned::Over => return Turned::Over,
                 Turned::Flooded if nap != Nap::None => continue,
                 Turned::Greeted if nap != Nap::None => {
-                    reins.spin.slept(self.now().saturating_duration_since(begin));
+                    reins.spin.slept(reins.turns.slept());
                     if self.look_for_more(reins, woken) == Turned::Over {
                         return Turned::Over;
                     }
@@ -158,7 +158,7 @@ impl<N: Net> Seat<N> {
         let mut begin = self.now();
         while let Some(limit) = reins.spin.plan(Duration::MAX) {
             loop {
-                match self.turn(reins, Nap::None) {
+                match self.turn(reins, Nap::None, self.now()) {
                     Turned::Greeted => break reins.spin.paid(),
                     Turned::Again => {}
                     end @ (Turned::Over | Turned::Flooded) => return end,

@@ -25,13 +25,16 @@ use crate::transport::Net;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::error;
 
 /// What who sits runs: the reactor.
 pub(crate) trait Turns: Send {
-    /// One turn: notes, what the system reports, timers.
-    fn turn(&mut self, nap: Nap) -> Turned;
+    /// One turn, begun now: notes, what the system reports, timers.
+    fn turn(&mut self, nap: Nap, now: Instant) -> Turned;
+
+    /// How long the last one slept.
+    fn slept(&self) -> Duration;
 
     /// The last: the context is over.
     fn end(&mut self);
@@ -42,6 +45,8 @@ pub(crate) trait Turns: Send {
 pub(crate) enum Nap {
     /// Not at all.
     None,
+    /// Not at all, and to look where the last came from is enough for once: nobody waits for anything else.
+    Glance,
     /// Until something happens, or until then; `None`: for ever.
     Until(Option<Instant>),
 }
@@ -275,8 +280,8 @@ impl<N: Net> Seat<N> {
         self.state.lock().is_asleep = false;
     }
 
-    fn turn(&self, reins: &mut Reins, nap: Nap) -> Turned {
-        catch(|| reins.turns.turn(nap)).unwrap_or_else(|_| {
+    fn turn(&self, reins: &mut Reins, nap: Nap, now: Instant) -> Turned {
+        catch(|| reins.turns.turn(nap, now)).unwrap_or_else(|_| {
             self.give_up();
             Turned::Over
         })

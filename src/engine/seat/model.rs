@@ -306,14 +306,14 @@ struct Loop {
 }
 
 impl Turns for Loop {
-    fn turn(&mut self, nap: Nap) -> Turned {
+    fn turn(&mut self, nap: Nap, _: Instant) -> Turned {
         if std::mem::replace(&mut self.keeper_is, KeeperIs::Sitting) == KeeperIs::Leaving {
             wake_somebody();
             return Turned::Again;
         }
         let begun = self.seat.state.lock().changes;
         let mut slept = 0;
-        let wants_sleep = nap != Nap::None;
+        let wants_sleep = matches!(nap, Nap::Until(_));
         let arrived = match (self.seat.before_poll(wants_sleep, &mut self.work), nap) {
             (Before::ShutDown, _) => return Turned::Over,
             (Before::Idle, Nap::Until(until)) => {
@@ -332,6 +332,10 @@ impl Turns for Loop {
         // Nobody has sat down, or left the seat, in the meantime.
         assert_eq!(self.seat.state.lock().changes, begun + slept, "two drive");
         if arrived > 1 { Turned::Flooded } else { Turned::Again }
+    }
+
+    fn slept(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn end(&mut self) {

@@ -17,8 +17,10 @@ impl<N: Net> Seat<N> {
         state.changes += 1;
         state.was_used = true;
         state.is_rung = false;
+        let is_alone = state.notes.is_empty() && state.flushes.is_empty() && !self.others_wait(&state);
         Some(Sitting {
             seat: self,
+            look: if is_alone { Nap::Glance } else { Nap::None },
             is_flooded: false,
         })
     }
@@ -82,6 +84,8 @@ fn is_worth_sitting(left: Option<Duration>) -> bool {
 /// While it lives, an application's thread sits.
 struct Sitting<'a, N: Net> {
     seat: &'a Seat<N>,
+    /// How it looks before it sleeps.
+    look: Nap,
     /// There is more to read than this thread can while it works: the keeper is to go on at once.
     is_flooded: bool,
 }
@@ -95,27 +99,31 @@ impl<N: Net> Sitting<'_, N> {
         let Some(reins) = reins.as_mut() else { return false };
         let Some(ring) = seat.this.upgrade() else { return false };
         let _bell = parker.rung_by(ring);
-        let is_flooded = &mut self.is_flooded;
-        let mut turn = |reins: &mut Reins, nap| {
-            let turned = seat.turn(reins, nap);
+        let (look, is_flooded) = (self.look, &mut self.is_flooded);
+        let mut turn = |reins: &mut Reins, nap, now| {
+            let turned = seat.turn(reins, nap, now);
             *is_flooded = turned == Turned::Flooded;
             match turned {
                 Turned::Over => Some(false),
                 Turned::Again | Turned::Greeted | Turned::Flooded => parker.was_woken().then_some(true),
             }
         };
-        if let Some(end) = turn(reins, Nap::None) {
-            return end;
-        }
         loop {
             let begin = seat.now();
-            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(begin));
-            if let Some(limit) = reins.spin.plan(left) {
-                while seat.now().saturating_duration_since(begin) < limit {
-                    if let Some(end) = turn(reins, Nap::None) {
-                        reins.spin.paid();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(begin));
+            let mut now = begin;
+            if let Some(limit) = reins.spin.plan(left.unwrap_or(Duration::MAX)) {
+                let mut is_first = true;
+                while now.saturating_duration_since(begin) < limit {
+                    if let Some(end) = turn(reins, look, now) {
+                        // What was there already would have ended a sleep as soon.
+                        if !is_first {
+                            reins.spin.paid();
+                        }
                         return end;
                     }
+                    is_first = false;
+                    now = seat.now();
                 }
                 reins.spin.wasted();
             }
@@ -123,12 +131,11 @@ impl<N: Net> Sitting<'_, N> {
             if parker.was_woken() {
                 return true;
             }
-            let begin = seat.now();
-            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(begin))) {
+            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(now))) {
                 return false;
             }
-            let end = turn(reins, Nap::Until(deadline));
-            reins.spin.slept(seat.now().saturating_duration_since(begin));
+            let end = turn(reins, Nap::Until(deadline), now);
+            reins.spin.slept(reins.turns.slept());
             if let Some(end) = end {
                 return end;
             }

@@ -78,6 +78,8 @@ pub(crate) enum Filled {
 /// What a fill found besides messages.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    /// Bytes came.
+    pub(crate) has_read: bool,
     /// The proxy has connected us: the peer speaks.
     pub(crate) is_through: bool,
     /// The peer is ready, and its heart beats so: messages may flow both ways.
@@ -237,6 +239,7 @@ impl<N: Net> Session<N> {
         let n = match received(self.stream.read(room)) {
             Ok(Some(n)) => {
                 read.signs.count += 1;
+                found.has_read = true;
                 n
             }
             Ok(None) => return (asked, Ok(Read::Nothing)),
