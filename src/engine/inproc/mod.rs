@@ -6,6 +6,7 @@
 
 mod names;
 mod pairing;
+mod unlinked;
 
 pub(crate) use names::{Lingering, Names, NotBound};
 

@@ -2,15 +2,16 @@
 
 use super::After;
 use super::pairing::{End, Pairing, Side};
+use super::unlinked::{Parting, Vacancy};
 use crate::endpoint::Endpoint;
 use crate::explain::{ConnectionState, Doing, EndpointState};
 use crate::failure::{Failure, Stage};
-use crate::hub::{Link, Pace, Station};
+use crate::hub::{Link, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
 use crate::sync::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// Who has bound which name, and who waits for it.
 #[derive(Default)]
@@ -204,7 +205,7 @@ impl Names {
     }
 
     /// A peer has lingered long enough, whether it waits for the name or is linked.
-    fn expire(self: &Arc<Self>, name: &str, key: u64, peer: PeerId) {
+    pub(super) fn expire(self: &Arc<Self>, name: &str, key: u64, peer: PeerId) {
         let mut after = After::default();
         let mut names = self.names.lock();
         let Some(entry) = names.get_mut(name) else { return };
@@ -268,7 +269,7 @@ impl Names {
     }
 
     /// A peer of this socket is gone that had turned somebody away.
-    fn vacated(self: &Arc<Self>, key: u64) {
+    pub(super) fn vacated(self: &Arc<Self>, key: u64) {
         self.begin(self.retry(None, &[key], None));
     }
 
@@ -456,26 +457,6 @@ impl Names {
     }
 }
 
-/// How a socket reaches those that it turned away.
-struct Vacancy {
-    names: Weak<Names>,
-    key: u64,
-}
-
-impl Link for Vacancy {
-    fn flush(&self, _pace: Pace) {}
-
-    fn resume(&self) {
-        if let Some(names) = self.names.upgrade() {
-            names.vacated(self.key);
-        }
-    }
-
-    fn sever(&self, _failure: Failure) {}
-
-    fn challenge(&self) {}
-}
-
 /// The failure of two that do not speak with each other is told to each with its own type first.
 fn as_seen_by(station: &Arc<dyn Station>, other: &Arc<dyn Station>, failure: Failure) -> Failure {
     match failure {
@@ -485,26 +466,4 @@ fn as_seen_by(station: &Arc<dyn Station>, other: &Arc<dyn Station>, failure: Fai
         },
         failure => failure,
     }
-}
-
-/// How the loop reaches a peer that lingers.
-struct Parting {
-    names: Weak<Names>,
-    name: String,
-    key: u64,
-    peer: PeerId,
-}
-
-impl Link for Parting {
-    fn flush(&self, _pace: Pace) {}
-
-    fn resume(&self) {}
-
-    fn sever(&self, _failure: Failure) {
-        if let Some(names) = self.names.upgrade() {
-            names.expire(&self.name, self.key, self.peer);
-        }
-    }
-
-    fn challenge(&self) {}
 }
