@@ -1,0 +1,160 @@
+use super::*;
+use crate::batch::buffers::FEW;
+use crate::options::Mark;
+use crate::routing::PeerKind;
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+
+fn world(matching: Matching, options: Publishing, mark: Mark) -> (FanOut, Peers, PeerId) {
+    let (mut fan, mut peers) = (FanOut::new(matching, &options, 7), Peers::new(mark, mark));
+    let id = peers.attach(PeerKind::Accepted, "subscriber");
+    drop(peers.connected(id, None));
+    fan.connected(&mut peers, id, None);
+    (fan, peers, id)
+}
+
+fn wakes_senders(peers: &mut Peers) -> bool {
+    std::mem::take(&mut peers.wants).contains(&Want::ReadyAll(Awaited::Writable))
+}
+
+/// It does not read, so its room may never come.
+#[test]
+fn a_subscriber_that_gives_its_topic_up_is_waited_for_no_more() {
+    for is_inverted in [false, true] {
+        let options = Publishing {
+            at_mark: AtMark::Block,
+            invert_matching: is_inverted,
+            ..Publishing::default()
+        };
+        let mark = Mark {
+            messages: 1,
+            bytes: 1 << 20,
+        };
+        let (mut fan, mut peers, id) = world(Matching::Prefix, options, mark);
+        if !is_inverted {
+            fan.subscribe(&mut peers, id, b"a");
+        }
+        assert!(fan.send(&mut peers, None, &mut "a".into()));
+        assert!(!fan.send(&mut peers, None, &mut "a".into()), "it is at its mark");
+        assert!(!fan.is_writable());
+        peers.wants.clear();
+
+        match is_inverted {
+            false => fan.cancel(&mut peers, id, b"a"),
+            true => fan.subscribe(&mut peers, id, b"a"),
+        };
+
+        assert!(wakes_senders(&mut peers), "inverted: {is_inverted}");
+        assert!(fan.is_writable());
+        assert!(fan.send(&mut peers, None, &mut "a".into()), "nobody wants it");
+        assert_eq!(peers.stats().out.dropped.of(DropReason::NoSubscriber), 1);
+    }
+}
+
+/// What a mark of bytes promises: one message may overshoot it, not as many as there were small ones before.
+#[test]
+fn large_messages_in_the_place_of_small_ones_keep_to_the_mark_of_bytes() {
+    let options = Publishing {
+        at_mark: AtMark::DropOldest,
+        ..Publishing::default()
+    };
+    let mark = Mark {
+        messages: 1_000,
+        bytes: 20_000,
+    };
+    let (mut fan, mut peers, id) = world(Matching::Prefix, options, mark);
+    fan.subscribe(&mut peers, id, b"");
+    for size in std::iter::repeat_n(10, 300).chain(std::iter::repeat_n(10_000, 100)) {
+        assert!(fan.send(&mut peers, None, &mut vec![7; size].into()));
+        let out = peers.stats().out;
+        assert!(
+            out.queued_bytes < 20_000 + 10_000,
+            "{} bytes of {} messages",
+            out.queued_bytes,
+            out.queued
+        );
+        assert!(out.is_conserved());
+    }
+    assert_eq!(peers.outgoing(id), 2, "the newest");
+    peers.wants.clear();
+
+    let batch = peers.collect(id, Default::default(), Vec::new()).unwrap();
+    peers.moved(id, batch.tally());
+    while let Some(batch) = peers.collect(id, Default::default(), Vec::new()) {
+        peers.moved(id, batch.tally());
+    }
+    assert!(peers.wants.contains(&Want::Room(id)), "it has recovered");
+}
+
+#[test]
+fn of_topics_that_waited_together_each_newest_message_is_sent_once() {
+    let mark = Mark {
+        messages: 2,
+        bytes: 1_000,
+    };
+    let options = Publishing {
+        last_values: Some(9),
+        ..Publishing::default()
+    };
+    let (mut fan, mut peers, id) = world(Matching::Prefix, options, mark);
+    let send = |fan: &mut FanOut, peers: &mut Peers, message: &'static str| {
+        assert!(fan.send(peers, None, &mut message.into()));
+    };
+    for kept in ["aaa.1", "aab.2", "b.3"] {
+        send(&mut fan, &mut peers, kept);
+    }
+    fan.subscribe(&mut peers, id, b"full");
+    for message in ["full", "full up"] {
+        send(&mut fan, &mut peers, message);
+    }
+    assert_eq!(peers.outgoing(id), 2, "the mark");
+
+    for topic in ["a", "aa", "aaa", "aab", "aab.2", "c", "b", "b."] {
+        fan.subscribe(&mut peers, id, topic.as_bytes());
+    }
+    fan.cancel(&mut peers, id, b"b");
+    while peers.drop_oldest(id, DropReason::SubscriberFull) {}
+    fan.has_room(&mut peers, id);
+
+    assert_eq!(peers.outgoing(id), 3);
+}
+
+/// A received one that is passed on may lie in a chunk with thousands of others.
+#[test]
+fn last_values_keep_no_memory_of_others_for_a_few_bytes() {
+    struct Chunk {
+        _alive: Arc<()>,
+    }
+    impl AsRef<[u8]> for Chunk {
+        fn as_ref(&self) -> &[u8] {
+            &[7; 20_000]
+        }
+    }
+    let mark = Mark {
+        messages: 1,
+        bytes: 1_000,
+    };
+    let options = Publishing {
+        last_values: Some(9),
+        ..Publishing::default()
+    };
+    let (mut fan, mut peers, _) = world(Matching::Prefix, options, mark);
+    let chunk = Arc::new(());
+    let part = |range: Range<usize>| {
+        Bytes::from_owner(Chunk {
+            _alive: Arc::clone(&chunk),
+        })
+        .slice(range)
+    };
+
+    fan.send(
+        &mut peers,
+        None,
+        &mut Message::from([part(0..70), part(70..200)]).into(),
+    );
+    assert_eq!(Arc::strong_count(&chunk), 1);
+
+    fan.send(&mut peers, None, &mut Message::from(part(0..FEW)).into());
+    assert_eq!(Arc::strong_count(&chunk), 2, "shared: it is worth it");
+}
