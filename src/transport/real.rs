@@ -119,7 +119,7 @@ impl Net for RealNet {
                 let remote = Endpoint::ipc(path.clone()).to_string();
                 RealStream::unix(ipc::connect(path, options)?, remote, self.reports(token))
             }
-            Address::Udp { to, from } => RealStream::Udp(udp::connect(*to, *from, options)?),
+            Address::Udp { to, from } => RealStream::Udp(Box::new(udp::connect(*to, *from, options)?)),
         };
         self.register(stream.source(), token, BOTH)?;
         Ok(stream)
@@ -156,7 +156,7 @@ impl Net for RealNet {
             RealListener::Udp(bound) => {
                 let socket = bound.waiting.take().ok_or(ErrorKind::WouldBlock)?;
                 let text = socket.text.clone();
-                (RealStream::Udp(socket), text)
+                (RealStream::Udp(Box::new(socket)), text)
             }
         };
         let interest = match stream {
@@ -206,23 +206,32 @@ pub(crate) enum RealStream {
     Tcp(TcpStream),
     Unix {
         stream: UnixStream,
-        /// The endpoint, since the peer has no name of its own.
-        remote: String,
-        credentials: Option<PeerCredentials>,
-        reports: Reports,
+        /// Boxed, as datagrams are: both are larger than a TCP stream, of which there are many.
+        more: Box<OfUnix>,
     },
-    Udp(udp::Datagrams),
+    Udp(Box<udp::Datagrams>),
+}
+
+/// What is to be known of a Unix socket.
+pub(crate) struct OfUnix {
+    /// The endpoint, since the peer has no name of its own.
+    remote: String,
+    credentials: Option<PeerCredentials>,
+    reports: Reports,
 }
 
 impl RealStream {
     /// It is connected.
     fn unix(stream: UnixStream, remote: String, reports: Reports) -> Self {
         let credentials = ipc::credentials(&stream);
-        RealStream::Unix {
-            stream,
+        let more = OfUnix {
             remote,
             credentials,
             reports,
+        };
+        RealStream::Unix {
+            stream,
+            more: Box::new(more),
         }
     }
 
@@ -250,21 +259,21 @@ impl Stream for RealStream {
 
     fn credentials(&self) -> Option<PeerCredentials> {
         match self {
-            RealStream::Unix { credentials, .. } => *credentials,
+            RealStream::Unix { more, .. } => more.credentials,
             RealStream::Tcp(_) | RealStream::Udp(_) => None,
         }
     }
 
     fn await_room(&self) -> io::Result<()> {
         match self {
-            RealStream::Unix { stream, reports, .. } => reports.change(stream, BOTH),
+            RealStream::Unix { stream, more } => more.reports.change(stream, BOTH),
             RealStream::Tcp(_) | RealStream::Udp(_) => Ok(()),
         }
     }
 
     fn need_no_room(&self) -> io::Result<()> {
         match self {
-            RealStream::Unix { stream, reports, .. } => reports.change(stream, Interest::READABLE),
+            RealStream::Unix { stream, more } => more.reports.change(stream, Interest::READABLE),
             RealStream::Tcp(_) | RealStream::Udp(_) => Ok(()),
         }
     }
@@ -315,8 +324,8 @@ impl Stream for RealStream {
                     itself: stream.local_addr()? == remote,
                 })
             }),
-            RealStream::Unix { stream, remote, .. } => stream.peer_addr().map(|_| Reached {
-                remote: remote.clone(),
+            RealStream::Unix { stream, more } => stream.peer_addr().map(|_| Reached {
+                remote: more.remote.clone(),
                 itself: false,
             }),
             RealStream::Udp(_) => return Ok(None),
