@@ -147,6 +147,10 @@ impl<N: Net> Session<N> {
         found: &mut Found,
     ) -> Filled {
         let mut budget = READ_BUDGET;
+        if let Some(peer) = read.peer {
+            // What was received since the last look left room: what is there may fit one read.
+            read.room = self.station.room(peer);
+        }
         if read.proxy.is_none() && read.connection.is_ready_unasked() {
             let begun = self.take_in(read, &mut Bytes::new(), buffers, effects, found);
             if let Err(failure) = begun {
