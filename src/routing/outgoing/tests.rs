@@ -1,5 +1,6 @@
 use super::*;
 use crate::batch::buffers::FEW;
+use crate::options::Conflate;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
