@@ -26,7 +26,7 @@ impl<N: Net> Seat<N> {
     }
 
     /// Waits while somebody else drives: looks for a moment whether it is woken, if that pays and no other does, then sleeps.
-    fn park(&self, parker: &Parker, left: Option<Duration>) {
+    fn park(&self, parker: &Parker, left: Option<Duration>, deadline: Option<Instant>) {
         let mut state = self.state.lock();
         let is_free = state.is_free();
         if is_free && is_worth_sitting(left) {
@@ -46,7 +46,8 @@ impl<N: Net> Seat<N> {
         let has_come = look.map(|limit| self.look(parker, limit));
         let begin = self.now();
         if has_come != Some(true) {
-            parker.park(left);
+            // The look took a part of what was left.
+            parker.park(deadline.map(|deadline| deadline.saturating_duration_since(begin)));
         }
         let mut state = self.state.lock();
         state.parked -= 1;
@@ -211,7 +212,7 @@ impl<N: Net> Drive for Seat<N> {
                         return true;
                     }
                 }
-                None => self.park(parker, left),
+                None => self.park(parker, left, deadline),
             }
         }
     }
@@ -272,6 +273,20 @@ mod tests {
             Some(Duration::from_micros(50)),
             "it paid"
         );
+    }
+
+    /// A second passes with each look at this clock.
+    #[test]
+    fn what_it_has_looked_for_is_not_left_to_sleep() {
+        let (start, seconds) = (Instant::now(), std::sync::atomic::AtomicU64::new(0));
+        let passed = move || Duration::from_secs(seconds.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let mut spin = Spin::of(Duration::from_secs(3));
+        spin.paid();
+        let seat = Seat::<RealNet>::new(|| {}, move || start + passed(), spin);
+
+        let was_woken = Parker::with(|parker, _| seat.wait(parker, Some(start + Duration::from_secs(3))));
+
+        assert!(!was_woken && start.elapsed() < Duration::from_secs(2), "it slept, too");
     }
 
     /// Each that looks takes a core from those it waits for.
