@@ -43,23 +43,24 @@ impl<N: Net> Seat<N> {
         } else {
             drop(state);
         }
-        let has_come = look.map(|limit| self.look(parker, limit));
-        let begin = self.now();
-        if has_come != Some(true) {
-            // The look took a part of what was left.
-            parker.park(deadline.map(|deadline| deadline.saturating_duration_since(begin)));
+        if let Some(limit) = look {
+            let has_come = self.look(parker, limit);
+            let mut state = self.state.lock();
+            state.is_looking = false;
+            if has_come {
+                state.spin.paid();
+                state.parked -= 1;
+                return;
+            }
+            state.spin.wasted();
         }
+        let begin = self.now();
+        // The look took a part of what was left.
+        parker.park(deadline.map(|deadline| deadline.saturating_duration_since(begin)));
+        let slept = self.now().saturating_duration_since(begin);
         let mut state = self.state.lock();
         state.parked -= 1;
-        match has_come {
-            Some(true) => state.spin.paid(),
-            Some(false) => state.spin.wasted(),
-            None => {}
-        }
-        if has_come != Some(true) {
-            state.spin.slept(self.now().saturating_duration_since(begin));
-        }
-        state.is_looking &= look.is_none();
+        state.spin.slept(slept);
     }
 
     /// Whether it is woken within so long.
@@ -236,8 +237,9 @@ mod tests {
     use super::*;
     use crate::engine::spin::Spin;
     use crate::transport::real::RealNet;
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::{Arc, OnceLock};
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+    use std::sync::{Arc, OnceLock, Weak};
     use std::task::Waker;
 
     /// A seat in which the keeper sits and sleeps; the clock wakes who waits when it is read for the last of so many times.
@@ -245,7 +247,7 @@ mod tests {
         let (waker, left) = (Arc::new(OnceLock::<Waker>::new()), AtomicUsize::new(reads));
         let (theirs, begin) = (Arc::clone(&waker), Instant::now());
         let clock = move || {
-            if left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1
+            if left.fetch_sub(1, Relaxed) == 1
                 && let Some(waker) = theirs.get()
             {
                 waker.wake_by_ref();
@@ -275,18 +277,52 @@ mod tests {
         );
     }
 
-    /// A second passes with each look at this clock.
-    #[test]
-    fn what_it_has_looked_for_is_not_left_to_sleep() {
-        let (start, seconds) = (Instant::now(), std::sync::atomic::AtomicU64::new(0));
-        let passed = move || Duration::from_secs(seconds.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    /// A seat in which the keeper sits and sleeps, and a look of three seconds has paid; a second passes with each look at
+    /// the clock, which says how many there were before.
+    fn slow_looks(clock: impl Fn(u64) + Send + Sync + 'static) -> (Arc<Seat<RealNet>>, Instant) {
+        let (start, seconds) = (Instant::now(), AtomicU64::new(0));
+        let now = move || {
+            let second = seconds.fetch_add(1, Relaxed);
+            clock(second);
+            start + Duration::from_secs(second)
+        };
         let mut spin = Spin::of(Duration::from_secs(3));
         spin.paid();
-        let seat = Seat::<RealNet>::new(|| {}, move || start + passed(), spin);
+        (Seat::new(|| {}, now, spin), start)
+    }
+
+    #[test]
+    fn what_it_has_looked_for_is_not_left_to_sleep() {
+        let (seat, start) = slow_looks(|_| {});
 
         let was_woken = Parker::with(|parker, _| seat.wait(parker, Some(start + Duration::from_secs(3))));
 
         assert!(!was_woken && start.elapsed() < Duration::from_secs(2), "it slept, too");
+    }
+
+    #[test]
+    fn who_has_looked_in_vain_leaves_it_to_another_and_sleeps() {
+        let sleeper = Arc::new(OnceLock::<(Weak<Seat<RealNet>>, Waker)>::new());
+        let theirs = Arc::clone(&sleeper);
+        let may_look = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&may_look);
+        let (seat, _) = slow_looks(move |second| {
+            // The look is over, and the sleep begins.
+            if second == 4
+                && let Some((seat, waker)) = theirs.get()
+            {
+                told.store(!seat.upgrade().unwrap().state.lock().is_looking, Relaxed);
+                waker.wake_by_ref();
+            }
+        });
+
+        let was_woken = Parker::with(|parker, mine| {
+            sleeper.set((Arc::downgrade(&seat), mine.clone())).unwrap();
+            seat.wait(parker, None)
+        });
+
+        assert!(was_woken && may_look.load(Relaxed));
+        assert_eq!(seat.state.lock().parked, 0);
     }
 
     /// Each that looks takes a core from those it waits for.
