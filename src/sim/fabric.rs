@@ -1,7 +1,8 @@
 //! The network between the nodes of a world: ordered byte pipes, in memory, moved by whoever steps the world.
 //!
 //! It behaves as Linux does where the engine can tell. Bytes that were written are in flight first and arrive in pieces;
-//! a read takes all that has arrived; each arrival is an edge, and room to write is one only after a write was refused.
+//! a read takes all that has arrived; each arrival is an edge, and room to write is one only after a write was refused, and
+//! only to who has asked to be told of it, as of a Unix socket.
 //! A close with unread bytes resets. An error is told once; after it reads end and writes break.
 
 use super::chance::Chance;
@@ -62,6 +63,8 @@ struct End {
     is_broken: bool,
     is_dropped: bool,
     awaits_space: bool,
+    /// Its node is told of room to write.
+    is_told_of_room: bool,
     stalled_until: Option<Instant>,
     /// After so many bytes more are written here, the connection is reset.
     cut: Option<Cut>,
@@ -196,6 +199,8 @@ impl Fabric {
                 is_broken: false,
                 is_dropped: token.is_none(),
                 awaits_space: false,
+                // One that dials hears of it that it is open.
+                is_told_of_room: token.is_some(),
                 stalled_until,
                 cut: None,
             };
@@ -269,6 +274,18 @@ impl Fabric {
         Ok(n)
     }
 
+    /// From now on its node is told of room, or is not.
+    pub(crate) fn tell_of_room(&mut self, id: EndId, is_told: bool) {
+        let Some(end) = self.ends.get_mut(&id) else { return };
+        end.is_told_of_room = is_told;
+        if let (false, Some(token)) = (is_told, end.token)
+            && let Some(seen) = self.events[end.node].get_mut(&token)
+        {
+            seen.writable = false;
+        }
+        self.offer_space(id);
+    }
+
     pub(crate) fn shutdown_write(&mut self, id: EndId) -> io::Result<()> {
         if let Some(end) = self.ends.get_mut(&id) {
             if end.is_broken {
@@ -310,6 +327,7 @@ impl Fabric {
         let has_space = self.free(id) > 0;
         if let Some(end) = self.ends.get_mut(&id)
             && end.awaits_space
+            && end.is_told_of_room
             && has_space
         {
             end.awaits_space = false;

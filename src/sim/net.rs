@@ -81,6 +81,16 @@ impl SimNet {
 }
 
 impl Stream for SimStream {
+    fn await_room(&self) -> io::Result<()> {
+        self.fabric.lock().tell_of_room(self.end, true);
+        Ok(())
+    }
+
+    fn need_no_room(&self) -> io::Result<()> {
+        self.fabric.lock().tell_of_room(self.end, false);
+        Ok(())
+    }
+
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         self.fabric.lock().read(self.end, into)
     }
