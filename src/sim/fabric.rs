@@ -161,16 +161,12 @@ impl Fabric {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         end.token = Some(token);
-        let readable = !end.arrived.is_empty();
-        let hung_up = end.has_ended;
-        self.event(
-            id,
-            Readiness {
-                readable,
-                writable: true,
-                hung_up,
-            },
-        );
+        let readiness = Readiness {
+            readable: !end.arrived.is_empty(),
+            writable: true,
+            hung_up: end.has_ended,
+        };
+        self.event(id, readiness);
         Ok(id)
     }
 
@@ -180,7 +176,7 @@ impl Fabric {
         let id = self.next_end;
         self.next_end += 2;
         self.attempts.push(self.now);
-        let stalled_until = match self.has_faults && self.chance.once_in(4) {
+        let stalled_until = match self.has_faults && self.chance.once_in(12) {
             true => Some(self.now + Duration::from_millis(self.chance.within(0..2000) as u64)),
             false => None,
         };
@@ -274,9 +270,14 @@ impl Fabric {
         Ok(n)
     }
 
-    /// From now on its node is told of room, or is not.
-    pub(crate) fn tell_of_room(&mut self, id: EndId, is_told: bool) {
-        let Some(end) = self.ends.get_mut(&id) else { return };
+    /// From now on its node is told of room, or is not; a system that is short of memory may refuse that.
+    pub(crate) fn tell_of_room(&mut self, id: EndId, is_told: bool) -> io::Result<()> {
+        if self.has_faults && self.chance.once_in(12) {
+            return Err(ErrorKind::OutOfMemory.into());
+        }
+        let Some(end) = self.ends.get_mut(&id) else {
+            return Ok(());
+        };
         end.is_told_of_room = is_told;
         if let (false, Some(token)) = (is_told, end.token)
             && let Some(seen) = self.events[end.node].get_mut(&token)
@@ -284,6 +285,7 @@ impl Fabric {
             seen.writable = false;
         }
         self.offer_space(id);
+        Ok(())
     }
 
     pub(crate) fn shutdown_write(&mut self, id: EndId) -> io::Result<()> {
@@ -331,13 +333,7 @@ impl Fabric {
             && has_space
         {
             end.awaits_space = false;
-            self.event(
-                id,
-                Readiness {
-                    writable: true,
-                    ..Readiness::default()
-                },
-            );
+            self.event(id, ROOM);
         }
     }
 
@@ -358,12 +354,7 @@ impl Fabric {
                 end.is_broken = true;
                 end.error = Some(ErrorKind::ConnectionReset);
             }
-            let all = Readiness {
-                readable: true,
-                writable: true,
-                hung_up: true,
-            };
-            self.event(id, all);
+            self.event(id, ALL);
         }
     }
 
@@ -408,13 +399,8 @@ impl Fabric {
             }
             _ => {
                 // The system may report what is not so.
-                let readiness = Readiness {
-                    readable: true,
-                    writable: true,
-                    hung_up: false,
-                };
                 if self.ends.get(&id).is_some_and(|end| end.state == State::Open) {
-                    self.event(id, readiness);
+                    self.event(id, Readiness { hung_up: false, ..ALL });
                 }
             }
         }
@@ -474,16 +460,11 @@ impl Fabric {
 
     fn establish(&mut self, id: EndId) {
         let Some(end) = self.ends.get_mut(&id) else { return };
-        let is_refused = self.has_faults && self.chance.once_in(4);
+        let is_refused = self.has_faults && self.chance.once_in(12);
         let found = self.listeners.get_mut(&end.address).filter(|_| !is_refused);
         let Some(listening) = found else {
             end.error = Some(ErrorKind::ConnectionRefused);
-            let both = Readiness {
-                readable: true,
-                writable: true,
-                hung_up: true,
-            };
-            self.event(id, both);
+            self.event(id, ALL);
             return;
         };
         end.state = State::Open;
@@ -494,20 +475,22 @@ impl Fabric {
             other.is_dropped = false;
             other.node = node;
         }
-        self.event(
-            id,
-            Readiness {
-                writable: true,
-                ..Readiness::default()
-            },
-        );
-        self.event_at(
-            node,
-            token,
-            Readiness {
-                readable: true,
-                ..Readiness::default()
-            },
-        );
+        self.event(id, ROOM);
+        let come = Readiness {
+            readable: true,
+            ..Readiness::default()
+        };
+        self.event_at(node, token, come);
     }
 }
+
+const ROOM: Readiness = Readiness {
+    readable: false,
+    writable: true,
+    hung_up: false,
+};
+const ALL: Readiness = Readiness {
+    readable: true,
+    writable: true,
+    hung_up: true,
+};

@@ -82,13 +82,11 @@ impl SimNet {
 
 impl Stream for SimStream {
     fn await_room(&self) -> io::Result<()> {
-        self.fabric.lock().tell_of_room(self.end, true);
-        Ok(())
+        self.fabric.lock().tell_of_room(self.end, true)
     }
 
     fn need_no_room(&self) -> io::Result<()> {
-        self.fabric.lock().tell_of_room(self.end, false);
-        Ok(())
+        self.fabric.lock().tell_of_room(self.end, false)
     }
 
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {

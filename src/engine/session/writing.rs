@@ -90,6 +90,13 @@ impl Writing {
     fn has_batch(&self) -> bool {
         self.batch.is_some() || !self.unframed.is_empty()
     }
+
+    /// Whoever flushes next is told, too: it may be the one who can end the session.
+    fn failed(&mut self, error: &io::Error) -> Failure {
+        let failure = Failure::io(error);
+        self.failure = Some(Box::new(failure.clone()));
+        failure
+    }
 }
 
 /// How far a flush came.
@@ -239,7 +246,7 @@ impl<N: Net> Session<N> {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             Err(error) => {
-                write.failure = Some(Box::new(Failure::io(&error)));
+                write.failed(&error);
                 false
             }
         }
@@ -263,7 +270,8 @@ impl<N: Net> Session<N> {
             match self.write_some(write, effects) {
                 Ok(0) => {
                     if std::mem::take(&mut write.awaits_room) {
-                        self.stream.need_no_room().map_err(|error| Failure::io(&error))?;
+                        let asked = self.stream.need_no_room();
+                        asked.map_err(|error| write.failed(&error))?;
                     }
                     break;
                 }
@@ -276,17 +284,14 @@ impl<N: Net> Session<N> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let is_marked = self.blocked.swap(true, Ordering::SeqCst);
                     if !std::mem::replace(&mut write.awaits_room, true) {
-                        self.stream.await_room().map_err(|error| Failure::io(&error))?;
+                        let asked = self.stream.await_room();
+                        asked.map_err(|error| write.failed(&error))?;
                     } else if is_marked {
                         break;
                     }
                     // The mark is set: once more, in case room came before it.
                 }
-                Err(error) => {
-                    let failure = Failure::io(&error);
-                    write.failure = Some(Box::new(failure.clone()));
-                    return Err(failure);
-                }
+                Err(error) => return Err(write.failed(&error)),
             }
         }
         if has_written {
