@@ -43,7 +43,8 @@
 //! back when the seat has been empty for a lease: 200 us while others wait who cannot take it; else 1 ms, and up to 8 where
 //! those who left it were back in time whenever the keeper looked. While several peers send more than a turn takes, it
 //! stays, and reads while the application's threads work. An application's thread in the seat looks again for some
-//! microseconds (`ContextOptions::spin`) before it sleeps, as long as that pays. A note to the loop wakes only a sleeper.
+//! microseconds (`ContextOptions::spin`) before it sleeps, as long as that pays; so does one of those that are parked beside
+//! it, and the keeper while peers introduce themselves. A note to the loop wakes only a sleeper.
 //! Writing needs no seat: senders write, and the keeper flushes while another sits, but leaves a stream to a sender who comes
 //! to the seat himself whenever his peer is full. On a thread that sits, a call that would wait fails with `WouldDeadlock`.
 //!
