@@ -103,9 +103,10 @@ impl Turns for Reactor {
                 break;
             }
         }
+        let was_greeted = self.engine.was_greeted();
         if self.engine.is_flooded() {
             Turned::Flooded
-        } else if self.engine.was_greeted() {
+        } else if was_greeted {
             Turned::Greeted
         } else {
             Turned::Again
