@@ -262,6 +262,7 @@ fn sockets_and_descriptors_are_waited_for_together() {
 
 #[test]
 fn short_waits_are_honoured_with_and_without_descriptors() {
+    const TRIES: usize = 1000;
     let context = Context::new().unwrap();
     let pull = Pull::new(&context);
     let (stream, _other) = UnixStream::pair().unwrap();
@@ -273,18 +274,16 @@ fn short_waits_are_honoured_with_and_without_descriptors() {
         }
         for micros in [0, 1, 10, 100, 999, 1_000, 1_001, 2_500] {
             let limit = Duration::from_micros(micros);
-            let mut shortest = Duration::MAX;
-            for _ in 0..10 {
+            // Once is enough: whoever is woken in time may still wait for a core, where other tests have them all.
+            let mut waits = (0..TRIES).map(|_| {
                 let begin = Instant::now();
                 assert_eq!(poller.wait(Some(limit)).unwrap(), []);
                 let took = begin.elapsed();
                 assert!(took >= limit, "{micros} us took {took:?}");
-                shortest = shortest.min(took);
-            }
-            assert!(
-                shortest < limit + Duration::from_micros(900),
-                "{micros} us took {shortest:?}"
-            );
+                took
+            });
+            let soon = limit + Duration::from_micros(900);
+            assert!(waits.any(|took| took < soon), "{micros} us took longer {TRIES} times");
         }
     }
     assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap(), []);

@@ -74,7 +74,7 @@ impl Run {
         self.pop_into(&mut message).map(|_| message)
     }
 
-    /// Takes the oldest message, and says how many bytes its bodies have. Written where it is wanted: a message is 80
+    /// Takes the oldest message, and says how many bytes its bodies have. Written where it is wanted: a message is 72
     /// bytes, and costs something wherever it is moved.
     #[inline(always)]
     pub(crate) fn pop_into(&mut self, message: &mut Message) -> Option<usize> {
