@@ -318,12 +318,17 @@ impl<N: Net> Seat<N> {
 
     /// Whether the calling thread is in a child of the process whose seat it is.
     pub(crate) fn is_forked(&self) -> bool {
-        self.process != forks::process_here(self.now())
+        self.is_forked_at(self.now())
+    }
+
+    /// The same, for who knows what time it is.
+    pub(crate) fn is_forked_at(&self, now: Instant) -> bool {
+        self.process != forks::process_here(now)
     }
 
     /// The calling thread has found out that it is not forked, and has been in calls of ours since.
-    pub(crate) fn still_not_forked(&self) {
-        forks::still_here(self.now());
+    pub(crate) fn still_not_forked(&self, now: Instant) {
+        forks::still_here(now);
     }
 }
 

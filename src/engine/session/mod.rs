@@ -93,19 +93,24 @@ struct SessionLink<N: Net> {
 impl<N: Net> Link for SessionLink<N> {
     fn flush(&self, pace: Pace) {
         let Some(session) = self.session.upgrade() else { return };
+        let seat = Arc::clone(&session.seat);
         // A forked child would write between its parent's bytes.
-        if is_direct(pace, &*session.seat) && !session.seat.is_forked() {
+        if pace != Pace::Stream
+            && let now = seat.now()
+            && is_direct(pace, now)
+            && !seat.is_forked_at(now)
+        {
             let mut effects = Effects::default();
             let is_done = session.flush_directly(&mut effects);
+            let now = seat.now();
             // A write may take longer than what makes one ask again; and the application's code is yet to run.
-            session.seat.still_not_forked();
+            seat.still_not_forked(now);
+            wrote_directly(pace, now);
             effects.run();
-            wrote_directly(pace, &*session.seat);
             if is_done {
                 return;
             }
         }
-        let seat = Arc::clone(&session.seat);
         seat.note_flush(session);
     }
 
@@ -125,33 +130,30 @@ impl<N: Net> Link for SessionLink<N> {
 /// Whether who sends writes itself. A thread that sends through several sockets in turn finds each of them quiet, because it
 /// wrote to the others meanwhile: after a few direct writes without a pause, what it sends is a stream. (Four sockets in turn:
 /// 0.2 million messages a second, each with a system call, where two had 14.)
-fn is_direct(pace: Pace, drive: &dyn Drive) -> bool {
+fn is_direct(pace: Pace, now: Instant) -> bool {
     match pace {
         Pace::Awaited => true,
         Pace::Stream => false,
-        Pace::Quiet => {
-            let now = drive.now();
-            WRITTEN.with(|written| {
-                let last = written
-                    .get()
-                    .filter(|(last, _)| now.saturating_duration_since(*last) < QUIET);
-                let in_a_row = last.map_or(0, |(_, in_a_row)| in_a_row);
-                written.set(Some((now, in_a_row.saturating_add(1))));
-                in_a_row < FEW
-            })
-        }
+        Pace::Quiet => WRITTEN.with(|written| {
+            let last = written
+                .get()
+                .filter(|(last, _)| now.saturating_duration_since(*last) < QUIET);
+            let in_a_row = last.map_or(0, |(_, in_a_row)| in_a_row);
+            written.set(Some((now, in_a_row.saturating_add(1))));
+            in_a_row < FEW
+        }),
     }
 }
 
 /// This thread has written directly, until now.
-fn wrote_directly(pace: Pace, drive: &dyn Drive) {
+fn wrote_directly(pace: Pace, now: Instant) {
     WRITTEN.with(|written| {
         // Who has waited for an answer has paused.
         let in_a_row = written
             .get()
             .filter(|_| pace == Pace::Quiet)
             .map(|(_, in_a_row)| in_a_row);
-        written.set(in_a_row.map(|in_a_row| (drive.now(), in_a_row)));
+        written.set(in_a_row.map(|in_a_row| (now, in_a_row)));
     });
 }
 
