@@ -147,7 +147,9 @@ impl<N: Net> Session<N> {
         found: &mut Found,
     ) -> Filled {
         let mut budget = READ_BUDGET;
-        if let Some(peer) = read.peer {
+        if let Some(peer) = read.peer
+            && !read.is_full
+        {
             // What was received since the last look left room: what is there may fit one read.
             read.room = self.station.room(peer);
         }
