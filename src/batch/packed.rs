@@ -8,7 +8,7 @@ use super::frame::{Header, LONG, MAX_HEADER, SHORT_HEADER, header_len};
 /// Messages of one frame each, oldest first, packed as they go over the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
-    /// Those that are here lie in `begin..end`; the rest is room for more.
+    /// Those that are here lie in `begin..end`; the rest is room for more. Who packs them stops at some KiB, with no lock held.
     bytes: Vec<u8>,
     begin: usize,
     end: usize,

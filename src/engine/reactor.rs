@@ -52,6 +52,7 @@ struct Reactor {
     seat: Arc<Seat<RealNet>>,
     /// Empty between two turns; kept for its memory.
     work: Work<RealNet>,
+    /// For how long the last turn did.
     slept: Duration,
     glances: Glances,
 }
@@ -65,20 +66,23 @@ impl Turns for Reactor {
         self.engine.count_turn();
         self.slept = Duration::ZERO;
         let wants_sleep = matches!(nap, Nap::Until(_)) && !self.engine.has_ready();
-        let mut has_slept = false;
-        match (self.seat.before_poll(wants_sleep, &mut self.work), nap) {
+        let has_slept = match (self.seat.before_poll(wants_sleep, &mut self.work), nap) {
             (Before::ShutDown, _) => return Turned::Over,
             (Before::Idle, Nap::Until(until)) if wants_sleep => {
                 self.poll(self.longest_sleep(begun, until));
                 self.seat.after_poll();
-                has_slept = true;
+                true
             }
             (Before::Work, _) => {
                 self.do_work(begun);
                 self.poll(Some(Duration::ZERO));
+                false
             }
-            _ => self.poll(Some(Duration::ZERO)),
-        }
+            _ => {
+                self.poll(Some(Duration::ZERO));
+                false
+            }
+        };
         let now = self.engine.now();
         if has_slept {
             self.slept = now.saturating_duration_since(begun);
