@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, endpoint, linked, transport_suite, wait_for};
+use common::{LONG, endpoint, linked, transport_suite, until, wait_for};
 use peermq::{Context, Message, NotSent, Options, Pull, Push, RecvError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +27,47 @@ fn messages_arrive_in_order_and_whole(transport: &str) {
         }
     });
     assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
+}
+
+fn what_is_lent_may_be_changed_once_it_is_sent(transport: &str) {
+    const EACH: u32 = 200;
+    let context = Context::new().unwrap();
+    let options = Options::default().mark(4).send_buffer(32 << 10).recv_buffer(32 << 10);
+    let (push, pull) = linked(&context, transport, &options);
+    let size = |number: u32| [40_000, 10, 70_000, 300_000][number as usize % 4];
+    thread::scope(|scope| {
+        for sender in 0..2_u8 {
+            let push = &push;
+            scope.spawn(move || {
+                let mut body = vec![0; 300_000];
+                for number in 0..EACH {
+                    let lent = &mut body[..size(number)];
+                    lent.fill(number as u8);
+                    lent[..5].copy_from_slice(&[&[sender][..], &number.to_le_bytes()].concat());
+                    match number % 3 {
+                        0 => while push.try_send(&*lent).is_err() {},
+                        _ => push.send(&*lent).unwrap(),
+                    }
+                }
+            });
+        }
+        let mut next = [0_u32; 2];
+        for _ in 0..2 * EACH {
+            let message = pull.recv_timeout(LONG).unwrap();
+            let (head, rest) = message.first().split_at(5);
+            let number = next[usize::from(head[0])];
+            assert_eq!(
+                (&head[1..], message.byte_count()),
+                (&number.to_le_bytes()[..], size(number))
+            );
+            assert!(rest.iter().all(|&byte| byte == number as u8), "torn");
+            next[usize::from(head[0])] += 1;
+        }
+        assert_eq!(next, [EACH; 2]);
+    });
+    until("all is counted as written", || push.stats().out.queued == 0);
+    let out = push.stats().out;
+    assert_eq!((out.taken, out.passed), (u64::from(2 * EACH), u64::from(2 * EACH)));
 }
 
 fn nothing_is_lost_or_doubled_through_tiny_marks(transport: &str) {
@@ -220,6 +261,7 @@ fn dropped_receive_futures_lose_no_wake_up(transport: &str) {
 
 transport_suite!(
     messages_arrive_in_order_and_whole,
+    what_is_lent_may_be_changed_once_it_is_sent,
     nothing_is_lost_or_doubled_through_tiny_marks,
     close_is_confirmed_when_all_was_read,
     start_order_does_not_matter,

@@ -93,6 +93,12 @@ impl<P: Pattern> Station for Hub<P> {
         })
     }
 
+    fn lend(&self, id: PeerId, payload: usize, effects: &mut Effects) -> bool {
+        self.step(effects, |state, _| {
+            matches!(state.phase, Phase::Open) && state.pattern.lend(&mut state.peers, id, payload)
+        })
+    }
+
     fn written_out(&self, id: PeerId, written: Tally, effects: &mut Effects) {
         // Behind the write, which may take longer than what counts as quiet.
         let now = self.drive.now();

@@ -21,6 +21,7 @@ pub(crate) use station::{Collected, Origin, Station};
 pub(crate) use waiters::{CannotWait, Drive, Waiting, block_on, deadline};
 pub(crate) use watchers::{Readiness, Watched};
 
+use crate::batch::Copies;
 use crate::explain::{EndpointState, Explanation, Facts, Life};
 use crate::failure::Failure;
 use crate::monitor::Event;
@@ -43,6 +44,11 @@ use watchers::Watchers;
 pub(crate) trait Link: Send + Sync {
     /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
     fn flush(&self, pace: Pace);
+    /// A large frame, alone a message, is to go. `true`: it is taken on as [`Station::lend`] says, written from where it
+    /// lies as far as that goes, and the rest copied.
+    fn lend(&self, _frame: &[u8], _copies: &Copies) -> bool {
+        false
+    }
     /// Nothing more, or one message more, is taken on for the peer until there is room.
     fn full(&self) {}
     /// There is room again. Called once after the link was told that there is none.
@@ -166,6 +172,16 @@ impl<P: Pattern> Hub<P> {
         drop(state);
         effects.run();
         has_fetched
+    }
+
+    /// Sends a message of one large frame without copying it, if it can go now and alone. `false`: nothing has happened.
+    pub(crate) fn lend(&self, frame: &[u8], copies: &Copies) -> bool {
+        let mut state = self.state.lock();
+        let is_free = matches!(state.phase, Phase::Open) && state.waiters.is_empty(Awaited::Writable);
+        let next = state.pattern.next_peer().filter(|_| is_free);
+        let link = next.and_then(|id| state.link_to(id)).map(Arc::clone);
+        drop(state);
+        link.is_some_and(|link| link.lend(frame, copies))
     }
 
     /// Waits on this thread until the step gives something.

@@ -172,11 +172,14 @@ impl<P: Pattern> State<P> {
     }
 
     pub(super) fn ask(&self, id: PeerId, ask: Ask, effects: &mut Effects) {
-        if let Some(Some((owner, link))) = self.links.get(id.index())
-            && *owner == id
-        {
+        if let Some(link) = self.link_to(id) {
             effects.ask(Arc::clone(link), ask);
         }
+    }
+
+    pub(super) fn link_to(&self, id: PeerId) -> Option<&Arc<dyn Link>> {
+        let (owner, link) = self.links.get(id.index())?.as_ref()?;
+        (*owner == id).then_some(link)
     }
 
     pub(super) fn link(&mut self, id: PeerId, link: Arc<dyn Link>) {

@@ -45,6 +45,10 @@ pub(crate) trait Station: Send + Sync {
     /// something.
     fn collect(&self, id: PeerId, written: Tally, spent: Vec<u8>, effects: &mut Effects) -> Collected;
 
+    /// A message of so many bytes is to be written without having been queued: whether this peer is next, and nothing is
+    /// queued for it. From then on it counts as collected.
+    fn lend(&self, id: PeerId, payload: usize, effects: &mut Effects) -> bool;
+
     /// Bytes were written out, and with them so many whole messages since the last collect: a moment after it is not quiet.
     fn written_out(&self, id: PeerId, written: Tally, effects: &mut Effects);
 

@@ -90,6 +90,30 @@ impl LoadBalance {
         })
     }
 
+    /// Who gets the next message.
+    pub(crate) fn next(&self) -> Option<PeerId> {
+        let first = self.turn.front().or_else(|| self.last.front());
+        first.filter(|_| self.adrift.is_empty())
+    }
+
+    /// Takes on a message of so many bytes for the peer that is next, if it still is and nothing is queued for it; the caller
+    /// writes it. `false`: nothing has happened.
+    pub(crate) fn lend(&mut self, peers: &mut Peers, id: PeerId, payload: usize) -> bool {
+        if self.next() != Some(id) {
+            return false;
+        }
+        let turn = match self.turn.is_empty() {
+            false => &mut self.turn,
+            true => &mut self.last,
+        };
+        match peers.lend(id, payload) {
+            Placed::WithRoom => turn.pass(),
+            Placed::Last => turn.rest(),
+            Placed::Refused => return false,
+        }
+        true
+    }
+
     /// Takes a message that lost its peer, or never had one; [`LoadBalance::settle`] finds it another than this one, if
     /// there is another with room.
     pub(crate) fn adopt(&mut self, message: Message, of: u32, but: Option<PeerId>) {

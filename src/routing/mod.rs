@@ -144,6 +144,17 @@ pub(crate) trait Pattern: Send + 'static {
     /// It is gone.
     fn detached(&mut self, peers: &mut Peers, id: PeerId);
 
+    /// Who gets the next message, where one peer does.
+    fn next_peer(&self) -> Option<PeerId> {
+        None
+    }
+
+    /// Takes on a message of so many bytes for the peer that is next, if nothing is queued for it; the caller writes it.
+    /// `false`: nothing has happened.
+    fn lend(&mut self, _peers: &mut Peers, _id: PeerId, _payload: usize) -> bool {
+        false
+    }
+
     /// Whether a call that waits for this would find it.
     fn is_ready(&self, awaited: Awaited) -> bool;
 

@@ -160,6 +160,23 @@ impl OutgoingQueue {
         }
     }
 
+    /// Takes on a message that is written at once, from where its sender has it: it counts as collected. Nothing may go before
+    /// it, and it finds room as any other does.
+    pub(super) fn lend(&mut self, mark: Mark, payload: usize) -> Placed {
+        if self.held().messages > 0 || !self.has_room(mark) {
+            return Placed::Refused;
+        }
+        self.writing.add(1, payload);
+        self.counts.taken += 1;
+        self.counts.taken_bytes += payload as u64;
+        self.is_busy = true;
+        self.ahead = 0;
+        match self.has_room(mark) {
+            true => Placed::WithRoom,
+            false => Placed::Last,
+        }
+    }
+
     /// How many short messages may come before it has to be looked at again whether there is room.
     fn short_messages_ahead(&self, mark: Mark) -> usize {
         let held = self.held();

@@ -101,6 +101,14 @@ impl<K: Kind> Pattern for BothWays<K> {
         }
     }
 
+    fn next_peer(&self) -> Option<PeerId> {
+        self.out.next()
+    }
+
+    fn lend(&mut self, peers: &mut Peers, id: PeerId, payload: usize) -> bool {
+        self.out.lend(peers, id, payload)
+    }
+
     fn is_ready(&self, awaited: Awaited) -> bool {
         match awaited {
             Awaited::Readable => self.queue.has_messages(),

@@ -139,6 +139,14 @@ impl<P: Sends> Socket<P> {
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
         let mut message = one_frame::<P>(message)?;
         let waits = !matches!(patience, Patience::None);
+        if let Some(frame) = message.long_lent()
+            && self.hub.lend(frame, &self.core.copies)
+        {
+            if waits {
+                self.core.copies.keep_near();
+            }
+            return Ok(());
+        }
         // Who does not wait may be refused, and has then copied nothing.
         if waits || message.is_large_lent() && self.has_room() {
             message.copy_large_lent(|frame| self.core.copies.copy(frame));

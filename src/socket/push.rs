@@ -112,6 +112,14 @@ impl<K: Kind> Pattern for Balanced<K> {
         self.out.remove(id);
     }
 
+    fn next_peer(&self) -> Option<PeerId> {
+        self.out.next()
+    }
+
+    fn lend(&mut self, peers: &mut Peers, id: PeerId, payload: usize) -> bool {
+        self.out.lend(peers, id, payload)
+    }
+
     fn is_ready(&self, awaited: Awaited) -> bool {
         awaited == Awaited::Writable && self.out.has_room()
     }

@@ -13,6 +13,7 @@ pub(super) use writing::Flushed;
 
 use super::notes::Note;
 use super::seat::Seat;
+use crate::batch::Copies;
 use crate::failure::Failure;
 use crate::hub::{Drive, Effects, Link, Origin, Pace, QUIET, Station};
 use crate::socket_type::SocketType;
@@ -112,6 +113,24 @@ impl<N: Net> Link for SessionLink<N> {
             }
         }
         seat.note_flush(session);
+    }
+
+    fn lend(&self, frame: &[u8], copies: &Copies) -> bool {
+        let Some(session) = self.session.upgrade() else {
+            return false;
+        };
+        let seat = Arc::clone(&session.seat);
+        if seat.is_forked_at(seat.now()) {
+            return false;
+        }
+        let mut effects = Effects::default();
+        let lent = session.lend(frame, copies, &mut effects);
+        seat.still_not_forked(seat.now());
+        effects.run();
+        if lent.leaves_more {
+            seat.note_flush(session);
+        }
+        lent.is_taken
     }
 
     fn resume(&self) {

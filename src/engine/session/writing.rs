@@ -2,6 +2,8 @@
 //!
 //! Control frames go before the next batch. What was wholly written is told with the next collect.
 
+mod lending;
+
 use super::Session;
 use super::unframed::{Unframed, asks_to_end};
 use crate::batch::{Batch, Tally};

@@ -29,6 +29,24 @@ impl Peers {
         self.enqueue_any(id, envelope, message)
     }
 
+    /// Takes on a message of so many bytes that its caller writes itself, if nothing is queued for the peer: it counts as
+    /// collected.
+    pub(crate) fn lend(&mut self, id: PeerId, payload: usize) -> Placed {
+        let mark = self.send_mark;
+        let is_whole = self.conflate[0].is_none();
+        let Some(peer) = self
+            .get_mut(id)
+            .filter(|peer| is_whole && peer.is_up && !peer.is_leaving)
+        else {
+            return Placed::Refused;
+        };
+        let placed = peer.out.lend(mark, payload);
+        if placed == Placed::Last && peer.out.is_full_untimed() {
+            self.wants.push(Want::Time(id));
+        }
+        placed
+    }
+
     /// Moves messages to the end of the peer's queue, at most so many, as long as none of them concerns anybody else. Says how
     /// many; the next is for [`Peers::enqueue`].
     pub(crate) fn enqueue_packed(&mut self, id: PeerId, packed: &mut Packed, most: usize) -> Tally {

@@ -1,8 +1,9 @@
 //! The limit: the system's blocking sockets, a length of four bytes before each message, and nothing else.
 //!
-//! Streams are batched: writes of 256 KiB (128 KiB over ipc) were best for messages up to 64 KiB, and reads of 256 KiB, but
-//! over tcp of 64 KiB from 1 KiB on, which keeps to the cache. Messages from 256 KiB are written from where they lie, and
-//! read 64 KiB at a time without being put together. Who asks writes each message and waits. Who receives from several reads each in a thread of its own.
+//! Streams are batched: writes of 256 KiB (128 KiB over ipc) were best for shorter messages, and reads of 256 KiB, but
+//! over tcp of 64 KiB from 1 KiB on, which keeps to the cache. Messages from 64 KiB on are written from where they lie, and
+//! read without being put together. Who asks writes each message and waits. Who receives from several reads each in a thread
+//! of its own.
 
 use crate::contender::blocking::{Contender, Socket};
 use crate::contender::{About, Cannot, Kind, Place};
@@ -20,8 +21,10 @@ const READ: usize = 256 << 10;
 /// Messages from this size on are read so much at a time.
 const TCP_SHORT_READS: usize = 1 << 10;
 const SHORT_READ: usize = 64 << 10;
-/// A message of this size is large: it is not gathered with others.
+/// Over ipc, messages from this size on are read less at a time.
 const LARGE: usize = 256 << 10;
+/// Messages from this size on are written from where they lie.
+const LONG: usize = 64 << 10;
 const HEADER: usize = 4;
 
 pub struct Raw;
@@ -30,7 +33,7 @@ impl Contender for Raw {
     type Context = ();
 
     fn about() -> About {
-        let settings = "no library: writes of 256 KiB (ipc: 128), reads of 256 KiB (64 for messages from 1 KiB; ipc: from 256 KiB)";
+        let settings = "no library: writes of 256 KiB (ipc: 128), from 64 KiB on of each message alone; reads of 256 KiB (64 for messages from 1 KiB; ipc: from 256 KiB)";
         About::new("raw", "sockets", settings)
     }
 
@@ -208,7 +211,7 @@ impl Socket for Connections {
     #[inline]
     fn send(&mut self, message: &[u8]) {
         self.batch.extend_from_slice(&(message.len() as u32).to_le_bytes());
-        if message.len() >= LARGE {
+        if message.len() >= LONG {
             return self.write(message);
         }
         self.batch.extend_from_slice(message);
