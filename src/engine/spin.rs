@@ -33,6 +33,11 @@ impl Spin {
         }
     }
 
+    /// How long a short look is; zero: nobody looks.
+    pub(crate) fn look(&self) -> Duration {
+        self.look
+    }
+
     /// How long to look before the next sleep, if at all; not longer than is left to wait.
     pub(crate) fn plan(&mut self, left: Duration) -> Option<Duration> {
         self.is_long = false;

@@ -45,8 +45,8 @@ pub(crate) trait Link: Send + Sync {
     /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
     fn flush(&self, pace: Pace);
     /// A large frame, alone a message, is to go. `true`: it is taken on as [`Station::lend`] says, written from where it
-    /// lies as far as that goes, and the rest copied.
-    fn lend(&self, _frame: &[u8], _copies: &Copies) -> bool {
+    /// lies as far as that goes, and the rest copied. Who may look tries for a moment before it copies.
+    fn lend(&self, _frame: &[u8], _copies: &Copies, _may_look: bool) -> bool {
         false
     }
     /// Nothing more, or one message more, is taken on for the peer until there is room.
@@ -175,13 +175,13 @@ impl<P: Pattern> Hub<P> {
     }
 
     /// Sends a message of one large frame without copying it, if it can go now and alone. `false`: nothing has happened.
-    pub(crate) fn lend(&self, frame: &[u8], copies: &Copies) -> bool {
+    pub(crate) fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> bool {
         let mut state = self.state.lock();
         let is_free = matches!(state.phase, Phase::Open) && state.waiters.is_empty(Awaited::Writable);
         let next = state.pattern.next_peer().filter(|_| is_free);
         let link = next.and_then(|id| state.link_to(id)).map(Arc::clone);
         drop(state);
-        link.is_some_and(|link| link.lend(frame, copies))
+        link.is_some_and(|link| link.lend(frame, copies, may_look))
     }
 
     /// Waits on this thread until the step gives something.

@@ -88,7 +88,7 @@ impl<A: Kind, B: Kind> Pipeline<A, B> {
         let message = numbered_for::<Balanced<A>>(n, self.next[n], size);
         let is_lent = message.frame_count() == 1
             && self.world.chance.within(0..2) == 0
-            && self.pushes[n].lend(message.first(), &self.copies);
+            && self.pushes[n].lend(message.first(), &self.copies, true);
         self.lent += u64::from(is_lent);
         if is_lent || send(&self.pushes[n], message) {
             self.next[n] += 1;

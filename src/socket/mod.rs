@@ -140,7 +140,9 @@ impl<P: Sends> Socket<P> {
         let mut message = one_frame::<P>(message)?;
         let waits = !matches!(patience, Patience::None);
         if let Some(frame) = message.long_lent()
-            && self.hub.lend(frame, &self.core.copies)
+            && self
+                .hub
+                .lend(frame, &self.core.copies, matches!(patience, Patience::Limit(None)))
         {
             if waits {
                 self.core.copies.keep_near();

@@ -74,6 +74,8 @@ pub(crate) struct Seat<N: Net> {
     doorbell: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
     process: u32,
+    /// How long a thread may look before it does something else.
+    longest_look: Duration,
     /// Itself, for those who are to be able to ring it.
     this: Weak<Seat<N>>,
 }
@@ -169,6 +171,7 @@ impl<N: Net> Seat<N> {
         clock: impl Fn() -> Instant + Send + Sync + 'static,
         spin: Spin,
     ) -> Arc<Self> {
+        let longest_look = spin.look();
         Arc::new_cyclic(|this| Seat {
             state: Mutex::new(State {
                 sitter: Sitter::Keeper,
@@ -192,6 +195,7 @@ impl<N: Net> Seat<N> {
             doorbell: Box::new(doorbell),
             clock: Box::new(clock),
             process: std::process::id(),
+            longest_look,
             this: Weak::clone(this),
         })
     }
@@ -291,6 +295,11 @@ impl<N: Net> Seat<N> {
     fn give_up(&self) {
         error!("the event loop panicked; its sockets are dead");
         self.shut_down();
+    }
+
+    /// How long a thread may look for something before it does without; zero: nobody looks.
+    pub(crate) fn longest_look(&self) -> Duration {
+        self.longest_look
     }
 
     // -- its end

@@ -115,7 +115,7 @@ impl<N: Net> Link for SessionLink<N> {
         seat.note_flush(session);
     }
 
-    fn lend(&self, frame: &[u8], copies: &Copies) -> bool {
+    fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> bool {
         let Some(session) = self.session.upgrade() else {
             return false;
         };
@@ -124,7 +124,7 @@ impl<N: Net> Link for SessionLink<N> {
             return false;
         }
         let mut effects = Effects::default();
-        let lent = session.lend(frame, copies, &mut effects);
+        let lent = session.lend(frame, copies, may_look, &mut effects);
         seat.still_not_forked(seat.now());
         effects.run();
         if lent.leaves_more {
