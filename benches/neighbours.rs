@@ -8,11 +8,15 @@
 //! it is the loop, by whoever drives it.
 //!
 //! "Echo": a DEALER asks a ROUTER, with and without a PULL of the same context that another process floods, and a thread
-//! which receives that. Where there are few cores, the flood takes its share of them too.
+//! which receives that; at once after each answer, or a while after it. Where there are few cores, the flood takes its share
+//! of them too, and who sleeps for a while may find all of them taken. How much that is, blocking sockets beside it say,
+//! between the same processes and beside the same flood, which they have no part in.
 
 mod support;
 
 use peermq::{Context, Dealer, Pull, Push, Router};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,13 +59,17 @@ fn all(args: &Args) {
         let samples = late(args.duration(), pause, work);
         show(&format!("late; who waits gets {gets}"), samples);
     }
-    let quiet = show("echo, alone", echo(args.duration(), false));
-    let beside = show("echo, beside a flood", echo(args.duration(), true));
-    println!(
-        "beside a flood, p50 is {:.1} times as long, and p99 {:.1} times",
-        beside.p50 / quiet.p50,
-        beside.p99 / quiet.p99
-    );
+    for (pause, when) in [(Duration::ZERO, "at once"), (PAUSE, "each ms")] {
+        for (of, is_raw) in [("", false), ("raw ", true)] {
+            let mut show_echo = |beside, is_flooded| {
+                let samples = echo(args.duration(), pause, is_raw, is_flooded);
+                show(&format!("{of}echo {when}, {beside}"), samples)
+            };
+            let (quiet, beside) = (show_echo("alone", false), show_echo("beside a flood", true));
+            let (p50, p99) = (beside.p50 / quiet.p50, beside.p99 / quiet.p99);
+            println!("  beside a flood, p50 is {p50:.1} times as long, and p99 {p99:.1} times");
+        }
+    }
     support::write_json(args, "neighbours", &rows);
 }
 
@@ -195,9 +203,9 @@ impl Wake for Bell {
     }
 }
 
-fn echo(duration: Duration, is_flooded: bool) -> Vec<u64> {
+fn echo(duration: Duration, pause: Duration, is_raw: bool, is_flooded: bool) -> Vec<u64> {
     let mut server = Role::start(None, &["--role", "server"]);
-    let (router, pull) = (server.line(), server.line());
+    let (router, pull, raw) = (server.line(), server.line(), server.line());
     let _flood = is_flooded.then(|| {
         let flood = Role::start(None, &["--role", "flood", "--to", &pull]);
         assert_eq!(server.line(), "flooded");
@@ -206,10 +214,17 @@ fn echo(duration: Duration, is_flooded: bool) -> Vec<u64> {
     let context = context();
     let dealer = Dealer::new(&context);
     dealer.connect(router.as_str()).expect("connect");
-    let ask = || {
+    let mut stream = TcpStream::connect(raw).expect("connect");
+    stream.set_nodelay(true).expect("no delay");
+    let mut ask = || {
         let begin = Instant::now();
-        dealer.send(&[7; 64][..]).expect("send");
-        dealer.recv_timeout(LIMIT).expect("an answer");
+        if is_raw {
+            stream.write_all(&[7; 64]).expect("write");
+            stream.read_exact(&mut [0; 64]).expect("an answer");
+        } else {
+            dealer.send(&[7; 64][..]).expect("send");
+            dealer.recv_timeout(LIMIT).expect("an answer");
+        }
         begin.elapsed().as_nanos() as u64
     };
     for _ in 0..WARM_UP {
@@ -219,7 +234,9 @@ fn echo(duration: Duration, is_flooded: bool) -> Vec<u64> {
     let mut samples = Vec::new();
     while Instant::now() < end {
         samples.push(ask());
-        thread::sleep(PAUSE);
+        if !pause.is_zero() {
+            thread::sleep(pause);
+        }
     }
     samples
 }
@@ -230,7 +247,17 @@ fn server() {
     let (router, pull) = (Router::new(&context), Pull::new(&context));
     println!("{}", router.bind("tcp://127.0.0.1:0").expect("bind"));
     println!("{}", pull.bind("tcp://127.0.0.1:0").expect("bind"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    println!("{}", listener.local_addr().expect("an address"));
     thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = listener.accept().expect("a peer").0;
+            stream.set_nodelay(true).expect("no delay");
+            let mut message = [0; 64];
+            while stream.read_exact(&mut message).is_ok() {
+                stream.write_all(&message).expect("write");
+            }
+        });
         scope.spawn(|| {
             pull.recv().expect("a message");
             println!("flooded");
