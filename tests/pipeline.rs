@@ -46,6 +46,7 @@ fn what_is_lent_may_be_changed_once_it_is_sent(transport: &str) {
                     lent[..5].copy_from_slice(&[&[sender][..], &number.to_le_bytes()].concat());
                     match number % 3 {
                         0 => while push.try_send(&*lent).is_err() {},
+                        1 => assert_eq!(push.send_many([&*lent]).unwrap(), 1),
                         _ => push.send(&*lent).unwrap(),
                     }
                 }

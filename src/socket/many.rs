@@ -42,7 +42,8 @@ impl<P: Pattern> Socket<P> {
         let (mut messages, mut stock) = (messages.fuse(), Stock::default());
         let mut until = None;
         loop {
-            stock.fill(&mut messages, &refusal, |message| {
+            let lend = |message: &Outgoing<'_>| self.lend(message, patience);
+            stock.fill(&mut messages, &refusal, lend, |message| {
                 if message.is_large_lent() && may_copy() {
                     message.copy_large_lent(|frame| self.core.copies.copy(frame));
                 }
@@ -77,7 +78,8 @@ impl<P: Pattern> Socket<P> {
     ) -> Result<usize, SendManyError> {
         let (mut messages, mut stock) = (messages.fuse(), Stock::default());
         loop {
-            stock.fill(&mut messages, &refusal, |message| {
+            let lend = |message: &Outgoing<'_>| self.lend(message, Patience::None);
+            stock.fill(&mut messages, &refusal, lend, |message| {
                 message.copy_large_lent(|frame| self.core.copies.copy(frame));
             });
             if stock.is_empty() {
@@ -131,11 +133,13 @@ struct Stock<'m> {
 
 impl<'m> Stock<'m> {
     /// Takes more, once all is sent that was taken: up to a number, up to a number of bytes, and up to one that is refused.
+    /// What stands in front may be sent at once.
     #[inline(always)]
     fn fill(
         &mut self,
         messages: &mut impl Iterator<Item = Outgoing<'m>>,
         refusal: impl Fn(&Outgoing<'m>) -> Option<NotSent>,
+        lend: impl Fn(&Outgoing<'m>) -> bool,
         prepare: impl Fn(&mut Outgoing<'m>),
     ) {
         if !self.is_empty() || self.refused.is_some() {
@@ -149,6 +153,10 @@ impl<'m> Stock<'m> {
                 return;
             }
             if self.lot.pack(&message) {
+                continue;
+            }
+            if self.is_empty() && lend(&message) {
+                self.sent += 1;
                 continue;
             }
             prepare(&mut message);

@@ -121,6 +121,19 @@ impl<P: Pattern> Socket<P> {
         }
     }
 
+    /// Sends a message of one long frame that was lent without copying it, if it can go at once. `false`: nothing has happened.
+    #[inline]
+    fn lend(&self, message: &Outgoing<'_>, patience: Patience) -> bool {
+        message.long_lent().is_some_and(|frame| {
+            let may_look = matches!(patience, Patience::Limit(None));
+            let is_sent = self.hub.lend(frame, &self.core.copies, may_look);
+            if is_sent && !matches!(patience, Patience::None) {
+                self.core.copies.keep_near();
+            }
+            is_sent
+        })
+    }
+
     fn has_room(&self) -> bool {
         let step = |pattern: &mut P, _: &mut Peers| pattern.is_ready(Awaited::Writable).then_some(());
         self.hub.attempt(Awaited::Writable, step).is_ready()
@@ -139,14 +152,7 @@ impl<P: Sends> Socket<P> {
     pub(crate) fn send(&self, message: Outgoing<'_>, patience: Patience) -> Result<(), SendError> {
         let mut message = one_frame::<P>(message)?;
         let waits = !matches!(patience, Patience::None);
-        if let Some(frame) = message.long_lent()
-            && self
-                .hub
-                .lend(frame, &self.core.copies, matches!(patience, Patience::Limit(None)))
-        {
-            if waits {
-                self.core.copies.keep_near();
-            }
+        if self.lend(&message, patience) {
             return Ok(());
         }
         // Who does not wait may be refused, and has then copied nothing.
@@ -167,6 +173,9 @@ impl<P: Sends> Socket<P> {
 
     pub(crate) async fn send_async(&self, message: Outgoing<'_>) -> Result<(), SendError> {
         let mut message = one_frame::<P>(message)?;
+        if self.lend(&message, Patience::None) {
+            return Ok(());
+        }
         message.copy_large_lent(|frame| self.core.copies.copy(frame));
         let step = |pattern: &mut P, peers: &mut Peers| pattern.send(peers, &mut message).then_some(());
         match self.hub.pending(Awaited::Writable, step).await {
