@@ -44,10 +44,10 @@ use watchers::Watchers;
 pub(crate) trait Link: Send + Sync {
     /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
     fn flush(&self, pace: Pace);
-    /// A large frame, alone a message, is to go. `true`: it is taken on as [`Station::lend`] says, written from where it
-    /// lies as far as that goes, and the rest copied. Who may look tries for a moment before it copies.
-    fn lend(&self, _frame: &[u8], _copies: &Copies, _may_look: bool) -> bool {
-        false
+    /// A large frame, alone a message, is to go, behind what is queued: it is taken on as [`Station::lend`] says, written
+    /// from where it lies as far as that goes, and the rest copied. Who may look tries for a moment before it copies.
+    fn lend(&self, _frame: &[u8], _copies: &Copies, _may_look: bool) -> Lent {
+        Lent::Refused
     }
     /// Nothing more, or one message more, is taken on for the peer until there is room.
     fn full(&self) {}
@@ -58,6 +58,17 @@ pub(crate) trait Link: Send + Sync {
     /// End it unless a byte comes within a second: the peer is PINGed. One that speaks a version without PING is let be,
     /// and while we do not read we do not judge. Over inproc a peer that is gone is known to be gone: nothing is done.
     fn challenge(&self);
+}
+
+/// What became of a frame that was lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lent {
+    /// It is not taken on.
+    Refused,
+    /// It is written.
+    Whole,
+    /// A copy of it waits for the kernel to take the rest.
+    Copied,
 }
 
 /// How busy a socket is with sending: whether a message is better written at once or gathered with those behind it.
@@ -174,14 +185,16 @@ impl<P: Pattern> Hub<P> {
         has_fetched
     }
 
-    /// Sends a message of one large frame without copying it, if it can go now and alone. `false`: nothing has happened.
-    pub(crate) fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> bool {
+    /// Sends a message of one large frame without copying it, if it can go now; what is queued before it goes first.
+    pub(crate) fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> Lent {
         let mut state = self.state.lock();
         let is_free = matches!(state.phase, Phase::Open) && state.waiters.is_empty(Awaited::Writable);
         let next = state.pattern.next_peer().filter(|_| is_free);
         let link = next.and_then(|id| state.link_to(id)).map(Arc::clone);
         drop(state);
-        link.is_some_and(|link| link.lend(frame, copies, may_look))
+        // Where no call may wait, none looks either.
+        let may_look = may_look && self.drive.may_wait().is_ok();
+        link.map_or(Lent::Refused, |link| link.lend(frame, copies, may_look))
     }
 
     /// Waits on this thread until the step gives something.

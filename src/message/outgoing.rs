@@ -6,9 +6,9 @@ use bytes::Bytes;
 /// What a `send` takes: a message, or what becomes one.
 ///
 /// What is lent (`&str`, `&[u8]`, `&[&[u8]]`) is copied straight to where it leaves from: nothing is allocated for it
-/// up to 16 KiB a frame, and a larger one is copied once into memory of its own. A message of one frame from 32 KiB on is
-/// not copied at all where it can go at once: to one peer, over TCP or IPC, with nothing queued before it, and as far as
-/// the kernel takes it. What is given (`Vec<u8>`, `String`,
+/// up to 16 KiB a frame, and a larger one is copied once into memory of its own. A single slice of 32 KiB to 8 MiB is not
+/// copied at all where it can go at once: from a type that sends to whichever peer is next, over TCP or IPC, and if the
+/// kernel takes what is queued before it and all of it. What is given (`Vec<u8>`, `String`,
 /// `Bytes`, [`Message`], arrays of frames) comes back in the error if it could not be sent. Its frames, and those of a
 /// lent [`Message`], go by reference from 4 KiB on.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Outgoing<'_> {
     #[inline]
     pub(crate) fn long_lent(&self) -> Option<&[u8]> {
         match self.0 {
-            Source::Lent(frame) if frame.len() >= WRITTEN_ALONE => Some(frame),
+            Source::Lent(frame) if (WRITTEN_ALONE..=MOST_WRITTEN_ALONE).contains(&frame.len()) => Some(frame),
             _ => None,
         }
     }
@@ -224,6 +224,8 @@ pub(crate) const LENT_PACKED: usize = 16 * 1024;
 /// 41,000 messages of 64 KiB a second, where 24,000 were copied; as many of 16 KiB as with copying, and of 8 KiB less than
 /// half.
 const WRITTEN_ALONE: usize = 32 * 1024;
+/// Up to this size: while it is written, the loop may have to wait for who writes it.
+const MOST_WRITTEN_ALONE: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -33,9 +33,9 @@ impl ContextOptions {
     /// stops, and tries again ever more rarely, once in up to 1,024 waits, with a look three times as long. Nobody looks
     /// before a sleep that follows one of much more than that: an idle program sleeps. Futures, and a
     /// [`Poller`](crate::Poller) that has descriptors, never look. The loop's own thread, which runs it while nobody waits,
-    /// looks while peers introduce themselves. And a `send` without a time limit, of a frame from 32 KiB on that was lent,
-    /// looks as long whether the kernel takes more of it before it copies the rest; twenty times as long, while that is so
-    /// again and again.
+    /// looks while peers introduce themselves. And a `send` or `send_many` without a time limit, of a slice of 32 KiB to
+    /// 8 MiB, looks as long whether the kernel takes more of it before it copies the rest; up to a millisecond, while that
+    /// is so again and again.
     ///
     /// Longer: answers that take longer are met by a thread that is awake, and for them and for what comes in vain a core is
     /// busy as much longer. Others of the same core do not get that time, the peer among them if there is no core for it.

@@ -5,7 +5,7 @@ use super::World;
 use super::chance::with_seeds;
 use super::laws::{Ledger, check, numbered_for, send, small};
 use crate::batch::Copies;
-use crate::hub::Hub;
+use crate::hub::{Hub, Lent};
 use crate::message::Message;
 use crate::options::Options;
 use crate::routing::{Awaited, Pattern};
@@ -88,7 +88,7 @@ impl<A: Kind, B: Kind> Pipeline<A, B> {
         let message = numbered_for::<Balanced<A>>(n, self.next[n], size);
         let is_lent = message.frame_count() == 1
             && self.world.chance.within(0..2) == 0
-            && self.pushes[n].lend(message.first(), &self.copies, true);
+            && self.pushes[n].lend(message.first(), &self.copies, true) != Lent::Refused;
         self.lent += u64::from(is_lent);
         if is_lent || send(&self.pushes[n], message) {
             self.next[n] += 1;

@@ -31,7 +31,7 @@ pub(crate) mod xsubscribe;
 
 use crate::context::{Context, Core};
 use crate::error::{CloseError, NotSent, RecvError, SendError, SubscribeError, WaitError};
-use crate::hub::{CannotWait, Closed, Hub, Station, Stop, Watched, deadline};
+use crate::hub::{CannotWait, Closed, Hub, Lent, Station, Stop, Watched, deadline};
 use crate::message::{Message, Outgoing};
 use crate::notice::MOST_TOPIC;
 use crate::options::{InvalidOptions, Mark, Options};
@@ -121,17 +121,18 @@ impl<P: Pattern> Socket<P> {
         }
     }
 
-    /// Sends a message of one long frame that was lent without copying it, if it can go at once. `false`: nothing has happened.
+    /// Sends a message of one long frame that was lent without copying it, if it can go now. `false`: it is still to be sent.
     #[inline]
     fn lend(&self, message: &Outgoing<'_>, patience: Patience) -> bool {
-        message.long_lent().is_some_and(|frame| {
-            let may_look = matches!(patience, Patience::Limit(None));
-            let is_sent = self.hub.lend(frame, &self.core.copies, may_look);
-            if is_sent && !matches!(patience, Patience::None) {
-                self.core.copies.keep_near();
-            }
-            is_sent
-        })
+        let Some(frame) = message.long_lent() else {
+            return false;
+        };
+        let may_look = matches!(patience, Patience::Limit(None));
+        let lent = self.hub.lend(frame, &self.core.copies, may_look);
+        if lent == Lent::Copied && may_look {
+            self.core.copies.keep_near();
+        }
+        lent != Lent::Refused
     }
 
     fn has_room(&self) -> bool {

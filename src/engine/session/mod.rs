@@ -15,7 +15,7 @@ use super::notes::Note;
 use super::seat::Seat;
 use crate::batch::Copies;
 use crate::failure::Failure;
-use crate::hub::{Drive, Effects, Link, Origin, Pace, QUIET, Station};
+use crate::hub::{Drive, Effects, Lent, Link, Origin, Pace, QUIET, Station};
 use crate::socket_type::SocketType;
 use crate::sync::{AtomicBool, Mutex, Ordering, per_thread};
 use crate::transport::{Net, Stream};
@@ -37,6 +37,8 @@ pub(crate) struct Session<N: Net> {
     /// The kernel took no more: the next writable event flushes. Set before the write is tried once more, because an
     /// edge that comes between a refused write and this mark would be lost.
     blocked: AtomicBool,
+    /// Our side of the stream is shut: set under the write side's lock, and asked for without it after each read.
+    is_shut: AtomicBool,
     /// The peer's end of stream was seen: a short read says nothing any more, only the end does.
     is_hung_up: AtomicBool,
 }
@@ -67,6 +69,7 @@ impl<N: Net> Session<N> {
             write: Mutex::new(Writing::new(matches!(side, Side::Accepted), form)),
             read: Mutex::new(Reading::new(connection, origin)),
             blocked: AtomicBool::new(false),
+            is_shut: AtomicBool::new(false),
             is_hung_up: AtomicBool::new(false),
         })
     }
@@ -115,22 +118,22 @@ impl<N: Net> Link for SessionLink<N> {
         seat.note_flush(session);
     }
 
-    fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> bool {
+    fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> Lent {
         let Some(session) = self.session.upgrade() else {
-            return false;
+            return Lent::Refused;
         };
         let seat = Arc::clone(&session.seat);
         if seat.is_forked_at(seat.now()) {
-            return false;
+            return Lent::Refused;
         }
         let mut effects = Effects::default();
-        let lent = session.lend(frame, copies, may_look, &mut effects);
+        let (lent, leaves_more) = session.lend(frame, copies, may_look, &mut effects);
         seat.still_not_forked(seat.now());
         effects.run();
-        if lent.leaves_more {
+        if leaves_more {
             seat.note_flush(session);
         }
-        lent.is_taken
+        lent
     }
 
     fn resume(&self) {

@@ -50,9 +50,10 @@ pub(super) struct Writing {
     arrived: u64,
     /// Once nothing is queued, our side of the stream is shut.
     is_ending: bool,
-    is_shut: bool,
     /// An event is to tell of room: asked for once a write was refused, and while a dialed stream was on its way.
     awaits_room: bool,
+    /// Senders that looked for room in vain in a row, or did without a look because of that.
+    vain_looks: u32,
     /// Writing failed. Whoever met it need not be who ends the session.
     failure: Option<Box<Failure>>,
 }
@@ -76,8 +77,8 @@ impl Writing {
             before_ping: None,
             arrived: 0,
             is_ending: false,
-            is_shut: false,
             awaits_room: !is_open,
+            vain_looks: 0,
             failure: None,
         }
     }
@@ -121,7 +122,7 @@ impl<N: Net> Session<N> {
     /// What the connection says by itself goes before the next batch.
     pub(super) fn push_control(&self, said: Said, bytes: Bytes) {
         let mut write = self.write.lock();
-        if write.is_shut {
+        if self.is_shut() {
             // A PONG behind our end would break a stream that ends in good order.
             return;
         }
@@ -179,7 +180,7 @@ impl<N: Net> Session<N> {
     }
 
     pub(crate) fn is_shut(&self) -> bool {
-        self.write.lock().is_shut
+        self.is_shut.load(Ordering::Acquire)
     }
 
     /// Ends our side once nothing is queued: flush next.
@@ -473,8 +474,7 @@ impl<N: Net> Session<N> {
                 }
             }
         }
-        if !write.has_batch() && write.is_ending && !write.is_shut {
-            write.is_shut = true;
+        if !write.has_batch() && write.is_ending && !self.is_shut.swap(true, Ordering::AcqRel) {
             // It fails only on a stream that is gone already; the read side will say so.
             let _gone = self.stream.shutdown_write();
         }

@@ -1,72 +1,77 @@
 //! Messages that are written from where their sender has them, with no copy between.
 
 use super::{Flushed, WRITE_BUDGET, Writing};
-use crate::batch::frame::put_header;
+use crate::batch::frame::header;
 use crate::batch::{Batch, Copies};
 use crate::engine::session::Session;
-use crate::hub::{Drive, Effects};
+use crate::hub::{Drive, Effects, Lent};
 use crate::message::Message;
 use crate::transport::Net;
 use crate::wire::Form;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 
-/// What became of a frame that was lent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::session) struct Lent {
-    /// It is written, or what is left of it is to be. If not, nothing has happened to it.
-    pub(in crate::engine::session) is_taken: bool,
-    /// Somebody is to flush.
-    pub(in crate::engine::session) leaves_more: bool,
-}
-
 impl<N: Net> Session<N> {
     /// Writes a message of this one frame, behind what is queued, if nobody else writes and the kernel takes all before it. It is
-    /// copied only if the kernel does not take all of it, and who may look tries again for a moment before.
+    /// copied only if the kernel does not take all of it, and who may look tries again for a moment before. Gives whether
+    /// somebody is to flush, too.
+    ///
+    /// Whoever else writes to this peer waits meanwhile, the loop too: for about as long as a large write takes.
     pub(in crate::engine::session) fn lend(
         &self,
         frame: &[u8],
         copies: &Copies,
         may_look: bool,
         effects: &mut Effects,
-    ) -> Lent {
-        let refused = |leaves_more| Lent {
-            is_taken: false,
-            leaves_more,
-        };
+    ) -> (Lent, bool) {
         let Some(mut write) = self.write.try_lock() else {
-            return refused(false);
+            return (Lent::Refused, false);
         };
         let (Some(peer), Form::Framed) = (write.peer, write.form) else {
-            return refused(false);
+            return (Lent::Refused, false);
         };
         if !write.is_open || write.is_ending || write.failure.is_some() {
-            return refused(false);
+            return (Lent::Refused, false);
         }
-        let limit = if may_look {
+        // One that has stopped reading is not looked at for each message.
+        let looks = write.vain_looks < FEW || write.vain_looks.is_multiple_of(GAP);
+        let limit = if may_look && looks {
             self.seat.longest_look()
         } else {
             Duration::ZERO
         };
         let mut look = Look::new(limit, || self.seat.now());
-        while look.until_written(|| self.write_some(&mut write, effects)) > 0 {}
-        if !write.is_written_out() || write.is_ending || !self.station.lend(peer, frame.len(), effects) {
-            return refused(self.flush_some(&mut write, effects));
+        let mut written = 0;
+        while written < WRITE_BUDGET
+            && let n @ 1.. = look.until_written(|| self.write_some(&mut write, effects))
+        {
+            written += n;
         }
-        self.write_lent(&mut write, frame, copies, &mut look);
-        self.written_out(&mut write, effects);
-        Lent {
-            is_taken: true,
-            leaves_more: self.flush_some(&mut write, effects),
+        let is_next = write.is_written_out() && !write.is_ending;
+        let lent = match is_next && self.station.lend(peer, frame.len(), effects) {
+            true => self.write_lent(&mut write, frame, copies, &mut look),
+            false => Lent::Refused,
+        };
+        write.vain_looks = match lent {
+            Lent::Whole => 0,
+            Lent::Copied | Lent::Refused => write.vain_looks.saturating_add(u32::from(may_look)),
+        };
+        if write.done.messages > 0 {
+            self.written_out(&mut write, effects);
         }
+        (lent, self.flush_some(&mut write, effects))
     }
 
     /// Writes as much of it as the kernel takes; the rest is the batch that is being written.
-    fn write_lent(&self, write: &mut Writing, frame: &[u8], copies: &Copies, look: &mut Look<impl Fn() -> Instant>) {
-        let mut packed = std::mem::take(&mut write.spent);
-        packed.clear();
-        put_header(&mut packed, 0, frame.len());
-        let (mut header, mut body) = (&packed[..], frame);
+    fn write_lent(
+        &self,
+        write: &mut Writing,
+        frame: &[u8],
+        copies: &Copies,
+        look: &mut Look<impl Fn() -> Instant>,
+    ) -> Lent {
+        let (header, header_len) = header(0, frame.len());
+        let (mut header, mut body) = (header.get(..header_len).unwrap_or_default(), frame);
         while !(header.is_empty() && body.is_empty()) {
             let n = look.until_written(|| self.give(&[IoSlice::new(header), IoSlice::new(body)]));
             if n == 0 {
@@ -81,14 +86,11 @@ impl<N: Net> Session<N> {
         if left == 0 {
             write.done.add(1, frame.len());
             write.messages += 1;
-            write.spent = packed;
-            return;
+            return Lent::Whole;
         }
-        let written = packed.len() + frame.len() - left;
-        let mut batch = Batch::with_buffer(packed);
-        batch.push(&[], &mut Message::one(copies.copy(frame)).into());
-        write.batch = Some(batch);
-        write.written = written;
+        write.written = header_len + frame.len() - left;
+        write.batch = Some(Batch::of(Message::one(copies.copy(frame))));
+        Lent::Copied
     }
 
     /// Whether somebody else has to go on with it.
@@ -143,7 +145,7 @@ impl<F: Fn() -> Instant> Look<F> {
         }
         let now = (self.now)();
         let since = |then: &mut Option<Instant>| now.saturating_duration_since(*then.get_or_insert(now));
-        since(&mut self.refused) < self.limit && since(&mut self.begun) < self.limit * IN_ALL
+        since(&mut self.refused) < self.limit && since(&mut self.begun) < (self.limit * IN_ALL).min(LONGEST)
     }
 
     /// A refused write keeps the receiver off the stream; and it may be on this core.
@@ -156,8 +158,12 @@ impl<F: Fn() -> Instant> Look<F> {
     }
 }
 
-/// A look that meets room again and again may last so many times as long.
+/// A look that meets room again and again may last so many times as long, but not longer than a large write takes.
 const IN_ALL: u32 = 20;
+const LONGEST: Duration = Duration::from_millis(1);
+/// After so many looks in vain, only one send in so many looks.
+const FEW: u32 = 4;
+const GAP: u32 = 16;
 const PAUSE: Duration = Duration::from_micros(3);
 
 #[cfg(test)]
