@@ -29,6 +29,17 @@ fn messages_arrive_in_order_and_whole(transport: &str) {
     assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
 }
 
+/// Ends the calls of the other threads of a scope if this one panics: the scope would wait for them.
+struct EndsIfThisFails<'a>(&'a Context);
+
+impl Drop for EndsIfThisFails<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.shutdown();
+        }
+    }
+}
+
 fn what_is_lent_may_be_changed_once_it_is_sent(transport: &str) {
     const EACH: u32 = 200;
     let context = Context::new().unwrap();
@@ -36,6 +47,7 @@ fn what_is_lent_may_be_changed_once_it_is_sent(transport: &str) {
     let (push, pull) = linked(&context, transport, &options);
     let size = |number: u32| [40_000, 10, 70_000, 300_000][number as usize % 4];
     thread::scope(|scope| {
+        let _ends = EndsIfThisFails(&context);
         for sender in 0..2_u8 {
             let push = &push;
             scope.spawn(move || {
@@ -45,7 +57,11 @@ fn what_is_lent_may_be_changed_once_it_is_sent(transport: &str) {
                     lent.fill(number as u8);
                     lent[..5].copy_from_slice(&[&[sender][..], &number.to_le_bytes()].concat());
                     match number % 3 {
-                        0 => while push.try_send(&*lent).is_err() {},
+                        0 => {
+                            while let Err(error) = push.try_send(&*lent) {
+                                assert_eq!(error.reason, NotSent::WouldBlock);
+                            }
+                        }
                         1 => assert_eq!(push.send_many([&*lent]).unwrap(), 1),
                         _ => push.send(&*lent).unwrap(),
                     }
