@@ -1,8 +1,8 @@
 //! The limit: the system's blocking sockets, a length of four bytes before each message, and nothing else.
 //!
-//! Streams are batched: writes of 256 KiB (128 KiB over ipc) were best for shorter messages, and reads of 256 KiB, but
-//! over tcp of 64 KiB from 1 KiB on, which keeps to the cache. Messages from 64 KiB on are written from where they lie, and
-//! read without being put together. Who asks writes each message and waits. Who receives from several reads each in a thread
+//! Streams of messages below 64 KiB are batched: writes of 256 KiB (128 KiB over ipc) were best. Longer ones are written from
+//! where they lie, and none is put together by who reads: 256 KiB at a time, but over tcp 64 KiB for messages from 1 KiB on,
+//! which keeps to the cache. Who asks writes each message and waits. Who receives from several reads each in a thread
 //! of its own.
 
 use crate::contender::blocking::{Contender, Socket};
@@ -18,11 +18,10 @@ use std::sync::mpsc::{Receiver, sync_channel};
 const TCP_WRITE: usize = 256 << 10;
 const IPC_WRITE: usize = 128 << 10;
 const READ: usize = 256 << 10;
-/// Messages from this size on are read so much at a time.
+/// Messages from this size on are read [`SHORT_READ`] at a time.
 const TCP_SHORT_READS: usize = 1 << 10;
 const SHORT_READ: usize = 64 << 10;
-/// Over ipc, messages from this size on are read less at a time.
-const LARGE: usize = 256 << 10;
+const IPC_SHORT_READS: usize = 256 << 10;
 /// Messages from this size on are written from where they lie.
 const LONG: usize = 64 << 10;
 const HEADER: usize = 4;
@@ -46,7 +45,7 @@ impl Contender for Raw {
         let (batch, short_reads) = if place.endpoint().starts_with("tcp:") {
             (TCP_WRITE, TCP_SHORT_READS)
         } else {
-            (IPC_WRITE, LARGE)
+            (IPC_WRITE, IPC_SHORT_READS)
         };
         let (deal, gather) = match kind {
             Kind::Pub => (Deal::ToAll, batch),
