@@ -74,7 +74,7 @@ pub(crate) struct Seat<N: Net> {
     doorbell: Box<dyn Fn() + Send + Sync>,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
     process: u32,
-    /// How long a thread may look before it does something else.
+    /// How long a thread may look for something before it does without; zero: nobody looks.
     longest_look: Duration,
     /// Itself, for those who are to be able to ring it.
     this: Weak<Seat<N>>,
@@ -297,7 +297,6 @@ impl<N: Net> Seat<N> {
         self.shut_down();
     }
 
-    /// How long a thread may look for something before it does without; zero: nobody looks.
     pub(crate) fn longest_look(&self) -> Duration {
         self.longest_look
     }

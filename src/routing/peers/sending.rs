@@ -33,10 +33,10 @@ impl Peers {
     /// collected.
     pub(crate) fn lend(&mut self, id: PeerId, payload: usize) -> Placed {
         let mark = self.send_mark;
-        let is_whole = self.conflate[0].is_none();
+        let replaces = self.conflate[0].is_some();
         let Some(peer) = self
             .get_mut(id)
-            .filter(|peer| is_whole && peer.is_up && !peer.is_leaving)
+            .filter(|peer| !replaces && peer.is_up && !peer.is_leaving)
         else {
             return Placed::Refused;
         };
