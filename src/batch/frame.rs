@@ -65,19 +65,6 @@ pub(crate) fn put_header(out: &mut Vec<u8>, flags: u8, len: usize) {
     }
 }
 
-/// The header of a body of `len` bytes, and how many bytes it has.
-pub(crate) fn header(flags: u8, len: usize) -> ([u8; MAX_HEADER], usize) {
-    let mut header = [0; MAX_HEADER];
-    match u8::try_from(len) {
-        Ok(short) => [header[0], header[1]] = [flags, short],
-        Err(_) => {
-            header[0] = flags | LONG;
-            header[1..].copy_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    (header, header_len(len))
-}
-
 /// Bytes that the header of a body of `len` bytes takes.
 pub(crate) fn header_len(len: usize) -> usize {
     if len > SHORT { MAX_HEADER } else { SHORT_HEADER }
@@ -93,7 +80,6 @@ mod tests {
             let mut out = Vec::new();
             put_header(&mut out, MORE, len);
             assert_eq!(out.len(), header_len(len));
-            assert_eq!(header(MORE, len).0[..header(MORE, len).1], out);
             let header = Header::parse(&out).unwrap();
             assert_eq!((header.body, header.len), (len as u64, out.len()));
             assert!(header.has_more() && !header.is_command());

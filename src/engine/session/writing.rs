@@ -208,8 +208,12 @@ impl<N: Net> Session<N> {
 
     /// Gives the kernel what there is, as long as it takes it and the budget lasts.
     pub(crate) fn flush(&self, effects: &mut Effects) -> Result<Flushed, Failure> {
+        self.flush_some(&mut self.write.lock(), effects)
+    }
+
+    fn flush_some(&self, write: &mut Writing, effects: &mut Effects) -> Result<Flushed, Failure> {
         let mut written = 0;
-        self.flush_until(&mut self.write.lock(), effects, |n| {
+        self.flush_until(write, effects, |n| {
             written += n;
             written >= WRITE_BUDGET
         })

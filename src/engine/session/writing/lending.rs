@@ -1,7 +1,7 @@
 //! Messages that are written from where their sender has them, with no copy between.
 
 use super::{Flushed, WRITE_BUDGET, Writing};
-use crate::batch::frame::header;
+use crate::batch::frame::{MAX_HEADER, put_header};
 use crate::batch::{Batch, Copies};
 use crate::engine::session::Session;
 use crate::hub::{Drive, Effects, Lent};
@@ -47,19 +47,20 @@ impl<N: Net> Session<N> {
         {
             written += n;
         }
-        let is_next = write.is_written_out() && !write.is_ending;
-        let lent = match is_next && self.station.lend(peer, frame.len(), effects) {
+        let is_next = write.is_written_out() && !write.is_ending && self.station.lend(peer, frame.len(), effects);
+        let lent = match is_next {
             true => self.write_lent(&mut write, frame, copies, &mut look),
             false => Lent::Refused,
         };
-        write.vain_looks = match lent {
-            Lent::Whole => 0,
-            Lent::Copied | Lent::Refused => write.vain_looks.saturating_add(u32::from(may_look)),
+        write.vain_looks = match write.is_written_out() {
+            true => 0,
+            false => write.vain_looks.saturating_add(u32::from(may_look)),
         };
         if write.done.messages > 0 {
             self.written_out(&mut write, effects);
         }
-        (lent, self.flush_some(&mut write, effects))
+        let flushed = self.flush_some(&mut write, effects);
+        (lent, !matches!(flushed, Ok(Flushed::Done)))
     }
 
     /// Writes as much of it as the kernel takes; the rest is the batch that is being written.
@@ -70,8 +71,9 @@ impl<N: Net> Session<N> {
         copies: &Copies,
         look: &mut Look<impl Fn() -> Instant>,
     ) -> Lent {
-        let (header, header_len) = header(0, frame.len());
-        let (mut header, mut body) = (header.get(..header_len).unwrap_or_default(), frame);
+        let mut packed = Vec::with_capacity(MAX_HEADER);
+        put_header(&mut packed, 0, frame.len());
+        let (mut header, mut body) = (&packed[..], frame);
         while !(header.is_empty() && body.is_empty()) {
             let n = look.until_written(|| self.give(&[IoSlice::new(header), IoSlice::new(body)]));
             if n == 0 {
@@ -88,19 +90,9 @@ impl<N: Net> Session<N> {
             write.messages += 1;
             return Lent::Whole;
         }
-        write.written = header_len + frame.len() - left;
+        write.written = packed.len() + frame.len() - left;
         write.batch = Some(Batch::of(Message::one(copies.copy(frame))));
         Lent::Copied
-    }
-
-    /// Whether somebody else has to go on with it.
-    fn flush_some(&self, write: &mut Writing, effects: &mut Effects) -> bool {
-        let mut written = 0;
-        let flushed = self.flush_until(write, effects, |n| {
-            written += n;
-            written >= WRITE_BUDGET
-        });
-        !matches!(flushed, Ok(Flushed::Done))
     }
 }
 
