@@ -1,8 +1,8 @@
 //! Who wants messages that begin with what.
 //!
 //! A table from each topic to those who subscribed to it, and how many topics there are of each length. A message is
-//! looked up once for each length that there is, up to its own: the cost grows with the length of what is published, not
-//! with the number of subscriptions. (libzmq walks a trie with a node for each byte; one that loses its peer it walks as
+//! looked up once for each length that there is, up to its own, and hashed once, eight bytes at a time: the cost grows
+//! with the length of what is published, not with the number of subscriptions. (libzmq walks a trie with a node for each byte; one that loses its peer it walks as
 //! a whole.) Each peer has a list of its topics, so that its end costs as much as it had subscribed to.
 
 use super::peer::PeerId;
@@ -17,8 +17,9 @@ pub(crate) struct Subscriptions {
     /// By the topic's hash: the first of those that have it; the others are linked from there. Looked up only: its order
     /// is never seen.
     by_hash: HashMap<u64, usize, BuildHasherDefault<AsItIs>>,
-    /// How many topics there are of each length.
-    lengths: BTreeMap<usize, usize>,
+    filter: Filter,
+    /// How many topics there are of each length, in order of the lengths.
+    lengths: Vec<(usize, usize)>,
     /// The topics of each peer. Its connection's end takes them all.
     by_peer: BTreeMap<PeerId, Own>,
     /// Chosen by chance, so that a stranger cannot choose topics that meet in one place.
@@ -68,7 +69,8 @@ impl Subscriptions {
         Subscriptions {
             topics: Slab::new(),
             by_hash: HashMap::default(),
-            lengths: BTreeMap::new(),
+            filter: Filter::default(),
+            lengths: Vec::new(),
             by_peer: BTreeMap::new(),
             key,
         }
@@ -76,7 +78,7 @@ impl Subscriptions {
 
     /// A peer wants what begins with this.
     pub(crate) fn add(&mut self, id: PeerId, bytes: &[u8]) -> Change {
-        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let hash = Hashing::new(self.key).up_to(bytes, bytes.len());
         let first = self.by_hash.get(&hash).copied();
         let (index, change) = match self.find(first, bytes) {
             Some(index) => match self.topics.get_mut(index) {
@@ -94,7 +96,17 @@ impl Subscriptions {
                     holders: Holders::One(id),
                 });
                 self.by_hash.insert(hash, index);
-                *self.lengths.entry(bytes.len()).or_default() += 1;
+                if !self.filter.add(hash) {
+                    self.filter = Filter::of(self.topics.iter().map(|(_, topic)| topic.hash));
+                }
+                match self.lengths.binary_search_by_key(&bytes.len(), |&(len, _)| len) {
+                    Ok(place) => {
+                        if let Some((_, count)) = self.lengths.get_mut(place) {
+                            *count += 1;
+                        }
+                    }
+                    Err(place) => self.lengths.insert(place, (bytes.len(), 1)),
+                }
                 (index, Change::Socket)
             }
         };
@@ -109,7 +121,7 @@ impl Subscriptions {
 
     /// A peer does not want what begins with this any more.
     pub(crate) fn remove(&mut self, id: PeerId, bytes: &[u8]) -> Change {
-        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let hash = Hashing::new(self.key).up_to(bytes, bytes.len());
         let Some(index) = self.find(self.by_hash.get(&hash).copied(), bytes) else {
             return Change::Nothing;
         };
@@ -149,14 +161,14 @@ impl Subscriptions {
     /// it had to look.
     #[inline]
     pub(crate) fn matching(&self, bytes: &[u8], mut each: impl FnMut(PeerId)) -> usize {
-        let (mut hash, mut hashed, mut looks) = (self.key, 0, 0);
-        for &len in self.lengths.range(..=bytes.len()).map(|(len, _)| len) {
-            let (Some(prefix), Some(more)) = (bytes.get(..len), bytes.get(hashed..len)) else {
-                break;
-            };
-            hash = more.iter().fold(hash, |hash, &byte| step(hash, byte));
-            hashed = len;
+        let (mut hashing, mut looks) = (Hashing::new(self.key), 0);
+        for &(len, _) in &self.lengths {
+            let Some(prefix) = bytes.get(..len) else { break };
+            let hash = hashing.up_to(bytes, len);
             looks += 1;
+            if !self.filter.may_have(hash) {
+                continue;
+            }
             let topic = self.find(self.by_hash.get(&hash).copied(), prefix);
             if let Some(topic) = topic.and_then(|index| self.topics.get(index)) {
                 topic.holders.iter().for_each(|&id| each(id));
@@ -168,7 +180,7 @@ impl Subscriptions {
     /// Calls for each who wants exactly this.
     #[inline]
     pub(crate) fn exactly(&self, bytes: &[u8], each: impl FnMut(PeerId)) {
-        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let hash = Hashing::new(self.key).up_to(bytes, bytes.len());
         let topic = self.find(self.by_hash.get(&hash).copied(), bytes);
         if let Some(topic) = topic.and_then(|index| self.topics.get(index)) {
             topic.holders.iter().copied().for_each(each);
@@ -186,7 +198,7 @@ impl Subscriptions {
         let Some(own) = self.by_peer.get(&id) else {
             return weight(bytes);
         };
-        let hash = bytes.iter().fold(self.key, |hash, &byte| step(hash, byte));
+        let hash = Hashing::new(self.key).up_to(bytes, bytes.len());
         let index = self.find(self.by_hash.get(&hash).copied(), bytes);
         let index = index.and_then(|index| u32::try_from(index).ok());
         match index.is_some_and(|index| own.topics.contains(&index)) {
@@ -236,10 +248,12 @@ impl Subscriptions {
                 at = other.next;
             }
         }
-        if let Some(count) = self.lengths.get_mut(&gone.bytes.len()) {
+        if let Ok(place) = self.lengths.binary_search_by_key(&gone.bytes.len(), |&(len, _)| len)
+            && let Some((_, count)) = self.lengths.get_mut(place)
+        {
             *count -= 1;
             if *count == 0 {
-                self.lengths.remove(&gone.bytes.len());
+                self.lengths.remove(place);
             }
         }
         Some(gone.bytes)
@@ -289,18 +303,106 @@ impl Holders {
     }
 }
 
+/// Which hashes the table may have: a bit for each, of eight or more. Most looks that find nothing end here.
+#[derive(Debug, Default)]
+struct Filter {
+    /// As many as a power of two says, so that a hash is masked to its place.
+    bits: Vec<u64>,
+    /// How many were added, those that have left the table since included.
+    added: usize,
+}
+
+impl Filter {
+    /// With room for as many again.
+    fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
+        let words = (hashes.len() / 4).next_power_of_two();
+        let mut filter = Filter {
+            bits: vec![0; words],
+            added: 0,
+        };
+        for hash in hashes {
+            filter.add(hash);
+        }
+        filter
+    }
+
+    /// `false`: too many were. It is to be made anew.
+    fn add(&mut self, hash: u64) -> bool {
+        let place = self.place(hash);
+        if let Some(word) = self.bits.get_mut(place) {
+            *word |= 1 << (hash % 64);
+        }
+        self.added += 1;
+        self.added <= 8 * self.bits.len()
+    }
+
+    #[inline(always)]
+    fn may_have(&self, hash: u64) -> bool {
+        let word = self.bits.get(self.place(hash));
+        word.is_some_and(|word| word & (1 << (hash % 64)) != 0)
+    }
+
+    #[inline(always)]
+    fn place(&self, hash: u64) -> usize {
+        (hash >> 6) as usize & self.bits.len().wrapping_sub(1)
+    }
+}
+
 /// What a subscription to this topic costs us, about.
 fn weight(topic: &[u8]) -> usize {
     topic.len().saturating_add(KEPT)
 }
 
-/// The hash of one more byte: a product of 128 bits, folded. The first value is secret, so nobody can tell which topics
+/// The hash of what begins some bytes, for one length after the other.
+struct Hashing {
+    /// Of the whole words so far.
+    state: u64,
+    /// Where the next word begins.
+    at: usize,
+}
+
+impl Hashing {
+    fn new(key: u64) -> Self {
+        Hashing { state: key, at: 0 }
+    }
+
+    /// Of the first `len` bytes: at least as many as the last time, and at most as many as there are.
+    #[inline(always)]
+    fn up_to(&mut self, bytes: &[u8], len: usize) -> u64 {
+        while self.at + WORD <= len {
+            self.state = step(self.state, word_at(bytes, self.at));
+            self.at += WORD;
+        }
+        // Fewer than eight bytes, so that the highest one has room for how many.
+        let more = len - self.at;
+        let mask = (1 << (8 * more)) - 1;
+        step(
+            self.state,
+            (word_at(bytes, self.at) & mask) | ((more as u64) << (8 * (WORD - 1))),
+        )
+    }
+}
+
+/// Eight bytes from here, or as many as there are, and zeros.
+#[inline(always)]
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => rest.iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte)),
+    }
+}
+
+/// The hash of one more word: a product of 128 bits, folded. The first value is secret, so nobody can tell which topics
 /// meet; those that do are told apart by their bytes.
 #[inline(always)]
-fn step(hash: u64, byte: u8) -> u64 {
-    let product = u128::from(hash ^ (u64::from(byte) + 1)) * u128::from(MULTIPLIER);
+fn step(hash: u64, word: u64) -> u64 {
+    let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
     (product as u64) ^ ((product >> 64) as u64)
 }
+
+/// Bytes of a word.
+const WORD: usize = 8;
 
 /// Odd, with as many ones as zeros: Knuth's for 64 bits ("The Art of Computer Programming", 3.3.4).
 const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
@@ -346,8 +448,12 @@ mod tests {
         all
     }
 
+    /// A few that begin one another, on both sides of the borders of words.
     fn topic(chance: &mut Chance) -> Vec<u8> {
-        (0..chance.within(0..6)).map(|_| chance.within(0..3) as u8).collect()
+        let alike = [0, 0, 5, 13][chance.within(0..4)];
+        let mut topic = vec![2; alike];
+        topic.extend((0..chance.within(0..6)).map(|_| chance.within(0..3) as u8));
+        topic
     }
 
     /// RFC 29: "MUST match the message if the subscription is a prefix of it."
@@ -426,6 +532,31 @@ mod tests {
     }
 
     #[test]
+    fn the_filter_holds_what_comes_and_forgets_what_goes() {
+        let mut subscriptions = Subscriptions::new(7);
+        for n in 0..1_000_u32 {
+            subscriptions.add(peer(0), &n.to_le_bytes());
+            if n >= 10 {
+                subscriptions.remove(peer(0), &(n - 10).to_le_bytes());
+            }
+            assert_eq!(wanting(&subscriptions, &n.to_le_bytes()).len(), 1);
+        }
+        assert!(subscriptions.filter.bits.len() <= 8, "ten at a time");
+
+        for n in 1_000..3_000_u32 {
+            subscriptions.add(peer(0), &n.to_le_bytes());
+        }
+        let topics = subscriptions.topics.iter();
+        assert!(
+            topics
+                .clone()
+                .all(|(_, topic)| subscriptions.filter.may_have(topic.hash))
+        );
+        let set: u32 = subscriptions.filter.bits.iter().map(|word| word.count_ones()).sum();
+        assert!(set as usize * 7 < subscriptions.filter.bits.len() * 64, "{set}");
+    }
+
+    #[test]
     fn topics_of_one_hash_are_told_apart() {
         let mut subscriptions = Subscriptions::new(7);
         for name in [&b"one"[..], b"two", b"six"] {
@@ -436,7 +567,8 @@ mod tests {
                 holders: Holders::One(peer(3)),
             });
             subscriptions.by_hash.insert(1, index);
-            subscriptions.lengths.insert(3, index + 1);
+            subscriptions.filter.add(1);
+            subscriptions.lengths = vec![(3, index + 1)];
         }
         let first = subscriptions.by_hash.get(&1).copied();
         let find = |subscriptions: &Subscriptions, name: &[u8]| {
