@@ -83,6 +83,7 @@ mod error;
 mod explain;
 mod failure;
 mod identity;
+mod keys;
 mod message;
 mod monitor;
 mod notice;
@@ -131,6 +132,7 @@ pub use explain::{Cause, ConnectionState, Doing, EndpointState, Explanation, Lif
 pub use failure::{Failure, Fault, Stage};
 pub use hub::{Events, Monitor, Pollable};
 pub use identity::{Identity, InvalidIdentity};
+pub use keys::{InvalidKey, KeyError, PublicKey, SecretKey, SecretText};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, ContextOptions, InvalidOptions, Options, Verbosity};
