@@ -138,6 +138,10 @@ impl SecretKey {
         SecretKey(Zeroizing::new(bytes))
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Returns the key in Z85, to be written where it is kept. The only way to see it.
     pub fn expose_z85(&self) -> SecretText {
         let mut text = SecretText([0; z85::CHARACTERS]);
@@ -238,6 +242,7 @@ mod tests {
     fn no_two_keys_are_alike() -> Result<(), KeyError> {
         let (one, two) = (SecretKey::generate()?, SecretKey::generate()?);
 
+        assert_ne!(one.as_bytes(), two.as_bytes());
         assert_ne!(one.public(), two.public());
         Ok(())
     }

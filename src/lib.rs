@@ -78,6 +78,11 @@
 
 // Floor 0: words.
 mod chance;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the handshake, which seals and opens, is yet to come")
+)]
+mod cipher;
 mod endpoint;
 mod error;
 mod explain;

@@ -1,0 +1,138 @@
+//! All cryptography: NaCl's box and secretbox (X25519, XSalsa20, Poly1305), as CURVE has them
+//! ([RFC 26](https://rfc.zeromq.org/spec/26/)), and the system's random bytes.
+//!
+//! Knows keys, nonces and bytes; nothing of commands, nor of who is allowed what. A nonce must never be used twice with one
+//! key: who seals counts.
+
+use crate::keys::{PublicKey, SecretKey};
+use poly1305::Poly1305;
+use poly1305::universal_hash::{KeyInit, UniversalHash};
+use salsa20::Salsa20;
+use salsa20::cipher::{KeyIvInit, StreamCipher, consts::U10};
+use std::io;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// The key of the boxes between two key pairs, which both sides compute alike; or one that is made up. Overwritten when it
+/// is dropped.
+pub(crate) struct BoxKey(Zeroizing<[u8; 32]>);
+
+/// The key of the messages of one direction, whose nonces differ in a counter only. Overwritten when it is dropped.
+pub(crate) struct MessageKey(Zeroizing<[u8; 32]>);
+
+impl BoxKey {
+    /// What both sides agree on: X25519, then HSalsa20. `None` if what comes out is all zeros: their key is a point of low
+    /// order, by which anybody would know the shared secret.
+    pub(crate) fn agreed(secret: &SecretKey, public: &PublicKey) -> Option<BoxKey> {
+        let secret = x25519_dalek::StaticSecret::from(*secret.as_bytes());
+        let shared = secret.diffie_hellman(&(*public.as_bytes()).into());
+        let is_sound = shared.was_contributory();
+        is_sound.then(|| BoxKey(hsalsa20(shared.as_bytes(), &[0; 16])))
+    }
+
+    /// A key that is made up, for a secretbox.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> BoxKey {
+        BoxKey(Zeroizing::new(bytes))
+    }
+
+    /// Appends the tag, [`TAG_BYTES`] of it, and then the sealed text.
+    pub(crate) fn seal(&self, nonce: &[u8; 24], plain: &[u8], out: &mut Vec<u8>) {
+        let (messages, counter) = self.by_nonce(nonce);
+        let start = out.len();
+        out.reserve(TAG_BYTES + plain.len());
+        out.extend_from_slice(&[0; TAG_BYTES]);
+        out.extend_from_slice(plain);
+        if let Some((tag, body)) = out.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut) {
+            *tag = messages.seal_in_place(counter, body);
+        }
+    }
+
+    /// Opens a tag and a sealed text. `None` if they were not sealed with this key and this nonce; then nothing was decrypted.
+    pub(crate) fn open(&self, nonce: &[u8; 24], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (messages, counter) = self.by_nonce(nonce);
+        let (tag, body) = sealed.split_first_chunk()?;
+        let mut body = Zeroizing::new(body.to_vec());
+        messages.open_in_place(counter, tag, &mut body).then_some(body)
+    }
+
+    /// The key for nonces that all begin with these bytes.
+    pub(crate) fn messages(&self, nonce_prefix: &[u8; 16]) -> MessageKey {
+        MessageKey(hsalsa20(&self.0, nonce_prefix))
+    }
+
+    fn by_nonce(&self, nonce: &[u8; 24]) -> (MessageKey, u64) {
+        let [prefix @ .., a, b, c, d, e, f, g, h] = nonce;
+        (
+            self.messages(prefix),
+            u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+        )
+    }
+}
+
+impl MessageKey {
+    /// Seals the body where it stands, and returns the tag. The nonce ends with the counter, big-endian.
+    pub(crate) fn seal_in_place(&self, counter: u64, body: &mut [u8]) -> [u8; TAG_BYTES] {
+        let (mut stream, authenticator) = self.begin(counter);
+        stream.apply(body);
+        tag_of(authenticator, body)
+    }
+
+    /// Opens the body where it stands. False, with the body as it was, if it was not sealed so.
+    #[must_use]
+    pub(crate) fn open_in_place(&self, counter: u64, tag: &[u8; TAG_BYTES], body: &mut [u8]) -> bool {
+        let (mut stream, authenticator) = self.begin(counter);
+        let is_genuine = is_equal(&tag_of(authenticator, body), tag);
+        if is_genuine {
+            stream.apply(body);
+        }
+        is_genuine
+    }
+
+    /// The first 32 bytes of the stream are the authenticator's key; the text takes what follows.
+    fn begin(&self, counter: u64) -> (Stream, Poly1305) {
+        let mut stream = Stream(Salsa20::new((&*self.0).into(), &counter.to_be_bytes().into()));
+        let mut key = Zeroizing::new([0; 32]);
+        stream.apply(&mut *key);
+        (stream, Poly1305::new((&*key).into()))
+    }
+}
+
+/// Salsa20's stream, from where it was left.
+struct Stream(Salsa20);
+
+impl Stream {
+    fn apply(&mut self, text: &mut [u8]) {
+        // Panics behind 2^64 blocks, which is more than memory holds.
+        self.0.apply_keystream(text);
+    }
+}
+
+/// Poly1305 over the whole text. Whole blocks at once, for that is the fast way.
+fn tag_of(mut authenticator: Poly1305, text: &[u8]) -> [u8; TAG_BYTES] {
+    let (blocks, rest) = poly1305::Block::slice_as_chunks(text);
+    authenticator.update(blocks);
+    authenticator.compute_unpadded(rest).into()
+}
+
+fn hsalsa20(key: &[u8; 32], input: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(salsa20::hsalsa::<U10>(key.into(), input.into()).into())
+}
+
+/// So many of the system's random bytes.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether they are equal, in a time that depends on their lengths only.
+#[must_use]
+pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// What sealing adds.
+pub(crate) const TAG_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests;

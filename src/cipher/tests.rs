@@ -1,0 +1,210 @@
+use super::*;
+use crate::sim::chance::{Chance, with_seeds};
+use crypto_box::SalsaBox;
+use crypto_box::aead::Aead;
+
+const ALICE: &str = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
+const BOB: &str = "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb";
+
+/// From NaCl's "Cryptography in NaCl", sections 5 to 10, and its tests (`tests/box.c`, `tests/core*.c`).
+const NONCE: &str = "69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37";
+const AGREED: &str = "1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389";
+const PLAIN: &str = "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c61296cdc3c\
+    01233561f41db66cce314adb310e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde048977eb48f59ffd4924ca1c\
+    60902e52f0a089bc76897040e082f937763848645e0705";
+const SEALED: &str = "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc1\
+    7c98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb373\
+    2bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5";
+
+fn agreed(secret: &str, public: &PublicKey) -> BoxKey {
+    BoxKey::agreed(&SecretKey::from_bytes(from_hex(secret)), public).expect("not of low order")
+}
+
+fn public(secret: &str) -> PublicKey {
+    SecretKey::from_bytes(from_hex(secret)).public()
+}
+
+#[test]
+fn the_box_of_nacl() {
+    for key in [agreed(ALICE, &public(BOB)), agreed(BOB, &public(ALICE))] {
+        assert_eq!(*key.0, from_hex(AGREED));
+        let nonce = from_hex(NONCE);
+        let mut sealed = b"before".to_vec();
+
+        key.seal(&nonce, &hex(PLAIN), &mut sealed);
+
+        assert_eq!(sealed.strip_prefix(b"before"), Some(&hex(SEALED)[..]));
+        assert_eq!(*key.open(&nonce, &hex(SEALED)).expect("genuine"), hex(PLAIN));
+    }
+}
+
+#[test]
+fn what_is_sealed_in_place_is_the_same() {
+    let key = agreed(ALICE, &public(BOB)).messages(&from_hex(&NONCE[..32]));
+    let counter = u64::from_be_bytes(from_hex(&NONCE[32..]));
+    let mut body = hex(PLAIN);
+
+    let tag = key.seal_in_place(counter, &mut body);
+
+    assert_eq!([&tag, &body[..]].concat(), hex(SEALED));
+    assert!(key.open_in_place(counter, &tag, &mut body));
+    assert_eq!(body, hex(PLAIN));
+}
+
+/// "Cryptography in NaCl", section 8: the subkey of that key and nonce, and the first 32 bytes of its stream.
+#[test]
+fn the_subkey_and_the_stream_of_nacl() {
+    let subkey = hsalsa20(&from_hex(AGREED), &from_hex(&NONCE[..32]));
+    assert_eq!(
+        *subkey,
+        from_hex("dc908dda0b9344a953629b733820778880f3ceb421bb61b91cbd4c3e66256ce4")
+    );
+
+    let mut stream = Stream(Salsa20::new((&*subkey).into(), &from_hex(&NONCE[32..]).into()));
+    let mut text = [0; 32];
+    stream.apply(&mut text);
+    assert_eq!(
+        text,
+        from_hex("eea6a7251c1e72916d11c2cb214d3c252539121d8e234e652d651fa4c8cff880")
+    );
+}
+
+/// RFC 7748, section 5.2: two scalars and points.
+#[test]
+fn the_vectors_of_x25519() {
+    let vectors = [
+        [
+            "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+            "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+            "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+        ],
+        [
+            "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+            "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+            "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+        ],
+    ];
+    for [scalar, point, shared] in vectors {
+        let key = agreed(scalar, &PublicKey::from_bytes(from_hex(point)));
+        assert_eq!(*key.0, *hsalsa20(&from_hex(shared), &[0; 16]));
+    }
+}
+
+/// RFC 7748, section 5.2: a thousand times over.
+#[test]
+fn x25519_a_thousand_times() {
+    let mut scalar: [u8; 32] = std::array::from_fn(|at| if at == 0 { 9 } else { 0 });
+    let mut point = scalar;
+    for _ in 0..1000 {
+        (scalar, point) = (x25519_dalek::x25519(scalar, point), scalar);
+    }
+    assert_eq!(
+        scalar,
+        from_hex("684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51")
+    );
+}
+
+/// All encodings there are: seven below 2^255 (<https://cr.yp.to/ecdh.html#validate>), and those with the highest bit, which
+/// X25519 does not look at (RFC 7748: "MUST mask the most significant bit in the final byte").
+#[test]
+fn points_of_low_order_are_refused() {
+    let points = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ];
+    for point in points {
+        for (highest, secret) in [(0, ALICE), (0, BOB), (0x80, ALICE), (0x80, BOB)] {
+            let mut point: [u8; 32] = from_hex(point);
+            point[31] |= highest;
+            let secret = SecretKey::from_bytes(from_hex(secret));
+            assert!(
+                BoxKey::agreed(&secret, &PublicKey::from_bytes(point)).is_none(),
+                "{point:x?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn any_bit_that_is_flipped_is_seen() {
+    let key = BoxKey::from_bytes([7; 32]);
+    let nonce = [9; 24];
+    let plain = *b"forty bytes of text, neither more or les";
+    let mut sealed = Vec::new();
+    key.seal(&nonce, &plain, &mut sealed);
+    assert_eq!(sealed.len(), 56);
+
+    for bit in 0..8 * sealed.len() {
+        let mut other = sealed.clone();
+        other[bit / 8] ^= 1 << (bit % 8);
+        assert!(key.open(&nonce, &other).is_none(), "bit {bit}");
+
+        let (tag, body) = other.split_first_chunk_mut().unwrap();
+        let before = body.to_vec();
+        let counter = u64::from_be_bytes([9; 8]);
+        assert!(!key.messages(&[9; 16]).open_in_place(counter, tag, body), "bit {bit}");
+        assert_eq!(body, before, "nothing is decrypted before the tag is verified");
+    }
+    for bit in 0..8 * nonce.len() {
+        let mut other = nonce;
+        other[bit / 8] ^= 1 << (bit % 8);
+        assert!(key.open(&other, &sealed).is_none(), "bit {bit} of the nonce");
+    }
+    for length in 0..sealed.len() {
+        assert!(key.open(&nonce, &sealed[..length]).is_none(), "{length} bytes");
+    }
+    assert_eq!(key.open(&nonce, &sealed).as_deref(), Some(&plain.to_vec()));
+}
+
+#[test]
+fn another_implementation_opens_what_was_sealed() {
+    with_seeds(500, |seed| {
+        let mut chance = Chance::new(seed);
+        let (mine, theirs) = (bytes(&mut chance), bytes(&mut chance));
+        let nonce: [u8; 24] = bytes(&mut chance);
+        let length = [16, 64, 300, 5000][chance.within(0..4)];
+        let length = chance.within(0..length);
+        let plain: Vec<u8> = (0..length).map(|_| chance.next() as u8).collect();
+        let public = |secret: [u8; 32]| SecretKey::from_bytes(secret).public();
+
+        let ours = BoxKey::agreed(&SecretKey::from_bytes(mine), &public(theirs)).expect("not of low order");
+        let other = SalsaBox::new(&(*public(mine).as_bytes()).into(), &theirs.into());
+        let mut sealed = Vec::new();
+        ours.seal(&nonce, &plain, &mut sealed);
+
+        assert_eq!(other.encrypt(&nonce.into(), &plain[..]).as_ref(), Ok(&sealed));
+        assert_eq!(other.decrypt(&nonce.into(), &sealed[..]).as_ref(), Ok(&plain));
+        assert_eq!(ours.open(&nonce, &sealed).as_deref(), Some(&plain));
+    });
+}
+
+#[test]
+fn what_is_equal() {
+    assert!(is_equal(b"", b""));
+    assert!(is_equal(b"cookie", b"cookie"));
+    assert!(!is_equal(b"cookie", b"cookif"));
+    assert!(!is_equal(b"cookie", b"cooki"));
+}
+
+#[test]
+fn random_bytes_are_not_alike() {
+    assert_ne!(random::<24>().unwrap(), random::<24>().unwrap());
+}
+
+fn bytes<const N: usize>(chance: &mut Chance) -> [u8; N] {
+    std::array::from_fn(|_| chance.next() as u8)
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
+fn from_hex<const N: usize>(text: &str) -> [u8; N] {
+    hex(text).try_into().unwrap()
+}
