@@ -2,8 +2,10 @@
 //!
 //! Values, and their texts and files. Agrees nothing and seals nothing: that is `cipher`'s.
 
+mod certificate;
 mod z85;
 
+pub use certificate::{Certificate, CertificateError, IfExists, InvalidMetadata};
 use std::fmt;
 use std::io;
 use std::str::FromStr;

@@ -137,7 +137,9 @@ pub use explain::{Cause, ConnectionState, Doing, EndpointState, Explanation, Lif
 pub use failure::{Failure, Fault, Stage};
 pub use hub::{Events, Monitor, Pollable};
 pub use identity::{Identity, InvalidIdentity};
-pub use keys::{InvalidKey, KeyError, PublicKey, SecretKey, SecretText};
+pub use keys::{
+    Certificate, CertificateError, IfExists, InvalidKey, InvalidMetadata, KeyError, PublicKey, SecretKey, SecretText,
+};
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, ContextOptions, InvalidOptions, Options, Verbosity};
