@@ -17,6 +17,13 @@ use zeroize::Zeroizing;
 /// is dropped.
 pub(crate) struct BoxKey(Zeroizing<[u8; 32]>);
 
+/// Shows nothing of it.
+impl std::fmt::Debug for BoxKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BoxKey(..)")
+    }
+}
+
 /// The key of the messages of one direction, whose nonces differ in a counter only. Overwritten when it is dropped.
 pub(crate) struct MessageKey(Zeroizing<[u8; 32]>);
 
@@ -118,11 +125,9 @@ fn hsalsa20(key: &[u8; 32], input: &[u8; 16]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(salsa20::hsalsa::<U10>(key.into(), input.into()).into())
 }
 
-/// So many of the system's random bytes.
-pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
+/// Fills it with the system's random bytes.
+pub(crate) fn random(into: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(into).map_err(io::Error::from)
 }
 
 /// Whether they are equal, in a time that depends on their lengths only.

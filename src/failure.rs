@@ -72,6 +72,18 @@ pub enum Failure {
         /// The reason that it gave, escaped.
         reason: String,
     },
+    /// What was sealed cannot be opened: it was sealed with another key, or changed on its way.
+    #[error("cannot open {what}")]
+    Unopened {
+        /// What, and what that says of the peer.
+        what: &'static str,
+    },
+    /// The peer was not let in: [`Security`](crate::Security) says whom this socket admits.
+    #[error("not admitted: {why}")]
+    NotAdmitted {
+        /// Who it said it was, escaped, and why that will not do.
+        why: String,
+    },
     /// Our socket has no place for this peer now; that may change.
     #[error("refused: {why}")]
     Refused {
@@ -155,7 +167,9 @@ pub enum Stage {
     Connect,
     /// Waiting for the peer's greeting.
     Greeting,
-    /// Waiting for the peer's READY.
+    /// Finding out who the peer is, by PLAIN or CURVE, and whether it may come in.
+    Security,
+    /// Waiting for what the peer says of itself: its READY, or with PLAIN and CURVE a client's INITIATE.
     Ready,
     /// Messages.
     Traffic,
@@ -173,6 +187,8 @@ impl Failure {
             | Failure::TooLarge { .. }
             | Failure::IncompatibleSocketType { .. }
             | Failure::RefusedByPeer { .. }
+            | Failure::Unopened { .. }
+            | Failure::NotAdmitted { .. }
             | Failure::SlowSubscriber => Fault::Peer,
             Failure::CutShort { .. }
             | Failure::TimedOut { .. }
@@ -209,6 +225,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Stage::Connect => "connect",
             Stage::Greeting => "greeting",
+            Stage::Security => "security",
             Stage::Ready => "READY",
             Stage::Traffic => "traffic",
         })

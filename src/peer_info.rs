@@ -1,6 +1,7 @@
 //! Who a peer is: what is known of it from its address and from what it said of itself.
 
 use crate::identity::Identity;
+use crate::security::User;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
 use std::num::NonZeroU32;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 /// What is known of a peer: where it is, and what it said of itself when its connection became ready
 /// ([RFC 37](https://rfc.zeromq.org/spec/37/)). Facts of one connection; they do not change.
 ///
-/// All but the address and the [credentials](PeerInfo::credentials) is the peer's word, which nobody has proved.
+/// All but the address, the [credentials](PeerInfo::credentials) and the [user](PeerInfo::user) is the peer's word, which
+/// nobody has proved.
 ///
 /// ```
 /// use peermq::{Context, Options, Pull, Push};
@@ -34,6 +36,7 @@ pub struct PeerInfo {
     identity: Option<Identity>,
     version: (u8, u8),
     metadata: Vec<(String, Bytes)>,
+    user: Option<User>,
 }
 
 /// Which process the system says is at the other end of an ipc connection, and whose ([`PeerInfo::credentials`]).
@@ -52,6 +55,7 @@ impl PeerInfo {
         identity: Option<Identity>,
         version: (u8, u8),
         metadata: Vec<(String, Bytes)>,
+        user: Option<User>,
     ) -> Self {
         PeerInfo {
             address,
@@ -60,6 +64,7 @@ impl PeerInfo {
             identity,
             version,
             metadata,
+            user,
         }
     }
 
@@ -98,6 +103,13 @@ impl PeerInfo {
     /// ```
     pub fn credentials(&self) -> Option<PeerCredentials> {
         self.credentials
+    }
+
+    /// Returns whom it was taken for when it was let in ([`Security`](crate::Security)): with CURVE the key that it proved to
+    /// hold, with PLAIN the name that it said, or whom an [`Authoriser`](crate::Authoriser) took it for. `None` of a server,
+    /// of who was let in whatever it says, with NULL, and over inproc. libzmq's `User-Id`.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_ref().map(User::id)
     }
 
     /// Returns its socket type. libzmq's `Socket-Type`.

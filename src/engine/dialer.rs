@@ -216,7 +216,7 @@ pub(crate) fn is_last(stop: StopDialing, stage: Stage, failure: &Failure) -> boo
     match stage {
         _ if stop.always => true,
         Stage::Connect => stop.when_refused && nobody,
-        Stage::Greeting | Stage::Ready => stop.when_handshake_fails,
+        Stage::Greeting | Stage::Security | Stage::Ready => stop.when_handshake_fails,
         Stage::Traffic => false,
     }
 }

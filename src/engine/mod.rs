@@ -275,6 +275,7 @@ impl<N: Net> Engine<N> {
             Note::Explain { key, answer } => answer.give(self.explain(key, now)),
             Note::Count { answer } => answer.give(self.count()),
             Note::Alarm { station, at } => self.set_alarm(&station, at),
+            Note::Judged(session, verdict) => self.judged(&session, verdict, now, effects),
             Note::Resolved { token, result } => self.resolved(token, result, now, effects),
         }
     }

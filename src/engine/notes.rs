@@ -6,6 +6,7 @@ use crate::explain::EndpointState;
 use crate::failure::Failure;
 use crate::hub::{Link, Station};
 use crate::routing::PeerId;
+use crate::security::Verdict;
 use crate::stats::LoopStats;
 use crate::sync::Mutex;
 use crate::transport::{Net, Resolved};
@@ -69,6 +70,8 @@ pub(crate) enum Note<N: Net> {
     Count { answer: Answer<LoopStats> },
     /// A socket wants to be called at this time.
     Alarm { station: Arc<dyn Station>, at: Instant },
+    /// It is decided whether the session's peer may come in.
+    Judged(Arc<Session<N>>, Verdict),
     /// A name was looked up.
     Resolved { token: usize, result: Resolved },
 }

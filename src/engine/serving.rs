@@ -1,5 +1,7 @@
 //! A session's life as the engine leads it: from a stream that comes about to the end that its owner is told of.
 
+use super::notes::Note;
+use super::seat::Seat;
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
 use super::{Engine, Entry, Latest, Owner, Phase, Slot};
@@ -8,10 +10,12 @@ use crate::failure::{Failure, Fault, Stage};
 use crate::hub::{Ask, Effects, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
+use crate::security::{Authoriser, Claim, Credentials, Verdict};
 use crate::transport::{Net, Stream};
-use crate::wire::{Heard, Pulse};
+use crate::wire::{Fresh, Heard, Pulse};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::error;
 
 impl<N: Net> Engine<N> {
     /// A stream came about, or is on its way: a session speaks for it.
@@ -27,7 +31,22 @@ impl<N: Net> Engine<N> {
         phase: Phase,
     ) -> usize {
         let token = self.slots.next_token();
-        let session = Session::new(token, stream, Arc::clone(station), Arc::clone(&self.seat), origin);
+        let mut fresh = Fresh::for_role(&station.local().role);
+        // Without chance there are no keys, and no handshake comes to an end: all zeros would be known to everybody.
+        if let Some(secret) = fresh.as_mut()
+            && let Err(error) = self.net.secret(secret)
+        {
+            error!(%error, "the system gives no random bytes: nobody is let in");
+            fresh = Fresh::none();
+        }
+        let session = Session::new(
+            token,
+            stream,
+            Arc::clone(station),
+            Arc::clone(&self.seat),
+            origin,
+            fresh,
+        );
         self.slots.insert(Slot::Session(Entry {
             session,
             station: Arc::clone(station),
@@ -95,6 +114,9 @@ impl<N: Net> Engine<N> {
                     token: Some(token),
                     is_again: self.latest.token == Some(token),
                 };
+            }
+            if let Some((authoriser, credentials)) = found.claim.take() {
+                self.ask(token, authoriser, credentials);
             }
             if found.is_through {
                 self.await_handshake(token, now);
@@ -193,6 +215,42 @@ impl<N: Net> Engine<N> {
                     entry.phase = Phase::Ending;
                 }
             }
+        }
+    }
+
+    /// Asks, elsewhere, whether a peer may come in.
+    fn ask(&mut self, token: usize, authoriser: Arc<dyn Authoriser>, credentials: Credentials) {
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let address = Arc::clone(&entry.remote);
+        let judged = Judging {
+            seat: Arc::clone(&self.seat),
+            session: Some(Arc::clone(&entry.session)),
+        };
+        // If too much waits, or a panic ends it, dropping the job turns the peer away.
+        let _is_taken = self.net.run_aside(Box::new(move || {
+            let verdict = authoriser.authorise(&Claim { credentials, address });
+            judged.tell(verdict);
+        }));
+    }
+
+    /// It was decided.
+    pub(super) fn judged(&mut self, session: &Arc<Session<N>>, verdict: Verdict, now: Instant, effects: &mut Effects) {
+        let token = session.token;
+        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
+            return;
+        };
+        if !Arc::ptr_eq(&entry.session, session) {
+            return;
+        }
+        match session.judged(verdict) {
+            Ok(()) => {
+                entry.wants_read = true;
+                entry.wants_write = true;
+                self.serve(token, now, effects);
+            }
+            Err(failure) => self.read_ended(token, failure, now, effects),
         }
     }
 
@@ -319,3 +377,27 @@ pub(super) fn detach(station: &Arc<dyn Station>, peer: PeerId, is_confirmed: boo
 
 /// How long a peer that was refused may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Tells once what was decided about a peer; dropped without a word, that it is turned away.
+struct Judging<N: Net> {
+    seat: Arc<Seat<N>>,
+    session: Option<Arc<Session<N>>>,
+}
+
+impl<N: Net> Judging<N> {
+    fn tell(mut self, verdict: Verdict) {
+        self.note(verdict);
+    }
+
+    fn note(&mut self, verdict: Verdict) {
+        if let Some(session) = self.session.take() {
+            let _is_live = self.seat.note(Note::Judged(session, verdict));
+        }
+    }
+}
+
+impl<N: Net> Drop for Judging<N> {
+    fn drop(&mut self) {
+        self.note(Verdict::NotNow);
+    }
+}

@@ -62,8 +62,9 @@ impl<P: Pattern> Station for Hub<P> {
                     identity,
                     version,
                     metadata,
+                    user,
                 } = facts.clone();
-                PeerInfo::new(address, credentials, socket_type, identity, version, metadata)
+                PeerInfo::new(address, credentials, socket_type, identity, version, metadata, user)
             });
             effects.drop_later(state.peers.connected(id, facts.identity.clone()));
             state.pattern.connected(&mut state.peers, id);

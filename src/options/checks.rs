@@ -64,6 +64,7 @@ impl Options {
             });
         }
         self.check_metadata()?;
+        self.check_security()?;
         if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
             return Err(InvalidOptions::TooSmall {
                 option: "max_handshake_bytes",
@@ -195,6 +196,7 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("heartbeat_timeout", WITH_WORDS),
     ("heartbeat_ttl", WITH_WORDS),
     ("metadata", WITH_WORDS),
+    ("security", WITH_WORDS),
 ];
 
 /// Types that say something of themselves, and are told something: all that speak ZMTP.

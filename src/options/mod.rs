@@ -14,6 +14,7 @@ mod metadata;
 mod pattern;
 mod publishing;
 mod queues;
+mod security;
 
 pub use checks::InvalidOptions;
 pub(crate) use connection::StopDialing;
@@ -22,6 +23,7 @@ pub(crate) use kernel::{Credentials, Keepalive, TransportOptions};
 
 use crate::identity::Identity;
 use crate::message::Message;
+use crate::security::Security;
 use bytes::Bytes;
 pub(crate) use heartbeat::Heartbeat;
 use in_band::InBand;
@@ -96,7 +98,8 @@ use std::time::Duration;
 /// | `ZMQ_IO_THREADS`, `ZMQ_AFFINITY` | none: a [`Context`](crate::Context) has one loop; sockets of several contexts share none |
 /// | `ZMQ_MAX_SOCKETS` | none: as many as there are descriptors for |
 /// | `ZMQ_BLOCKY` | none: [`linger`](Options::linger) has a limit unless it is [`Duration::MAX`] |
-/// | CURVE, PLAIN | none |
+/// | `ZMQ_PLAIN_SERVER`, `ZMQ_PLAIN_USERNAME`, `ZMQ_PLAIN_PASSWORD` | [`security`](Options::security) with [`Plain`](crate::Plain) |
+/// | `ZMQ_CURVE_SERVER`, `ZMQ_CURVE_PUBLICKEY`, `ZMQ_CURVE_SECRETKEY`, `ZMQ_CURVE_SERVERKEY` | [`security`](Options::security) with [`Curve`](crate::Curve) |
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) send_mark: Mark,
@@ -109,6 +112,7 @@ pub struct Options {
     pub(crate) reconnect: Reconnect,
     pub(crate) retry_refused: Option<Duration>,
     pub(crate) stop_dialing: StopDialing,
+    pub(crate) security: Security,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) in_band: InBand,
     /// Each name once; names and sizes are checked when the socket is made.
@@ -280,6 +284,7 @@ impl Default for Options {
             },
             retry_refused: None,
             stop_dialing: StopDialing::default(),
+            security: Security::default(),
             heartbeat: Heartbeat::default(),
             in_band: InBand::default(),
             metadata: Vec::new(),

@@ -38,6 +38,17 @@ impl Net for SimNet {
         self.fabric.lock().chance.next()
     }
 
+    fn secret(&mut self, into: &mut [u8]) -> io::Result<()> {
+        let mut fabric = self.fabric.lock();
+        into.iter_mut().for_each(|byte| *byte = fabric.chance.next() as u8);
+        Ok(())
+    }
+
+    fn run_aside(&mut self, job: Box<dyn FnOnce() + Send>) -> bool {
+        job();
+        true
+    }
+
     fn resolve(&mut self, host: &str, _port: u16, answer: Box<dyn FnOnce(Resolved) + Send>) {
         let found = self.fabric.lock().names.get(host).cloned();
         answer(found.ok_or_else(|| "no such name".into()));

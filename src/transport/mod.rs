@@ -3,6 +3,7 @@
 //! [`Net`] is all that the engine knows of it: the real one is mio and socket2, the simulated one is a value under a
 //! virtual clock. Nothing here knows of messages.
 
+mod aside;
 mod interfaces;
 pub(crate) mod ipc;
 mod names;
@@ -53,6 +54,12 @@ pub(crate) trait Net: Send + 'static {
 
     /// The only chance: seeded.
     fn chance(&mut self) -> u64;
+
+    /// Chance that nobody can guess: for keys. An error: there is none.
+    fn secret(&mut self, into: &mut [u8]) -> io::Result<()>;
+
+    /// Runs what an application wrote, elsewhere, after what was given before it. `false`: too much waits.
+    fn run_aside(&mut self, job: Box<dyn FnOnce() + Send>) -> bool;
 
     /// Begins to look up a name, elsewhere; `answer` is called once, on any thread, or dropped with this.
     ///

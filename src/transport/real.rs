@@ -2,10 +2,12 @@
 //!
 //! mio is edge-triggered: an event comes once, and again only after the socket has answered `WouldBlock`.
 
+use super::aside::{Aside, Job};
 use super::names::{Answer, Resolver, look_up};
 use super::open::{OpenListener, Opened};
 use super::{Address, Net, Reached, Stream, ipc, tcp, udp};
 use crate::chance::SplitMix64;
+use crate::cipher::random;
 use crate::endpoint::{Endpoint, Kind};
 use crate::options::TransportOptions;
 use crate::peer_info::PeerCredentials;
@@ -73,6 +75,7 @@ pub(crate) struct RealNet {
     registry: Arc<Registry>,
     resolver: Resolver,
     chance: SplitMix64,
+    aside: Aside,
 }
 
 impl RealNet {
@@ -81,6 +84,7 @@ impl RealNet {
             registry: Arc::new(registry),
             resolver: Resolver::new(look_up),
             chance: SplitMix64::new(chance()),
+            aside: Aside::default(),
         }
     }
 
@@ -106,6 +110,14 @@ impl Net for RealNet {
 
     fn chance(&mut self) -> u64 {
         self.chance.next()
+    }
+
+    fn secret(&mut self, into: &mut [u8]) -> io::Result<()> {
+        random(into)
+    }
+
+    fn run_aside(&mut self, job: Job) -> bool {
+        self.aside.run(job)
     }
 
     fn resolve(&mut self, host: &str, port: u16, answer: Answer) {

@@ -5,15 +5,17 @@
 
 use super::command::{Command, ERROR, PING, PONG, READY};
 use super::greeting::greeting;
-use super::handshake::{Handshake, MECHANISM, Next};
+use super::handshake::{Handshake, Next};
 use super::heartbeat::{Heard, Pong, answered, time_to_live};
 use super::inbox::{Inbox, Taken};
-use super::mechanism::null;
+use super::mechanism::{Accord, Mechanism, Seals, null};
 use super::notices::{answer, notice};
-use super::{AT_ONCE, Credit, Facts, Form, Local, Said, Side, Step, datagram, raw};
+use super::sealing::{Opener, Sealer};
+use super::{AT_ONCE, Credit, Facts, Form, Fresh, Local, Said, Side, Step, datagram, raw};
 use crate::batch::{Buffers, Run};
 use crate::failure::{Failure, Stage};
 use crate::notice::Notice;
+use crate::security::User;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -31,6 +33,12 @@ pub(crate) struct Connection {
     /// The same of those that answer a question: a sign of life may not take the place of an answer.
     answer: Option<Pong>,
     heard: Heard,
+    /// Whom those who let the peer in take it for.
+    user: Option<User>,
+    /// Opens what comes in traffic, if that is sealed.
+    opener: Option<Box<Opener>>,
+    /// What was given back of the last input is opened.
+    is_opened: bool,
     /// Commands in traffic.
     commands: u64,
     /// Those of them that mean nothing to us.
@@ -42,8 +50,9 @@ enum State {
     ExpectPeer(Handshake),
     /// A raw stream, or datagrams, of which our socket does not know yet.
     Unknown,
-    /// The peer's READY is in; our socket has not said whether it takes the peer.
-    ExpectVerdict,
+    /// The peer has said what it is; our socket has not said whether it takes the peer. `None`: on a raw stream, and with
+    /// datagrams.
+    ExpectVerdict(Option<Accord>),
     Traffic(Inbox),
     Raw,
     Datagrams,
@@ -56,10 +65,13 @@ enum State {
 impl Connection {
     /// A connection that nothing came over yet. Our greeting is ready to go; on a raw stream, and with datagrams, there is
     /// none, and the peer is ready before it says anything.
-    pub(crate) fn new(local: Arc<Local>, side: Side, form: Form) -> Self {
+    pub(crate) fn new(local: Arc<Local>, side: Side, form: Form, fresh: Fresh) -> Self {
         let (state, handshake) = match form {
             Form::Raw | Form::Datagrams => (State::Unknown, Vec::new()),
-            Form::Framed => (State::ExpectPeer(Handshake::new()), greeting(MECHANISM)),
+            Form::Framed => (
+                State::ExpectPeer(Handshake::new(fresh)),
+                greeting(Mechanism::of(&local.role)),
+            ),
         };
         Connection {
             local,
@@ -70,6 +82,9 @@ impl Connection {
             pong: None,
             answer: None,
             heard: Heard::default(),
+            user: None,
+            opener: None,
+            is_opened: false,
             commands: 0,
             unknown_commands: 0,
         }
@@ -88,7 +103,7 @@ impl Connection {
         match &self.state {
             State::ExpectPeer(_) => self.handle_handshake(input),
             State::Unknown => {
-                self.state = State::ExpectVerdict;
+                self.state = State::ExpectVerdict(None);
                 Ok(Step::Ready(match self.form {
                     Form::Datagrams => Facts::of_datagrams(self.local.socket_type),
                     Form::Raw | Form::Framed => Facts::raw(),
@@ -96,7 +111,8 @@ impl Connection {
             }
             State::Datagrams => Ok(datagram::take(input, credit, &self.local.limits, run)),
             State::Raw => Ok(raw::take(input, credit, &self.local.limits, run)),
-            State::ExpectVerdict => Ok(Step::Paused),
+            State::ExpectVerdict(_) => Ok(Step::Paused),
+            State::Traffic(_) if self.opener.is_some() => self.handle_sealed(input, credit, buffers, run),
             State::Traffic(_) => self.handle_traffic(input, credit, buffers, run),
             State::Ended { failure, .. } => Err(failure.clone()),
         }
@@ -106,7 +122,7 @@ impl Connection {
     /// chunk. Never empty.
     pub(crate) fn body_wanted(&mut self) -> Option<&mut [u8]> {
         match &mut self.state {
-            State::Traffic(inbox) => inbox.body_wanted(),
+            State::Traffic(inbox) if self.opener.is_none() => inbox.body_wanted(),
             _ => None,
         }
     }
@@ -116,7 +132,7 @@ impl Connection {
         match &mut self.state {
             State::Traffic(inbox) => Ok(inbox.handle_body(n, buffers, run)),
             State::Ended { failure, .. } => Err(failure.clone()),
-            State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams => {
+            State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict(_) | State::Raw | State::Datagrams => {
                 debug_assert!(false, "no body was wanted");
                 Ok(Bytes::new())
             }
@@ -127,8 +143,11 @@ impl Connection {
     pub(crate) fn handle_end(&self) -> Failure {
         match &self.state {
             State::Unknown | State::Raw | State::Datagrams => Failure::ClosedByPeer,
-            State::ExpectPeer(_) | State::ExpectVerdict => Failure::CutShort { what: "the handshake" },
+            State::ExpectPeer(_) | State::ExpectVerdict(_) => Failure::CutShort { what: "the handshake" },
             State::Traffic(inbox) => match inbox.in_the_middle_of() {
+                None if self.opener.as_ref().is_some_and(|opener| !opener.is_empty()) => {
+                    Failure::CutShort { what: "a message" }
+                }
                 None => Failure::ClosedByPeer,
                 Some(what) => Failure::CutShort { what },
             },
@@ -136,26 +155,67 @@ impl Connection {
         }
     }
 
-    /// Our socket takes the peer. The accepting side's READY is queued, the dialing side sent its own earlier; traffic
-    /// follows.
-    pub(crate) fn accept(&mut self) {
-        debug_assert!(matches!(self.state, State::ExpectVerdict), "nobody asked");
-        match self.form {
-            Form::Raw => self.state = State::Raw,
-            Form::Datagrams => self.state = State::Datagrams,
-            Form::Framed if matches!(self.state, State::ExpectVerdict) => {
-                if self.side == Side::Accepted {
-                    null::put_ready(&mut self.handshake, &self.local);
-                }
-                self.state = State::Traffic(Inbox::new(self.local.limits));
+    /// Who claims to come in may: the handshake goes on.
+    pub(crate) fn admit(&mut self, user: Option<User>) {
+        debug_assert!(self.awaits_admission(), "nobody asked");
+        self.user = user;
+        let stage = self.stage();
+        match std::mem::replace(&mut self.state, State::ExpectVerdict(None)) {
+            State::ExpectPeer(handshake) => {
+                self.state = match handshake.admit(&self.local, &mut self.handshake) {
+                    Ok(handshake) => State::ExpectPeer(handshake),
+                    Err(failure) => State::Ended { stage, failure },
+                };
             }
-            Form::Framed => {}
+            other => self.state = other,
         }
+    }
+
+    /// It may not, for this reason, which it is not told: an ERROR goes out. Gives why the connection is over.
+    pub(crate) fn deny(&mut self, why: String) -> Failure {
+        debug_assert!(self.awaits_admission(), "nobody asked");
+        null::put_error(&mut self.handshake, DENIED);
+        self.leave(Failure::NotAdmitted { why })
+    }
+
+    /// It may not now: nothing is said, so that it tries again. Gives why the connection is over.
+    pub(crate) fn turn_away(&mut self) -> Failure {
+        debug_assert!(self.awaits_admission(), "nobody asked");
+        self.leave(Failure::NotAdmitted {
+            why: "not now".to_owned(),
+        })
+    }
+
+    /// Whether nothing goes on until [`Connection::admit`] or [`Connection::deny`].
+    pub(crate) fn awaits_admission(&self) -> bool {
+        matches!(&self.state, State::ExpectPeer(handshake) if handshake.awaits_admission())
+    }
+
+    /// Our socket takes the peer. Our READY is queued unless it was said earlier; traffic follows, sealed if there is what
+    /// to seal it with.
+    pub(crate) fn accept(&mut self) -> Option<Sealer> {
+        debug_assert!(matches!(self.state, State::ExpectVerdict(_)), "nobody asked");
+        match (self.form, &mut self.state) {
+            (Form::Raw, _) => self.state = State::Raw,
+            (Form::Datagrams, _) => self.state = State::Datagrams,
+            (Form::Framed, State::ExpectVerdict(accord)) => {
+                let accord = accord.take();
+                self.state = State::Traffic(Inbox::new(self.local.limits));
+                let seals = accord.and_then(|accord| accord.conclude(&self.local, &mut self.handshake));
+                if let Some(seals) = seals {
+                    let Seals { sealer, opener } = *seals;
+                    self.opener = Some(Box::new(opener));
+                    return Some(sealer);
+                }
+            }
+            (Form::Framed, _) => {}
+        }
+        None
     }
 
     /// It does not; with an ERROR for what cannot get better, silently for what may.
     pub(crate) fn refuse(&mut self, error: Option<&str>) {
-        debug_assert!(matches!(self.state, State::ExpectVerdict), "nobody asked");
+        debug_assert!(matches!(self.state, State::ExpectVerdict(_)), "nobody asked");
         if let Some(reason) = error {
             null::put_error(&mut self.handshake, reason);
         }
@@ -184,14 +244,18 @@ impl Connection {
     /// Whether the peer is ready without a word, and our socket has still to be told: there is a step to take that needs no
     /// input.
     pub(crate) fn is_ready_unasked(&self) -> bool {
-        matches!(self.state, State::Unknown)
+        match &self.state {
+            State::Unknown => true,
+            State::ExpectPeer(handshake) => handshake.expects_nothing(),
+            _ => false,
+        }
     }
 
     /// How far it has come, or had when it ended.
     pub(crate) fn stage(&self) -> Stage {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.stage(),
-            State::Unknown | State::ExpectVerdict => Stage::Ready,
+            State::Unknown | State::ExpectVerdict(_) => Stage::Ready,
             State::Traffic(_) | State::Raw | State::Datagrams => Stage::Traffic,
             State::Ended { stage, .. } => *stage,
         }
@@ -202,8 +266,10 @@ impl Connection {
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
             State::ExpectPeer(handshake) => handshake.is_idle(),
-            State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams | State::Ended { .. } => true,
-            State::Traffic(inbox) => inbox.in_the_middle_of().is_none(),
+            State::Unknown | State::ExpectVerdict(_) | State::Raw | State::Datagrams | State::Ended { .. } => true,
+            State::Traffic(inbox) => {
+                inbox.in_the_middle_of().is_none() && self.opener.as_ref().is_none_or(|opener| opener.is_empty())
+            }
         }
     }
 
@@ -221,25 +287,34 @@ impl Connection {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         match &self.state {
-            State::Traffic(inbox) => inbox.held(),
+            State::Traffic(inbox) => inbox.held() + self.opener.as_ref().map_or(0, |opener| opener.held()),
             State::ExpectPeer(handshake) => handshake.held(),
-            State::Unknown | State::ExpectVerdict | State::Raw | State::Datagrams | State::Ended { .. } => 0,
+            State::Unknown | State::ExpectVerdict(_) | State::Raw | State::Datagrams | State::Ended { .. } => 0,
         }
     }
 
     fn handle_handshake(&mut self, input: &mut Bytes) -> Result<Step, Failure> {
         loop {
             let stage = self.stage();
-            let State::ExpectPeer(handshake) = std::mem::replace(&mut self.state, State::ExpectVerdict) else {
+            let State::ExpectPeer(handshake) = std::mem::replace(&mut self.state, State::ExpectVerdict(None)) else {
                 return Ok(Step::Paused);
             };
             match handshake.step(input, &self.local, self.side, &mut self.handshake) {
                 Ok(Next::Await(handshake)) => {
+                    let may_go_on = !handshake.awaits_admission();
                     self.state = State::ExpectPeer(handshake);
-                    return Ok(Step::More);
+                    return Ok(if may_go_on { Step::More } else { Step::Paused });
                 }
                 Ok(Next::Step(handshake)) => self.state = State::ExpectPeer(handshake),
-                Ok(Next::Ready(facts)) => return Ok(Step::Ready(facts)),
+                Ok(Next::Claim(credentials, handshake)) => {
+                    self.state = State::ExpectPeer(handshake);
+                    return Ok(Step::Claim(credentials));
+                }
+                Ok(Next::Ready(facts, accord)) => {
+                    self.state = State::ExpectVerdict(Some(accord));
+                    let user = self.user.take();
+                    return Ok(Step::Ready(Facts { user, ..facts }));
+                }
                 Err(failure) => {
                     self.state = State::Ended {
                         stage,
@@ -249,6 +324,29 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Opens what is sealed; then it is traffic as any other. Who calls gives back first what it was left with.
+    fn handle_sealed(
+        &mut self,
+        input: &mut Bytes,
+        credit: Credit,
+        buffers: &mut Buffers,
+        run: &mut Run,
+    ) -> Result<Step, Failure> {
+        if !self.is_opened
+            && let Some(opener) = &mut self.opener
+        {
+            *input = opener.open(input);
+        }
+        let step = self.handle_traffic(input, credit, buffers, run)?;
+        self.is_opened = !input.is_empty();
+        if step == Step::More
+            && let Some(failure) = self.opener.as_mut().and_then(|opener| opener.take_failure())
+        {
+            return Err(self.leave(failure));
+        }
+        Ok(step)
     }
 
     fn handle_traffic(
@@ -309,6 +407,11 @@ impl Connection {
         Ok(None)
     }
 
+    fn leave(&mut self, failure: Failure) -> Failure {
+        self.end(failure.clone());
+        failure
+    }
+
     fn end(&mut self, failure: Failure) {
         self.state = State::Ended {
             stage: self.stage(),
@@ -316,3 +419,6 @@ impl Connection {
         };
     }
 }
+
+/// RFC 27's status for who may not come in, which libzmq's servers say and its clients know.
+const DENIED: &str = "400";

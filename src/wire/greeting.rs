@@ -1,13 +1,13 @@
 //! The first 64 bytes of each side: that it speaks ZMTP, in which version, under which mechanism.
 //!
 //! A stranger is refused at its first wrong byte, and told apart by a few well-known beginnings. Of the mechanism's
-//! name all is awaited, so that it can be told. Padding, as-server and filler are not looked at.
+//! name all is awaited, so that it can be told. Padding and filler are not looked at.
 
-use super::mechanism::{FIELD, Mechanism};
+use super::mechanism::Mechanism;
 use crate::failure::Failure;
 use bytes::{Buf, Bytes};
 
-/// Our greeting: version 3.1, not as a server, which NULL has none of.
+/// Our greeting: version 3.1, our mechanism, and whether we are its server.
 pub(super) fn greeting(mechanism: Mechanism) -> Vec<u8> {
     let mut out = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
     out.extend_from_slice(&mechanism.field());
@@ -67,7 +67,7 @@ fn check(seen: &[u8], ours: Mechanism) -> Result<(), Failure> {
         Some(1 | 2) => return Err(Failure::OldVersion { major: 2 }),
         _ => {}
     }
-    match seen.get(MECHANISM..MECHANISM + FIELD) {
+    match seen.get(MECHANISM..).and_then(<[u8]>::first_chunk) {
         Some(theirs) => ours.check(theirs),
         None => Ok(()),
     }
@@ -130,21 +130,22 @@ const SOCKS: &str = "SOCKS";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::security::Role;
 
     fn fill(bytes: &[u8]) -> Result<Option<(u8, u8)>, Failure> {
-        PartialGreeting::new().fill(&mut Bytes::copy_from_slice(bytes), Mechanism::Null)
+        PartialGreeting::new().fill(&mut Bytes::copy_from_slice(bytes), Mechanism::of(&Role::Null))
     }
 
     #[test]
     fn ours_is_the_one_of_libzmq() {
         let mut golden = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL".to_vec();
         golden.resize(64, 0);
-        assert_eq!(greeting(Mechanism::Null), golden);
+        assert_eq!(greeting(Mechanism::of(&Role::Null)), golden);
     }
 
     #[test]
     fn what_may_be_anything_is_not_looked_at() {
-        let mut bytes = greeting(Mechanism::Null);
+        let mut bytes = greeting(Mechanism::of(&Role::Null));
         for at in (1..9).chain(11..12).chain(32..64) {
             bytes[at] = 0xA5;
         }
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn half_a_greeting_is_not_an_error() {
-        let bytes = greeting(Mechanism::Null);
+        let bytes = greeting(Mechanism::of(&Role::Null));
         for cut in 0..64 {
             assert_eq!(fill(&bytes[..cut]), Ok(None));
         }
@@ -163,7 +164,7 @@ mod tests {
     /// RFC 37: "a peer SHALL accept higher protocol versions as valid".
     #[test]
     fn higher_versions_are_taken_and_older_ones_are_named() {
-        let mut bytes = greeting(Mechanism::Null);
+        let mut bytes = greeting(Mechanism::of(&Role::Null));
         for major in 0..=255 {
             bytes[10] = major;
             let expected = match major {

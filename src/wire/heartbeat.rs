@@ -194,6 +194,7 @@ mod tests {
             identity: None,
             version: (3, 1),
             metadata,
+            user: None,
         };
         let pulse = |beats, patience: Option<u64>| Pulse {
             beats,

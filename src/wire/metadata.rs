@@ -3,6 +3,7 @@
 //! Names are compared without regard to case, and written as libzmq writes them, which does regard it.
 
 use super::command::{malformed, put_short, split_short};
+use super::mechanism::null::put_error;
 use super::{Facts, Local};
 use crate::failure::{Failure, METADATA, printable};
 use crate::identity::{Identity, InvalidIdentity};
@@ -22,7 +23,7 @@ pub(super) fn put_metadata(out: &mut Vec<u8>, local: &Local) {
 }
 
 /// What the peer's properties say, if our socket may speak with such a peer at all.
-pub(super) fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure> {
+fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure> {
     let mut socket_type = None;
     let mut identity = None;
     let mut metadata = Vec::new();
@@ -72,7 +73,13 @@ pub(super) fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Fac
         identity,
         version,
         metadata,
+        user: None,
     })
+}
+
+/// The same; if such a peer will never do, an ERROR that says why goes to `out`.
+pub(super) fn heard_facts(data: &[u8], version: (u8, u8), local: &Local, out: &mut Vec<u8>) -> Result<Facts, Failure> {
+    facts(data, version, local).inspect_err(|failure| put_error(out, &failure.to_string()))
 }
 
 fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ mod metadata;
 mod notices;
 mod partial;
 mod raw;
+pub(crate) mod sealing;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -26,16 +27,21 @@ pub(crate) use heartbeat::{Heard, Ping, Pong, Pulse};
 pub(crate) use notices::put_notice;
 
 use crate::batch::weight;
+use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::keys::SecretKey;
 use crate::notice::Notice;
 use crate::options::{Limits, Options};
+use crate::security::{Credentials, Role, User};
 use crate::socket_type::SocketType;
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 /// What our side says of itself, and what it lets a peer make us hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Local {
     pub(crate) socket_type: SocketType,
+    pub(crate) role: Role,
     pub(crate) identity: Option<Identity>,
     pub(crate) limits: Limits,
     /// What else is said of us in READY. Names are those of properties, and all fits within what a peer takes.
@@ -46,6 +52,7 @@ impl Local {
     pub(crate) fn new(socket_type: SocketType, options: &Options) -> Self {
         Local {
             socket_type,
+            role: options.security.role.clone(),
             identity: options.identity.clone(),
             limits: options.limits,
             metadata: [
@@ -66,12 +73,66 @@ pub(crate) struct Facts {
     pub(crate) version: (u8, u8),
     /// The other properties, in the peer's order. Names are printable, values are whatever the peer sent.
     pub(crate) metadata: Vec<(String, Bytes)>,
+    /// Whom those who let it in take it for.
+    pub(crate) user: Option<User>,
 }
 
 impl Facts {
     /// Whether the peer says nothing of itself, and is told nothing but messages.
     pub(crate) fn is_wordless(&self) -> bool {
         self.version == (0, 0)
+    }
+}
+
+/// Chance of one connection alone, of which its keys are made.
+pub(crate) struct Fresh(Option<Box<Zeroizing<[u8; Fresh::LEN]>>>);
+
+impl Fresh {
+    /// A secret key, a key for the cookie, and two nonces.
+    const LEN: usize = 32 + 32 + 2 * 16;
+
+    /// Of a connection that needs no keys.
+    pub(crate) const fn none() -> Self {
+        Fresh(None)
+    }
+
+    /// What such a one needs: to be filled by [`Fresh::as_mut`].
+    pub(crate) fn for_role(role: &Role) -> Self {
+        Fresh(role.is_sealed().then(|| Box::new(Zeroizing::new([0; Fresh::LEN]))))
+    }
+
+    /// To be filled with chance that nobody can guess.
+    pub(crate) fn as_mut(&mut self) -> Option<&mut [u8]> {
+        self.0.as_mut().map(|bytes| &mut bytes[..])
+    }
+
+    /// The four of them; an error: there is no chance.
+    fn take(&self) -> Result<Keys, Failure> {
+        let no_chance = || Failure::Unopened {
+            what: "what this side would seal: the system gives no random bytes",
+        };
+        let bytes = self.0.as_ref().ok_or_else(no_chance)?;
+        let (secret, rest) = bytes.split_first_chunk().ok_or_else(no_chance)?;
+        let (cookie, rest) = rest.split_first_chunk().ok_or_else(no_chance)?;
+        let (first, second) = rest.split_first_chunk().ok_or_else(no_chance)?;
+        Ok(Keys {
+            secret: SecretKey::from_bytes(*secret),
+            cookie: Zeroizing::new(*cookie),
+            nonces: [*first, *second.first_chunk().ok_or_else(no_chance)?],
+        })
+    }
+}
+
+/// What it is made into.
+struct Keys {
+    secret: SecretKey,
+    cookie: Zeroizing<[u8; 32]>,
+    nonces: [[u8; 16]; 2],
+}
+
+impl std::fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fresh(..)")
     }
 }
 
@@ -134,7 +195,9 @@ pub(crate) enum Said {
 pub(crate) enum Step {
     /// All input was used up, or kept as an unfinished piece: read again.
     More,
-    /// The peer's READY is in: call `accept` or `refuse`, then go on with what is left of the input.
+    /// The peer has said who it is: call `admit` or `deny`, now or later, then go on with what is left of the input.
+    Claim(Credentials),
+    /// The peer has said what it is: call `accept` or `refuse`, then go on with what is left of the input.
     Ready(Facts),
     /// The peer told us something, behind all messages that are in the run: go on with what is left of the input.
     Notice(Notice),

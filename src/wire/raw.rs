@@ -19,6 +19,7 @@ impl Facts {
             identity: None,
             version: (0, 0),
             metadata: Vec::new(),
+            user: None,
         }
     }
 }

@@ -481,5 +481,6 @@ fn facts(station: &Arc<dyn Station>) -> Facts {
         identity: local.identity.clone(),
         version: (3, 1),
         metadata: local.metadata.clone(),
+        user: None,
     }
 }

@@ -19,7 +19,7 @@ use crate::hub::{Drive, Effects, Lent, Link, Origin, Pace, QUIET, Station};
 use crate::socket_type::SocketType;
 use crate::sync::{AtomicBool, Mutex, Ordering, per_thread};
 use crate::transport::{Net, Stream};
-use crate::wire::{Connection, Form, Side};
+use crate::wire::{Connection, Form, Fresh, Side};
 use reading::Reading;
 use std::cell::Cell;
 use std::sync::{Arc, Weak};
@@ -50,6 +50,7 @@ impl<N: Net> Session<N> {
         station: Arc<dyn Station>,
         seat: Arc<Seat<N>>,
         origin: Origin,
+        fresh: Fresh,
     ) -> Arc<Self> {
         let side = match origin {
             Origin::Dialed(_) => Side::Dialed,
@@ -60,7 +61,7 @@ impl<N: Net> Session<N> {
             SocketType::Stream => Form::Raw,
             _ => Form::Framed,
         };
-        let connection = Connection::new(Arc::clone(station.local()), side, form);
+        let connection = Connection::new(Arc::clone(station.local()), side, form, fresh);
         Arc::new(Session {
             token,
             stream,

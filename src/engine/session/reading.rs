@@ -13,6 +13,7 @@ use crate::failure::{Failure, Stage};
 use crate::hub::{Effects, Origin};
 use crate::notice::Notice;
 use crate::routing::{PeerId, Room};
+use crate::security::{Authoriser, Credentials, Judgement, Verdict};
 use crate::sync::Ordering;
 use crate::transport::socks5::Socks5;
 use crate::transport::{Net, Stream};
@@ -76,7 +77,7 @@ pub(crate) enum Filled {
 }
 
 /// What a fill found besides messages.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Found {
     /// Bytes came.
     pub(crate) has_read: bool,
@@ -88,6 +89,8 @@ pub(crate) struct Found {
     pub(crate) heard: Heard,
     /// Something is to be flushed.
     pub(crate) has_output: bool,
+    /// Who is to be asked about the peer, and what it has shown: nothing goes on until [`Session::judged`].
+    pub(crate) claim: Option<(Arc<dyn Authoriser>, Credentials)>,
 }
 
 impl<N: Net> Session<N> {
@@ -319,6 +322,17 @@ impl<N: Net> Session<N> {
             match step? {
                 Step::More => return Ok(TakenIn::All),
                 Step::Enough => return Ok(TakenIn::Enough),
+                Step::Claim(credentials) => match self.station.local().role.judge(&credentials) {
+                    Judgement::Admit(user) => {
+                        read.connection.admit(user);
+                        found.has_output |= self.transmit_of(read);
+                    }
+                    Judgement::Deny(why) => return Err(read.connection.deny(why)),
+                    Judgement::Ask(authoriser) => {
+                        found.claim = Some((authoriser, credentials));
+                        return Ok(TakenIn::NoRoom);
+                    }
+                },
                 Step::Ready(facts) => {
                     let link = Arc::new(SessionLink::new(self));
                     let (origin, credentials) = (read.origin.clone(), self.stream.credentials());
@@ -326,9 +340,9 @@ impl<N: Net> Session<N> {
                         Ok(peer) => {
                             read.peer = Some(peer);
                             read.room = self.station.room(peer);
-                            read.connection.accept();
+                            let sealer = read.connection.accept();
                             self.transmit_of(read);
-                            self.collect_of(peer, facts.version);
+                            self.collect_of(peer, facts.version, sealer);
                             found.ready = Some(facts.pulse());
                             found.has_output = true;
                         }
@@ -362,6 +376,21 @@ impl<N: Net> Session<N> {
                 }
             }
         }
+    }
+
+    /// It is decided whether the peer may come in. An error ends the session; what is to be said before is queued.
+    pub(crate) fn judged(&self, verdict: Verdict) -> Result<(), Failure> {
+        let mut read = self.read.lock();
+        if !read.connection.awaits_admission() {
+            return Ok(());
+        }
+        match verdict {
+            Verdict::Admit(user) => read.connection.admit(Some(user)),
+            Verdict::Deny => return Err(read.connection.deny("the authoriser denies it".to_owned())),
+            Verdict::NotNow => return Err(read.connection.turn_away()),
+        }
+        self.transmit_of(&mut read);
+        Ok(())
     }
 
     fn count_ignored(&self, read: &mut Reading) {

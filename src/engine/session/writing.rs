@@ -3,6 +3,7 @@
 //! Control frames go before the next batch. What was wholly written is told with the next collect.
 
 mod lending;
+mod sealing;
 
 use super::Session;
 use super::unframed::{Unframed, asks_to_end};
@@ -14,8 +15,10 @@ use crate::routing::{Dropped, PeerId};
 use crate::stats::DropReason;
 use crate::sync::Ordering;
 use crate::transport::{Net, Stream};
+use crate::wire::sealing::Sealer;
 use crate::wire::{Form, Ping, Pong, Said, datagram, put_notice};
 use bytes::{Buf, Bytes};
+use sealing::Sealing;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -36,6 +39,8 @@ pub(super) struct Writing {
     /// But for framed ones, batches are taken apart to be written.
     form: Form,
     unframed: Unframed,
+    /// Under CURVE, from READY on. What is begun of it belongs to `batch` if there is one.
+    sealing: Option<Box<Sealing>>,
     batch: Option<Batch>,
     /// Bytes of `batch` that are written.
     written: usize,
@@ -69,6 +74,7 @@ impl Writing {
             notices: Bytes::new(),
             form,
             unframed: Unframed::default(),
+            sealing: None,
             batch: None,
             written: 0,
             done: Tally::default(),
@@ -126,7 +132,8 @@ impl<N: Net> Session<N> {
             // A PONG behind our end would break a stream that ends in good order.
             return;
         }
-        let begun = usize::from(write.control_written > 0);
+        let is_sealed = write.sealing.as_ref().is_some_and(|sealing| sealing.is_begun());
+        let begun = usize::from(write.control_written > 0 || is_sealed);
         let mut waiting = write.control.iter_mut().skip(begun);
         match waiting.find(|(kind, _)| *kind == said && said != Said::Handshake) {
             Some((_, waiting)) => *waiting = bytes,
@@ -134,9 +141,11 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// From now on batches of this peer are collected, behind the message that goes before all others, if there is one.
-    pub(super) fn collect_of(&self, peer: PeerId, version: (u8, u8)) {
+    /// From now on batches of this peer are collected, behind the message that goes before all others, if there is one; and
+    /// sealed, if there is what to seal them with.
+    pub(super) fn collect_of(&self, peer: PeerId, version: (u8, u8), sealer: Option<Sealer>) {
         let mut write = self.write.lock();
+        write.sealing = sealer.map(|sealer| Box::new(Sealing::new(sealer)));
         write.peer = Some(peer);
         write.version = version;
         if let Some(hello) = &self.station.options().in_band.hello {
@@ -202,7 +211,8 @@ impl<N: Net> Session<N> {
         if write.form != Form::Framed {
             return write.unframed.take().map(|batch| (batch, 0));
         }
-        let written = write.written;
+        let sealed = write.sealing.take().map_or(0, |sealing| sealing.written());
+        let written = write.written + sealed;
         write.batch.take().map(|batch| (batch, written))
     }
 
@@ -322,10 +332,12 @@ impl<N: Net> Session<N> {
         }
         if write.batch.is_none() {
             if write.notices.is_empty()
-                && let Some((_, control)) = write.control.front()
+                && let Some((said, control)) = write.control.front()
             {
                 let rest = control.get(write.control_written..).unwrap_or_default();
-                let n = self.give(&[IoSlice::new(rest)])?;
+                // What the handshake says is sealed by itself, where it is.
+                let sealing = write.sealing.as_mut().filter(|_| *said != Said::Handshake);
+                let n = self.give_sealed(sealing, &[IoSlice::new(rest)])?;
                 if n == rest.len() {
                     match write.control.pop_front() {
                         Some((Said::Ping, _)) => {
@@ -353,19 +365,23 @@ impl<N: Net> Session<N> {
                 return Ok(0);
             }
             if !write.notices.is_empty() {
-                let n = self.give(&[IoSlice::new(&write.notices)])?;
+                let n = self.give_sealed(write.sealing.as_mut(), &[IoSlice::new(&write.notices)])?;
                 write.notices.advance(n);
                 return Ok(n);
             }
         }
         let Some(batch) = &write.batch else { return Ok(0) };
         // Most batches are one piece: the places for many are filled in only for one that needs them.
+        let sealing = write.sealing.as_mut();
         let n = match batch.one_piece() {
-            Some(all) => self.give(&[IoSlice::new(all.get(write.written..).unwrap_or_default())])?,
+            Some(all) => {
+                let rest = all.get(write.written..).unwrap_or_default();
+                self.give_sealed(sealing, &[IoSlice::new(rest)])?
+            }
             None => {
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let filled = batch.slices(write.written, &mut slices);
-                self.give(slices.get(..filled).unwrap_or_default())?
+                self.give_sealed(sealing, slices.get(..filled).unwrap_or_default())?
             }
         };
         write.written += n;
@@ -449,6 +465,14 @@ impl<N: Net> Session<N> {
         write.done.add(tally.messages, tally.payload);
         write.messages += tally.messages as u64;
         effects.drop_later(Dropped::messages(done));
+    }
+
+    /// Writes these, or what they are sealed. Gives how many of their bytes are done.
+    fn give_sealed(&self, sealing: Option<&mut Box<Sealing>>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match sealing {
+            None => self.give(slices),
+            Some(sealing) => sealing.give(slices, |sealed| self.give(sealed)),
+        }
     }
 
     /// A write that takes nothing, and is no error, would be tried for ever.

@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use crate::wire::command::{Command, ERROR, READY, put_command, put_short};
-use crate::wire::metadata::{facts, put_metadata};
+use crate::wire::metadata::{heard_facts, put_metadata};
 use crate::wire::{Facts, Local};
 
 /// Our READY, as a whole frame.
@@ -14,23 +14,22 @@ pub(in crate::wire) fn put_ready(out: &mut Vec<u8>, local: &Local) {
     put_command(out, READY, &[&metadata]);
 }
 
-/// Our ERROR, as a whole frame; of a long reason the first 255 bytes.
+/// Our ERROR, as a whole frame; of a long reason the first 255 bytes. All mechanisms have the same.
 pub(in crate::wire) fn put_error(out: &mut Vec<u8>, reason: &str) {
     let mut data = Vec::new();
     put_short(&mut data, reason.as_bytes());
     put_command(out, ERROR, &[&data]);
 }
 
-/// The peer's one command. If its READY will never do, an ERROR that says why goes to `out`.
-pub(in crate::wire) fn ready(
-    body: &[u8],
+/// The peer's one command.
+pub(super) fn ready(
+    command: &Command<'_>,
     version: (u8, u8),
     local: &Local,
     out: &mut Vec<u8>,
 ) -> Result<Facts, Failure> {
-    let command = Command::parse(body)?;
     match command.name {
-        READY => facts(command.data, version, local).inspect_err(|failure| put_error(out, &failure.to_string())),
+        READY => heard_facts(command.data, version, local, out),
         ERROR => Err(command.refusal()),
         _ => Err(command.unexpected("READY")),
     }

@@ -98,6 +98,7 @@ fn all_compatible_types_come_to_traffic_in_pieces_of_any_size() {
                         identity: None,
                         version: (3, 1),
                         metadata: vec![],
+                        user: None,
                     })
                 );
             }

@@ -3,11 +3,13 @@
 mod frames;
 mod handshakes;
 mod hostile;
+mod mechanisms;
 mod streams;
 mod types;
 
 use super::command::put_command;
-use super::{Connection, Credit, Facts, Form, Local, Side, Step};
+use super::sealing::Sealer;
+use super::{Connection, Credit, Facts, Form, Fresh, Local, Side, Step};
 use crate::batch::buffers::{CHUNK, FIRST_BODY};
 use crate::batch::frame::{MORE, put_header};
 use crate::batch::{Buffers, Run};
@@ -15,6 +17,7 @@ use crate::failure::Failure;
 use crate::message::Message;
 use crate::notice::Notice;
 use crate::options::Limits;
+use crate::security::{Judgement, Role};
 use crate::sim::chance::{Chance, with_seeds};
 use crate::socket_type::SocketType;
 use bytes::Bytes;
@@ -34,6 +37,7 @@ pub(super) const PLENTY: Credit = Credit {
 pub(super) fn local(socket_type: SocketType) -> Local {
     Local {
         socket_type,
+        role: Role::Null,
         identity: None,
         limits: LIMITS,
         metadata: Vec::new(),
@@ -52,12 +56,23 @@ struct End {
     heard: usize,
     /// What the peer told us beside messages.
     notices: Vec<Notice>,
+    role: Role,
+    /// Seals what is sent, if it is to be.
+    sealer: Option<Sealer>,
 }
 
 impl End {
     fn new(local: Local, side: Side) -> Self {
+        let role = local.role.clone();
+        let mut fresh = Fresh::for_role(&role);
+        if let Some(bytes) = fresh.as_mut() {
+            // Not the same on both sides.
+            bytes.fill(7 + u8::from(role.is_server()));
+        }
         End {
-            connection: Connection::new(Arc::new(local), side, Form::Framed),
+            role,
+            sealer: None,
+            connection: Connection::new(Arc::new(local), side, Form::Framed, fresh),
             buffers: Buffers::default(),
             run: Run::default(),
             rest: Bytes::new(),
@@ -92,10 +107,15 @@ impl End {
             match self.step(credit)? {
                 Step::More | Step::Paused => return Ok(()),
                 Step::Enough => {}
+                Step::Claim(credentials) => match self.role.judge(&credentials) {
+                    Judgement::Admit(user) => self.connection.admit(user),
+                    Judgement::Deny(why) => return Err(self.connection.deny(why)),
+                    Judgement::Ask(_) => return Ok(()),
+                },
                 Step::Notice(notice) => self.notices.push(notice),
                 Step::Ready(facts) => {
                     self.facts = Some(facts);
-                    self.connection.accept();
+                    self.sealer = self.connection.accept();
                 }
             }
         }
@@ -121,13 +141,15 @@ impl End {
     /// One call. That it comes forward, and holds no more than it may, is asserted for every test.
     fn step(&mut self, credit: Credit) -> Result<Step, Failure> {
         let before = self.rest.len();
+        let needs_nothing = self.connection.is_ready_unasked();
         let step = self
             .connection
             .handle_received(&mut self.rest, credit, &mut self.buffers, &mut self.run);
         match &step {
             Ok(Step::More) => assert!(self.rest.is_empty()),
             Ok(Step::Paused) => assert!(!self.rest.is_empty()),
-            Ok(Step::Ready(_) | Step::Notice(_) | Step::Enough) => assert!(self.rest.len() < before),
+            Ok(Step::Ready(_)) if needs_nothing => {}
+            Ok(Step::Claim(_) | Step::Ready(_) | Step::Notice(_) | Step::Enough) => assert!(self.rest.len() < before),
             Err(_) => {}
         }
         assert!(

@@ -30,7 +30,7 @@ impl<N: Net> Session<N> {
         let (Some(peer), Form::Framed) = (write.peer, write.form) else {
             return (Lent::Refused, false);
         };
-        if !write.is_open || write.is_ending || write.failure.is_some() {
+        if !write.is_open || write.is_ending || write.failure.is_some() || write.sealing.is_some() {
             return (Lent::Refused, false);
         }
         // One that has stopped reading is not looked at for each message.

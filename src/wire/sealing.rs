@@ -1,0 +1,282 @@
+//! MESSAGE: a frame in a box, in traffic under CURVE.
+//!
+//! Batches are sealed frame by frame on their way out, and on their way in become again what they were: ZMTP's framing, in
+//! which messages, commands and limits are looked for as they are without CURVE.
+
+use super::command::malformed;
+use super::partial::check_flags;
+use crate::batch::frame::{COMMAND, Header, LONG, MORE, header_len, put_header};
+use crate::cipher::MessageKey;
+use crate::failure::Failure;
+use crate::options::Limits;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::io::IoSlice;
+
+/// Seals what goes out of one connection.
+pub(crate) struct Sealer {
+    key: MessageKey,
+    nonce: u64,
+}
+
+/// Opens what comes in.
+pub(super) struct Opener {
+    key: MessageKey,
+    /// The last one. Invariant: each is greater than the one before.
+    nonce: u64,
+    limits: Limits,
+    /// A frame that is not whole.
+    sealed: BytesMut,
+    /// What is wrong behind what was given: told once that is used up.
+    failure: Option<Failure>,
+}
+
+impl Sealer {
+    pub(super) fn new(key: MessageKey, nonce: u64) -> Self {
+        Sealer { key, nonce }
+    }
+
+    /// Seals whole frames from the front of what is to be written, at least one, until there are about `enough` bytes of
+    /// boxes. Gives how many bytes were sealed; `None`: no nonce is left.
+    pub(crate) fn seal(&mut self, pieces: &[IoSlice<'_>], enough: usize, out: &mut Vec<u8>) -> Option<usize> {
+        let mut all = Pieces { pieces, at: 0 };
+        let mut taken = 0;
+        while out.len() < enough
+            && let Some(header) = all.header()
+            && let Ok(body) = usize::try_from(header.body)
+            && all.has(header.len + body)
+        {
+            self.seal_one(header, body, &mut all, out)?;
+            taken += header.len + body;
+        }
+        Some(taken)
+    }
+
+    fn seal_one(&mut self, header: Header, body: usize, all: &mut Pieces<'_>, out: &mut Vec<u8>) -> Option<()> {
+        let nonce = self.nonce;
+        self.nonce = nonce.checked_add(1)?;
+        put_header(out, 0, OVERHEAD + body);
+        out.extend_from_slice(NAME);
+        out.extend_from_slice(&nonce.to_be_bytes());
+        let tag_at = out.len();
+        out.extend_from_slice(&[0; TAG]);
+        let plain_at = out.len();
+        out.push((header.flags & MORE) | if header.is_command() { INNER_COMMAND } else { 0 });
+        all.skip(header.len);
+        all.copy(body, out);
+        let tag = self.key.seal_in_place(nonce, out.get_mut(plain_at..)?);
+        out.get_mut(tag_at..plain_at)?.copy_from_slice(&tag);
+        Some(())
+    }
+}
+
+/// Of frames that were sealed and of which the first `written` bytes are written: how many bytes they had before, those
+/// that are wholly written.
+pub(crate) fn plain_of(sealed: &[u8], written: usize) -> usize {
+    let (mut at, mut plain) = (0, 0);
+    while let Some(header) = sealed.get(at..).and_then(Header::parse)
+        && let Ok(body) = usize::try_from(header.body)
+        && at + header.len + body <= written
+    {
+        at += header.len + body;
+        let body = body.saturating_sub(OVERHEAD);
+        plain += header_len(body) + body;
+    }
+    plain
+}
+
+impl Opener {
+    pub(super) fn new(key: MessageKey, nonce: u64, limits: Limits) -> Self {
+        Opener {
+            key,
+            nonce,
+            limits,
+            sealed: BytesMut::new(),
+            failure: None,
+        }
+    }
+
+    /// What these bytes were before they were sealed: whole frames. What is wrong with one is told by
+    /// [`Opener::take_failure`].
+    pub(super) fn open(&mut self, input: &[u8]) -> Bytes {
+        self.sealed.extend_from_slice(input);
+        // Opened, a frame is shorter: what is opened never meets what is not.
+        let (mut from, mut to) = (0, 0);
+        loop {
+            match self.open_one(from, to) {
+                Ok(Some((read, put))) => (from, to) = (read, put),
+                Ok(None) => break,
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    break;
+                }
+            }
+        }
+        if to == 0 {
+            return Bytes::new();
+        }
+        let rest = self.sealed.get(from..).unwrap_or_default();
+        let rest = BytesMut::from(rest);
+        let mut opened = std::mem::replace(&mut self.sealed, rest);
+        opened.truncate(to);
+        opened.freeze()
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<Failure> {
+        let failure = self.failure.take();
+        if failure.is_some() {
+            self.sealed = BytesMut::new();
+        }
+        failure
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.sealed.capacity()
+    }
+
+    /// Opens the frame at `from`, and puts what it was to `to`. Gives where both end; `None`: it is not whole.
+    fn open_one(&mut self, from: usize, to: usize) -> Result<Option<(usize, usize)>, Failure> {
+        let Some(header) = self.sealed.get(from..).and_then(Header::parse) else {
+            return Ok(None);
+        };
+        check_flags(header.flags)?;
+        if header.has_more() {
+            return Err(malformed("MESSAGE", "it says that more follows"));
+        }
+        // The limit is one of whole messages; for one frame it stands before anything is kept.
+        let most = self
+            .limits
+            .message_bytes
+            .max(COMMAND_BYTES)
+            .saturating_add(OVERHEAD as u64);
+        if header.body > most {
+            return Err(Failure::TooLarge {
+                what: "message bytes",
+                limit: self.limits.message_bytes,
+                observed: header.body.saturating_sub(OVERHEAD as u64),
+            });
+        }
+        let Ok(body) = usize::try_from(header.body) else {
+            return Ok(None);
+        };
+        let begin = from + header.len;
+        let Some(frame) = self.sealed.get_mut(begin..).and_then(|rest| rest.get_mut(..body)) else {
+            return Ok(None);
+        };
+        let short = || malformed("MESSAGE", "it is too short");
+        let (name, rest) = frame.split_first_chunk_mut::<8>().ok_or_else(short)?;
+        if name != NAME {
+            return Err(malformed("MESSAGE", "it is none"));
+        }
+        let (nonce, rest) = rest.split_first_chunk_mut().ok_or_else(short)?;
+        let (tag, plain) = rest.split_first_chunk_mut().ok_or_else(short)?;
+        let nonce = u64::from_be_bytes(*nonce);
+        if nonce <= self.nonce {
+            return Err(malformed("MESSAGE", "its nonce was used before"));
+        }
+        if plain.is_empty() {
+            return Err(short());
+        }
+        if !self.key.open_in_place(nonce, tag, plain) {
+            return Err(Failure::Unopened { what: "MESSAGE" });
+        }
+        self.nonce = nonce;
+        let inner = plain.first().copied().unwrap_or_default();
+        if inner & !(MORE | INNER_COMMAND) != 0 {
+            return Err(malformed("MESSAGE", "reserved flags are set"));
+        }
+        let end = begin + body;
+        let len = body - OVERHEAD;
+        let flags = (inner & MORE) | if inner & INNER_COMMAND != 0 { COMMAND } else { 0 };
+        let mut head = [0; 9];
+        let head_len = header_len(len);
+        let mut room = &mut head[..];
+        if head_len == 2 {
+            room.put_u8(flags);
+            room.put_u8(len as u8);
+        } else {
+            room.put_u8(flags | LONG);
+            room.put_u64(len as u64);
+        }
+        if let Some(slot) = self.sealed.get_mut(to..to + head_len) {
+            slot.iter_mut().zip(head).for_each(|(slot, byte)| *slot = byte);
+        }
+        self.sealed.copy_within(end - len..end, to + head_len);
+        Ok(Some((end, to + head_len + len)))
+    }
+}
+
+/// Pieces of framed messages, read as one.
+struct Pieces<'a> {
+    pieces: &'a [IoSlice<'a>],
+    /// How much of the first is read.
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// The header that is next; none lies in two pieces.
+    fn header(&mut self) -> Option<Header> {
+        self.next_piece().and_then(Header::parse)
+    }
+
+    fn next_piece(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let rest = self.pieces.first()?.get(self.at..).unwrap_or_default();
+            if !rest.is_empty() {
+                return Some(rest);
+            }
+            self.pieces = self.pieces.get(1..)?;
+            self.at = 0;
+        }
+    }
+
+    fn has(&self, bytes: usize) -> bool {
+        let mut left = bytes.saturating_add(self.at);
+        self.pieces.iter().any(|piece| {
+            left = left.saturating_sub(piece.len());
+            left == 0
+        })
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    fn copy(&mut self, bytes: usize, out: &mut Vec<u8>) {
+        let mut left = bytes;
+        while left > 0
+            && let Some(piece) = self.next_piece()
+        {
+            let taken = piece.get(..left.min(piece.len())).unwrap_or_default();
+            out.extend_from_slice(taken);
+            self.at += taken.len();
+            left -= taken.len();
+        }
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Opener(.., {} bytes)", self.sealed.len())
+    }
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer(..)")
+    }
+}
+
+/// How a MESSAGE begins.
+const NAME: &[u8; 8] = b"\x07MESSAGE";
+const TAG: usize = 16;
+/// What a box adds to a frame's body: name, nonce, tag and flags.
+const OVERHEAD: usize = 8 + 8 + TAG + 1;
+/// In a box the flag of commands is another.
+const INNER_COMMAND: u8 = 2;
+/// Most bytes of a command's body, whatever the limit of messages is.
+const COMMAND_BYTES: u64 = 64 * 1024;
