@@ -141,6 +141,16 @@ fn the_monitor_tells_who_came_and_went() {
 }
 
 #[test]
+fn one_client_is_let_in_and_the_other_is_told_why_not() {
+    let ended = Running::start("secure", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("the server got \"a secret\" from ");
+    ended.assert_says("not admitted: the key ");
+    ended.assert_says("the peer refused: 400");
+}
+
+#[test]
 fn each_weather_client_hears_every_report_of_its_place() {
     let ended = Running::start("weather", &[]).end();
 

@@ -1,9 +1,11 @@
 //! What has to hold after every step, and how messages of the tests are numbered.
 
 use crate::hub::Hub;
+use crate::keys::SecretKey;
 use crate::message::Message;
 use crate::options::Options;
 use crate::routing::{Awaited, Pattern, PeerId, Peers, Receives, Sends};
+use crate::security::{Curve, Plain, Security};
 use crate::socket_type::SocketType;
 use crate::stats::SocketStats;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +57,23 @@ pub(super) fn small(chance: &mut Chance) -> Options {
         .connect_timeout(Duration::from_millis(500))
         .handshake_timeout(Duration::from_secs(1))
         .reconnect(Duration::from_millis(10), Duration::from_millis(200))
+}
+
+/// What the sockets of the one side of a world have, and those of the other: every third seed something that is secret.
+pub(super) fn security(seed: u64) -> [Security; 2] {
+    let secret = |byte| SecretKey::from_bytes([byte; 32]);
+    let mut both = match seed % 6 {
+        2 => [Plain::server().allow([("me", "word")]), Plain::client("me", "word")],
+        5 => [
+            Curve::server(secret(1)).allow([secret(2).public()]),
+            Curve::client(secret(2), secret(1).public()),
+        ],
+        _ => [Security::default(), Security::default()],
+    };
+    if seed % 12 > 6 {
+        both.reverse();
+    }
+    both
 }
 
 /// Sends if there is room.

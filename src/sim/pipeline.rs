@@ -3,7 +3,7 @@
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{Ledger, check, numbered_for, send, small};
+use super::laws::{Ledger, check, numbered_for, security, send, small};
 use crate::batch::Copies;
 use crate::hub::{Hub, Lent};
 use crate::message::Message;
@@ -49,7 +49,8 @@ impl<A: Kind, B: Kind> Pipeline<A, B> {
             let options = options.connected_first(world.chance.once_in(3));
             options.requeue_unwritten(false)
         };
-        let options: Vec<Options> = (0..4).map(|_| options()).collect();
+        let secured = security(seed);
+        let options: Vec<Options> = (0..4).map(|n| options().security(secured[n / 2].clone())).collect();
         let pushes: Vec<_> = (0..2)
             .map(|n| world.open(n, Balanced::new, options[n].clone()))
             .collect();

@@ -3,7 +3,7 @@
 
 use super::World;
 use super::chance::{Chance, with_seeds};
-use super::laws::{recv, send, small};
+use super::laws::{recv, security, send, small};
 use crate::hub::{Hub, Station};
 use crate::message::Message;
 use crate::options::{AtMark, Options};
@@ -73,13 +73,14 @@ impl<S: Subscribes> Publishing<S> {
             AtMark::Disconnect,
             AtMark::Block,
         ]);
-        let mut options = || small(&mut world.chance).at_mark(at_mark);
+        let secured = security(seed);
+        let mut options = || small(&mut world.chance).at_mark(at_mark).security(secured[0].clone());
         let [first, second]: [Options; 2] = std::array::from_fn(|_| options());
         let publisher = world.open(0, |options| PubPattern::new(options, seed), first);
         let xpublisher = world.open(1, |options| XPubPattern::new(options, !seed), second);
         let subs: Vec<_> = (0..SUBS)
             .map(|n| {
-                let options = small(&mut world.chance);
+                let options = small(&mut world.chance).security(secured[1].clone());
                 world.open(2 + n, S::new, options)
             })
             .collect();

@@ -3,7 +3,7 @@
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{check, numbered, read, recv, send, small};
+use super::laws::{check, numbered, read, recv, security, send, small};
 use crate::failure::Failure;
 use crate::hub::Hub;
 use crate::identity::Identity;
@@ -45,7 +45,9 @@ impl Office {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 1 + DEALERS);
         let router_dials = world.chance.once_in(3);
+        let secured = security(seed);
         let options = small(&mut world.chance)
+            .security(secured[0].clone())
             .handover(world.chance.once_in(2))
             .probe(world.chance.once_in(4))
             .router_notify(world.chance.once_in(3), world.chance.once_in(3));
@@ -54,6 +56,7 @@ impl Office {
         let dealers: Vec<_> = (0..DEALERS)
             .map(|n| {
                 let options = small(&mut world.chance)
+                    .security(secured[1].clone())
                     .identity(name(n))
                     .probe(world.chance.once_in(4));
                 world.open(1 + n, DealerPattern::new, options)

@@ -21,6 +21,7 @@ mod requests;
 mod restarts;
 mod restarts_of_ours;
 mod routers;
+mod security;
 mod shapes;
 mod streams;
 mod subscriptions;

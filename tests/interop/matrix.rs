@@ -1,7 +1,9 @@
-//! Every two types that may speak, each end ours and libzmq's, over each transport, either side to bind, in all sizes.
+//! Every two types that may speak, each end ours and libzmq's, over each transport, either side to bind, in all sizes, under
+//! every mechanism.
 
 use crate::ours::{Ours, make};
 use crate::peer::{Peer, told};
+use crate::security::{PAIRINGS, they_admit};
 use crate::shapes::{Shape, shapes};
 use crate::ways::{Way, for_each_way};
 use peermq::Options;
@@ -89,14 +91,22 @@ fn run(row: &Row) {
         Req | Dealer | Router => " ROUTING_ID=theirs",
         _ => "",
     };
-    for_each_way(&format!("{}{name}", row.theirs), |peer, way| {
-        let ours = make(row.ours, &way.context, Options::default());
-        way.link(peer, &*ours);
-        meet(row, peer, way, &*ours);
-        for &says in row.says {
-            row.talk(says, peer, way, &*ours);
+    for pairing in &PAIRINGS {
+        // Two of libzmq's do not get through that either: what its REQ asks its authenticator unsettles it.
+        if row.theirs == Req && pairing.name.ends_with("they serve") {
+            continue;
         }
-    });
+        println!("{}", pairing.name);
+        for_each_way(&format!("{}{name} {}", row.theirs, (pairing.theirs)()), |peer, way| {
+            they_admit(peer, "*");
+            let ours = make(row.ours, &way.context, Options::default().security((pairing.ours)()));
+            way.link(peer, &*ours);
+            meet(row, peer, way, &*ours);
+            for &says in row.says {
+                row.talk(says, peer, way, &*ours);
+            }
+        });
+    }
 }
 
 /// Waits until what is published arrives.

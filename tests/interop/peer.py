@@ -11,6 +11,9 @@ import threading
 import time
 
 import zmq
+import zmq.auth
+import zmq.utils.z85
+from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 LIMIT = 10_000
@@ -68,7 +71,7 @@ def open_socket(name, kind, *options):
 def set_options(name, *options):
     """`KEY=value`: a number, or text."""
     for option in options:
-        key, value = option.split("=")
+        key, value = option.split("=", 1)
         number = value.lstrip("-").isdigit()
         sockets[name].setsockopt(getattr(zmq, key), int(value) if number else value.encode())
     return ""
@@ -117,6 +120,31 @@ def wait(name, event):
     while recv_monitor_message(monitors[name])["event"] != getattr(zmq, f"EVENT_{event}"):
         pass
     return ""
+
+
+# ---- whom their servers admit ----
+
+
+def admit(username, password, *keys):
+    """One name, and these keys; `*` is any."""
+    if "auth" not in globals():
+        globals()["auth"] = ThreadAuthenticator(context)
+        auth.start()
+        auth.certs["*"] = {}
+    auth.configure_plain(domain="*", passwords={username: password})
+    if keys == ("*",):
+        auth.configure_curve(domain="*", location=zmq.auth.CURVE_ALLOW_ANY)
+    else:
+        auth.configure_curve_callback(domain="*", credentials_provider=Keys(keys))
+    return ""
+
+
+class Keys:
+    def __init__(self, keys):
+        self.keys = [key.encode() for key in keys]
+
+    def callback(self, domain, key):
+        return zmq.utils.z85.encode(key) in self.keys
 
 
 # ---- bodies, behind the frames that stand in front of them ----
@@ -278,7 +306,7 @@ def end_proxy(name):
 
 
 ORDERS = (
-    (call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
+    (admit, call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
     + (property, subscribe_all, unsubscribe_all, hear_all, count_up, follow, proxy, end_proxy)
 )
 COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options, "await": wait}
