@@ -3,7 +3,7 @@
 //! Each has a pair of keys. The server lists the public keys that may come in, and a client knows the server's. Whoever is
 //! not on the list is refused, and both sides know why; whoever listens between them reads nothing.
 
-use peermq::{Context, Curve, Event, Monitor, Options, Pull, Push, SecretKey};
+use peermq::{Context, Curve, Event, Monitor, Options, Pull, Push, SecretKey, User};
 use std::error::Error;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "the server got {:?} from {}",
         message.first().escape_ascii().to_string(),
-        peer.user().unwrap_or("nobody")
+        peer.user().map_or("nobody", User::id)
     );
 
     let push = Push::with_options(

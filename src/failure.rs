@@ -206,7 +206,8 @@ impl Failure {
             self,
             Failure::RefusedByPeer { .. }
                 | Failure::IncompatibleSocketType { .. }
-                | Failure::MechanismMismatch { .. }
+                // Under CURVE it is not the server's word: whoever answers once would end it for good.
+                | Failure::MechanismMismatch { ours: "NULL" | "PLAIN", .. }
                 | Failure::OldVersion { .. }
                 | Failure::Malformed { what: METADATA, .. }
         )

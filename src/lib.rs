@@ -146,7 +146,7 @@ pub use proxy::{
     Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, queue, streamer,
 };
 pub use routing_id::RoutingId;
-pub use security::{Authoriser, Claim, Curve, CurveServer, Plain, PlainServer, Security, User, Verdict};
+pub use security::{Answer, Authoriser, Claim, Curve, CurveServer, Null, Plain, PlainServer, Security, User, Verdict};
 pub use socket::AnySocket;
 pub use socket::channel::Channel;
 pub use socket::client::Client;

@@ -108,8 +108,8 @@ impl PeerInfo {
     /// Returns whom it was taken for when it was let in ([`Security`](crate::Security)): with CURVE the key that it proved to
     /// hold, with PLAIN the name that it said, or whom an [`Authoriser`](crate::Authoriser) took it for. `None` of a server,
     /// of who was let in whatever it says, with NULL, and over inproc. libzmq's `User-Id`.
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_ref().map(User::id)
+    pub fn user(&self) -> Option<&User> {
+        self.user.as_ref()
     }
 
     /// Returns its socket type. libzmq's `Socket-Type`.

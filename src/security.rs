@@ -9,6 +9,8 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
+use tracing::warn;
 use zeroize::Zeroizing;
 
 /// Says how a socket proves who it is, and whom it lets in ([`Options::security`](crate::Options::security)). The default is
@@ -43,6 +45,10 @@ pub struct Security {
     pub(crate) role: Role,
 }
 
+/// NULL: nobody proves anything, and everything goes in clear. What a socket has unless it is told otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Null;
+
 /// PLAIN ([RFC 24](https://rfc.zeromq.org/spec/24/)): a client says a name and a password.
 ///
 /// Both go in clear, as all else does: whoever can read what goes between the two has them. It is for networks that only those
@@ -58,8 +64,8 @@ pub struct PlainServer(());
 /// CURVE ([RFC 26](https://rfc.zeromq.org/spec/26/)): each side has a pair of keys, proves that it holds the secret one, and
 /// everything is sealed with keys of this connection alone.
 ///
-/// A client knows the server's public key, and sends nothing to anybody else. Who records what goes over the network learns
-/// sizes and times, also if secret keys become known later.
+/// A client knows the server's public key, and tells nothing of itself to anybody else. Who records what goes over the network
+/// learns sizes and times, also if secret keys become known later; who may change it can end connections, and no more.
 #[derive(Debug, Clone, Copy)]
 pub struct Curve;
 
@@ -67,6 +73,13 @@ pub struct Curve;
 #[derive(Debug)]
 #[must_use = "a server says whom it lets in"]
 pub struct CurveServer(SecretKey);
+
+impl Null {
+    /// Asks this authoriser about each peer, of which only the [address](Claim::address) is known.
+    pub fn ask(authoriser: impl Authoriser) -> Security {
+        Role::Null(Admission::Asked(Asked::new(authoriser))).into()
+    }
+}
 
 impl Plain {
     /// Makes a client that says this name and this password: at most 255 bytes each, or no socket is made
@@ -104,7 +117,7 @@ impl PlainServer {
 
     /// Asks this authoriser about each.
     pub fn ask(self, authoriser: impl Authoriser) -> Security {
-        Role::PlainServer(Admission::Asked(Arc::new(authoriser))).into()
+        Role::PlainServer(Admission::Asked(Asked::new(authoriser))).into()
     }
 }
 
@@ -136,23 +149,72 @@ impl CurveServer {
 
     /// Asks this authoriser about each that has proved to hold its key.
     pub fn ask(self, authoriser: impl Authoriser) -> Security {
-        Role::CurveServer(Arc::new(self.0), Admission::Asked(Arc::new(authoriser))).into()
+        Role::CurveServer(Arc::new(self.0), Admission::Asked(Asked::new(authoriser))).into()
     }
 }
 
 /// Decides who may come in.
 ///
 /// Called on a thread that the context has for this alone, one claim after the other: it may take its time, but others wait
-/// meanwhile. Who does not get an answer within [`handshake_timeout`](crate::Options::handshake_timeout) is turned away, and a
-/// panic turns away too. A closure is an authoriser.
+/// meanwhile, of all sockets of the context, unless it keeps the [`Answer`] for later. Who has none within
+/// [`handshake_timeout`](crate::Options::handshake_timeout) is turned away, and a panic turns away too.
+///
+/// It is dropped on a thread of its own, once the last socket that has it is gone. A closure that takes a claim and gives a [`Verdict`] is an authoriser:
+///
+/// ```
+/// use peermq::{Claim, Context, Options, Plain, Pull, User, Verdict};
+///
+/// let decide = |claim: &Claim| match claim.username() {
+///     Some(b"ann") if claim.has_password("secret") => Verdict::Admit(User::new("ann")),
+///     _ => Verdict::deny("who is that?"),
+/// };
+/// let security = Plain::server().ask(decide);
+/// let pull = Pull::with_options(&Context::new()?, Options::default().security(security))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Authoriser: Send + Sync + 'static {
-    /// Decides about one.
-    fn authorise(&self, claim: &Claim) -> Verdict;
+    /// Decides about one, by giving the answer: here, or later from any thread.
+    fn authorise(&self, claim: Claim, answer: Answer);
 }
 
 impl<F: Fn(&Claim) -> Verdict + Send + Sync + 'static> Authoriser for F {
-    fn authorise(&self, claim: &Claim) -> Verdict {
-        self(claim)
+    fn authorise(&self, claim: Claim, answer: Answer) {
+        answer.give(self(&claim));
+    }
+}
+
+/// Where an [`Authoriser`] says what it has decided, once. Dropped without a word it is [`NotNow`](Verdict::NotNow). Of a peer that has
+/// gone meanwhile it comes too late, and is dropped.
+pub struct Answer {
+    tell: Option<Box<dyn FnOnce(Verdict) + Send>>,
+}
+
+impl Answer {
+    pub(crate) fn new(tell: impl FnOnce(Verdict) + Send + 'static) -> Self {
+        Answer {
+            tell: Some(Box::new(tell)),
+        }
+    }
+
+    /// Tells what was decided. Does not wait.
+    pub fn give(mut self, verdict: Verdict) {
+        if let Some(tell) = self.tell.take() {
+            tell(verdict);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell(Verdict::NotNow("nobody has answered".to_owned()));
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(..)")
     }
 }
 
@@ -169,28 +231,57 @@ pub struct Claim {
 pub enum Verdict {
     /// It comes in, as this user.
     Admit(User),
-    /// It does not. A client of this library does not try again, unless it has
-    /// [`retry_refused`](crate::Options::retry_refused).
-    Deny,
-    /// It does not now: it is turned away without a word, and tries again later.
-    NotNow,
+    /// It does not, for this reason, which our monitor is told and the peer is not. A client of this library does not try
+    /// again, unless it has [`retry_refused`](crate::Options::retry_refused). ZAP's status 400.
+    Deny(String),
+    /// It does not now, for this reason: it is turned away without a word, and tries again later. ZAP's status 300.
+    NotNow(String),
+    /// Nothing was decided, for this reason. The peer is told so, and does not try again, as with [`Deny`](Verdict::Deny).
+    /// ZAP's status 500.
+    Failed(String),
+}
+
+impl Verdict {
+    /// Makes a verdict against who asks, for this reason.
+    pub fn deny(why: impl Into<String>) -> Self {
+        Verdict::Deny(why.into())
+    }
 }
 
 /// Whom a peer was taken for by those who let it in. Every message tells it ([`PeerInfo::user`](crate::PeerInfo::user)).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     id: Arc<str>,
+    metadata: Arc<[(String, Bytes)]>,
 }
 
 impl User {
     /// Makes a user with this id.
     pub fn new(id: impl Into<String>) -> Self {
-        User { id: id.into().into() }
+        User {
+            id: id.into().into(),
+            metadata: Arc::new([]),
+        }
+    }
+
+    /// Adds something that is known of the user.
+    pub fn with(self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
+        let more = (name.into(), Bytes::copy_from_slice(value.as_ref()));
+        User {
+            metadata: self.metadata.iter().cloned().chain([more]).collect(),
+            ..self
+        }
     }
 
     /// Returns the id. libzmq's `User-Id`.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Returns what is known of it under this name. Names are compared without regard to case.
+    pub fn property(&self, name: &str) -> Option<&[u8]> {
+        let mut all = self.metadata.iter();
+        all.find_map(|(it, value)| it.eq_ignore_ascii_case(name).then_some(&value[..]))
     }
 }
 
@@ -200,11 +291,20 @@ impl Claim {
         &self.address
     }
 
+    /// Returns the mechanism: `NULL`, `PLAIN` or `CURVE`.
+    pub fn mechanism(&self) -> &'static str {
+        match &self.credentials {
+            Credentials::Null => "NULL",
+            Credentials::Plain { .. } => "PLAIN",
+            Credentials::Curve(_) => "CURVE",
+        }
+    }
+
     /// Returns the name that the peer said, with PLAIN: any bytes, at most 255.
     pub fn username(&self) -> Option<&[u8]> {
         match &self.credentials {
             Credentials::Plain { username, .. } => Some(username),
-            Credentials::Curve(_) => None,
+            Credentials::Null | Credentials::Curve(_) => None,
         }
     }
 
@@ -212,7 +312,7 @@ impl Claim {
     pub fn has_password(&self, password: impl AsRef<[u8]>) -> bool {
         match &self.credentials {
             Credentials::Plain { password: said, .. } => is_same(said, password.as_ref()),
-            Credentials::Curve(_) => false,
+            Credentials::Null | Credentials::Curve(_) => false,
         }
     }
 
@@ -220,16 +320,15 @@ impl Claim {
     pub fn key(&self) -> Option<PublicKey> {
         match &self.credentials {
             Credentials::Curve(key) => Some(*key),
-            Credentials::Plain { .. } => None,
+            Credentials::Null | Credentials::Plain { .. } => None,
         }
     }
 }
 
 /// What a socket is in its mechanism.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) enum Role {
-    #[default]
-    Null,
+    Null(Admission),
     PlainClient(Arc<Login>),
     PlainServer(Admission),
     CurveClient(Arc<CurveClient>),
@@ -255,12 +354,38 @@ pub(crate) enum Admission {
     Any,
     Logins(Arc<BTreeMap<String, Zeroizing<String>>>),
     Keys(Arc<BTreeSet<PublicKey>>),
-    Asked(Arc<dyn Authoriser>),
+    Asked(Arc<Asked>),
+}
+
+/// An authoriser. It is dropped on a thread of its own: the last to hold it may be one that drives the loop.
+pub(crate) struct Asked(Option<Box<dyn Authoriser>>);
+
+impl Asked {
+    fn new(authoriser: impl Authoriser) -> Arc<Self> {
+        Arc::new(Asked(Some(Box::new(authoriser))))
+    }
+
+    pub(crate) fn authorise(&self, claim: Claim, answer: Answer) {
+        if let Some(authoriser) = &self.0 {
+            authoriser.authorise(claim, answer);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let authoriser = self.0.take();
+        let thread = thread::Builder::new().name("peermq-drop".to_owned());
+        if let Err(error) = thread.spawn(move || drop(authoriser)) {
+            warn!(%error, "there was no thread to drop an authoriser on");
+        }
+    }
 }
 
 /// What a peer has shown of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
+    Null,
     Plain { username: Bytes, password: Password },
     Curve(PublicKey),
 }
@@ -275,13 +400,13 @@ pub(crate) enum Judgement {
     /// Why not, in words for our side alone.
     Deny(String),
     /// Somebody else says so.
-    Ask(Arc<dyn Authoriser>),
+    Ask(Arc<Asked>),
 }
 
 impl Role {
     pub(crate) fn mechanism(&self) -> &'static str {
         match self {
-            Role::Null => "NULL",
+            Role::Null(_) => "NULL",
             Role::PlainClient(_) | Role::PlainServer(_) => "PLAIN",
             Role::CurveClient(_) | Role::CurveServer(..) => "CURVE",
         }
@@ -298,11 +423,11 @@ impl Role {
 
     /// Whether who has shown this may come in.
     pub(crate) fn judge(&self, credentials: &Credentials) -> Judgement {
-        let (Role::PlainServer(admission) | Role::CurveServer(_, admission)) = self else {
+        let (Role::Null(admission) | Role::PlainServer(admission) | Role::CurveServer(_, admission)) = self else {
             return Judgement::Deny("this socket lets nobody in".to_owned());
         };
         match (admission, credentials) {
-            (Admission::Any, Credentials::Plain { .. }) => Judgement::Admit(None),
+            (Admission::Any, Credentials::Null | Credentials::Plain { .. }) => Judgement::Admit(None),
             (Admission::Any, Credentials::Curve(key)) => Judgement::Admit(Some(User::new(key.to_string()))),
             (Admission::Logins(logins), Credentials::Plain { username, password }) => {
                 let known = std::str::from_utf8(username)
@@ -367,6 +492,12 @@ impl fmt::Debug for Admission {
             Admission::Keys(keys) => f.debug_set().entries(keys.iter()).finish(),
             Admission::Asked(_) => f.write_str("Asked"),
         }
+    }
+}
+
+impl Default for Role {
+    fn default() -> Self {
+        Role::Null(Admission::Any)
     }
 }
 

@@ -102,14 +102,17 @@ fn who_it_is_stands_with_each_message() {
 
     let (_, peer) = pull.recv_from_timeout(LONG).unwrap();
 
-    assert_eq!(peer.user(), Some(admitted.to_string().as_str()));
+    assert_eq!(peer.user().map(User::id), Some(admitted.to_string().as_str()));
 
     let (server, client) = plain_pair();
     let pull = Pull::with_options(&context, server).unwrap();
     let push = Push::with_options(&context, client).unwrap();
     push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
     push.send("me, too").unwrap();
-    assert_eq!(pull.recv_from_timeout(LONG).unwrap().1.user(), Some("admin"));
+    assert_eq!(
+        pull.recv_from_timeout(LONG).unwrap().1.user().map(User::id),
+        Some("admin")
+    );
 }
 
 /// Which of the two binds says nothing of which is the server.
@@ -297,8 +300,8 @@ fn an_authoriser_decides_and_names_the_user() {
         match name.as_str() {
             "ann" if claim.has_password("a") => Verdict::Admit(User::new("Ann")),
             "panic" => panic!("on purpose"),
-            "later" => Verdict::NotNow,
-            _ => Verdict::Deny,
+            "later" => Verdict::NotNow("later".into()),
+            _ => Verdict::deny("who is that?"),
         }
     };
     let context = Context::new().unwrap();
@@ -314,7 +317,7 @@ fn an_authoriser_decides_and_names_the_user() {
     let (ann, _) = push_as("ann", "a");
     ann.send("hello").unwrap();
     let (_, peer) = pull.recv_from_timeout(LONG).unwrap();
-    assert_eq!(peer.user(), Some("Ann"));
+    assert_eq!(peer.user().map(User::id), Some("Ann"));
 
     let (_bob, monitor) = push_as("bob", "a");
     wait_for!(monitor, GaveUp);
@@ -489,4 +492,154 @@ fn carry(mut from: TcpStream, mut to: TcpStream) -> std::thread::JoinHandle<Vec<
         let _ = to.shutdown(std::net::Shutdown::Write);
         all
     })
+}
+
+/// A man in the middle who takes a frame out of a message is found out.
+#[test]
+fn threat_19_no_frame_can_be_taken_out() {
+    let (server, client) = curve_pair();
+    let context = Context::new().unwrap();
+    let pull = Pull::with_options(&context, server).unwrap();
+    let monitor = pull.monitor();
+    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let push = Push::with_options(&context, client).unwrap();
+    push.connect(format!("tcp://{}", between.local_addr().unwrap()).as_str())
+        .unwrap();
+    let (near, _) = between.accept().unwrap();
+    let far = TcpStream::connect(&here).unwrap();
+    carry(far.try_clone().unwrap(), near.try_clone().unwrap());
+    let (mut near, mut far) = (near, far);
+    std::thread::spawn(move || {
+        // The greeting, HELLO and INITIATE, whose length is in its header; then the boxes of three frames.
+        let mut pass = |len: usize, is_kept: bool| {
+            let mut bytes = vec![0; len];
+            near.read_exact(&mut bytes).unwrap();
+            if is_kept {
+                far.write_all(&bytes).unwrap();
+            }
+            bytes
+        };
+        pass(64, true);
+        pass(2 + 200, true);
+        let header = pass(9, true);
+        pass(u64::from_be_bytes(*header.last_chunk().unwrap()) as usize, true);
+        for frame in ["pay", "not", "mallory"] {
+            pass(2 + 33 + frame.len(), frame != "not");
+        }
+        // Held open until the server has ended it.
+        let _end = near.read(&mut [0]);
+    });
+    push.send(["pay", "not", "mallory"]).unwrap();
+
+    let Event::Disconnected { failure, .. } = wait_for!(monitor, Disconnected) else {
+        unreachable!("it was waited for")
+    };
+
+    assert!(
+        matches!(failure, Failure::Malformed { what: "MESSAGE", .. }),
+        "{failure}"
+    );
+    assert!(pull.try_recv().is_err());
+}
+
+/// The value of an application's that its authoriser holds is dropped where nobody waits, whoever drops the socket.
+#[test]
+fn an_authoriser_is_dropped_on_a_thread_of_its_own() {
+    struct Told(std::sync::mpsc::Sender<Option<String>>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let name = std::thread::current().name().map(str::to_owned);
+            self.0.send(name).unwrap();
+            panic!("on purpose");
+        }
+    }
+    let (told, hears) = channel();
+    let held = Mutex::new(Told(told));
+    let context = Context::new().unwrap();
+    let decide = move |_: &Claim| {
+        let _held = held.lock();
+        Verdict::deny("nobody")
+    };
+    let pull = Pull::with_options(&context, quick().security(Plain::server().ask(decide))).unwrap();
+    pull.bind("tcp://127.0.0.1:0").unwrap();
+
+    drop(pull);
+
+    assert_eq!(hears.recv_timeout(LONG).unwrap().as_deref(), Some("peermq-drop"));
+    let (server, client) = curve_pair();
+    let pull = Pull::with_options(&context, server).unwrap();
+    let push = Push::with_options(&context, client).unwrap();
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    push.send("it goes on").unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "it goes on");
+}
+
+/// An answer can be kept, and given by anybody. Who has hung up meanwhile is gone at once, with its descriptor, and nobody is
+/// asked about it any more.
+#[test]
+fn answers_may_come_later_and_too_late() {
+    struct Keep(std::sync::mpsc::Sender<(Claim, Answer)>);
+    impl Authoriser for Keep {
+        fn authorise(&self, claim: Claim, answer: Answer) {
+            self.0.send((claim, answer)).unwrap();
+        }
+    }
+    let (kept, takes) = channel();
+    let context = Context::new().unwrap();
+    let pull = Pull::with_options(&context, quick().security(Null::ask(Keep(kept)))).unwrap();
+    let monitor = pull.monitor();
+    let here = pull.bind("tcp://127.0.0.1:0").unwrap();
+    let (first, second) = (Push::new(&context), Push::new(&context));
+    for push in [&first, &second] {
+        push.connect(here.clone()).unwrap();
+        push.send("in").unwrap();
+    }
+    let answers = [takes.recv_timeout(LONG).unwrap(), takes.recv_timeout(LONG).unwrap()];
+    assert!(pull.try_recv().is_err() && answers.iter().all(|(claim, _)| claim.mechanism() == "NULL"));
+
+    let later = std::thread::spawn(move || {
+        for (number, (_, answer)) in answers.into_iter().enumerate() {
+            answer.give(Verdict::Admit(User::new(number.to_string()).with("X-Role", "guest")));
+        }
+    });
+    let mut users: Vec<String> = (0..2)
+        .map(|_| {
+            let (_, peer) = pull.recv_from_timeout(LONG).unwrap();
+            let user = peer.user().unwrap();
+            assert_eq!(user.property("x-role"), Some(&b"guest"[..]));
+            user.id().to_owned()
+        })
+        .collect();
+    users.sort();
+    assert_eq!(users, ["0", "1"]);
+    later.join().unwrap();
+
+    let gone = Push::with_options(&context, quick().linger(Duration::ZERO)).unwrap();
+    gone.connect(here).unwrap();
+    let (_, answer) = takes.recv_timeout(LONG).unwrap();
+    gone.close().unwrap();
+    wait_for!(monitor, HandshakeFailed);
+    answer.give(Verdict::Admit(User::new("nobody")));
+    assert!(pull.try_recv().is_err());
+}
+
+/// What a client says of itself is looked at once it is let in; what will not do is told at once, however it was let in.
+#[test]
+fn a_type_that_does_not_fit_is_told_after_an_authoriser_too() {
+    let (ours, theirs) = (key(), key());
+    let server = ours.public();
+    let context = Context::new().unwrap();
+    let admit = |_: &Claim| Verdict::Admit(User::new("any"));
+    let pull = Pull::with_options(&context, quick().security(Curve::server(ours).ask(admit))).unwrap();
+    let dealer = Dealer::with_options(&context, quick().security(Curve::client(theirs, server))).unwrap();
+    let (at_server, at_client) = (pull.monitor(), dealer.monitor());
+    dealer.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+
+    let Event::HandshakeFailed { failure, .. } = wait_for!(at_server, HandshakeFailed) else {
+        unreachable!("it was waited for")
+    };
+
+    assert!(matches!(failure, Failure::IncompatibleSocketType { .. }), "{failure}");
+    wait_for!(at_client, GaveUp);
 }

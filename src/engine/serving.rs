@@ -1,7 +1,6 @@
 //! A session's life as the engine leads it: from a stream that comes about to the end that its owner is told of.
 
 use super::notes::Note;
-use super::seat::Seat;
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
 use super::{Engine, Entry, Latest, Owner, Phase, Slot};
@@ -10,10 +9,10 @@ use crate::failure::{Failure, Fault, Stage};
 use crate::hub::{Ask, Effects, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
-use crate::security::{Authoriser, Claim, Credentials, Verdict};
+use crate::security::{Answer, Asked, Claim, Credentials, Verdict};
 use crate::transport::{Net, Stream};
 use crate::wire::{Fresh, Heard, Pulse};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tracing::error;
 
@@ -219,19 +218,24 @@ impl<N: Net> Engine<N> {
     }
 
     /// Asks, elsewhere, whether a peer may come in.
-    fn ask(&mut self, token: usize, authoriser: Arc<dyn Authoriser>, credentials: Credentials) {
+    fn ask(&mut self, token: usize, authoriser: Arc<Asked>, credentials: Credentials) {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };
         let address = Arc::clone(&entry.remote);
-        let judged = Judging {
-            seat: Arc::clone(&self.seat),
-            session: Some(Arc::clone(&entry.session)),
-        };
-        // If too much waits, or a panic ends it, dropping the job turns the peer away.
+        let (seat, session) = (Arc::downgrade(&self.seat), Arc::downgrade(&entry.session));
+        let asking = Weak::clone(&session);
+        let answer = Answer::new(move |verdict| {
+            if let (Some(seat), Some(session)) = (seat.upgrade(), session.upgrade()) {
+                let _is_live = seat.note(Note::Judged(session, verdict));
+            }
+        });
+        // If too much waits, or a panic ends it, dropping the answer turns the peer away.
         let _is_taken = self.net.run_aside(Box::new(move || {
-            let verdict = authoriser.authorise(&Claim { credentials, address });
-            judged.tell(verdict);
+            // Of who has gone meanwhile, with its context perhaps, nobody is asked.
+            if asking.strong_count() > 0 {
+                authoriser.authorise(Claim { credentials, address }, answer);
+            }
         }));
     }
 
@@ -377,27 +381,3 @@ pub(super) fn detach(station: &Arc<dyn Station>, peer: PeerId, is_confirmed: boo
 
 /// How long a peer that was refused may take to read why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Tells once what was decided about a peer; dropped without a word, that it is turned away.
-struct Judging<N: Net> {
-    seat: Arc<Seat<N>>,
-    session: Option<Arc<Session<N>>>,
-}
-
-impl<N: Net> Judging<N> {
-    fn tell(mut self, verdict: Verdict) {
-        self.note(verdict);
-    }
-
-    fn note(&mut self, verdict: Verdict) {
-        if let Some(session) = self.session.take() {
-            let _is_live = self.seat.note(Note::Judged(session, verdict));
-        }
-    }
-}
-
-impl<N: Net> Drop for Judging<N> {
-    fn drop(&mut self) {
-        self.note(Verdict::NotNow);
-    }
-}

@@ -258,6 +258,8 @@ fn save(path: &Path, text: &str, mode: u32, if_exists: IfExists) -> Result<(), C
             let mut beside = path.as_os_str().to_owned();
             beside.push(".new");
             let beside = PathBuf::from(beside);
+            // One that is there was left by who did not come to the end.
+            let _ = fs::remove_file(&beside);
             create(&beside, text, mode)?;
             fs::rename(&beside, path).map_err(|error| {
                 let _ = fs::remove_file(&beside);

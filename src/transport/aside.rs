@@ -1,6 +1,7 @@
 //! Runs what an application wrote, beside the loop: one after the other, on a thread of its own.
 //!
-//! It may take its time. Nobody ever waits for the thread; it ends with what it was given by, once the job at hand is done.
+//! It may take its time. Nobody ever waits for the thread; it ends once nobody can give it more, and all that it was given is
+//! done.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

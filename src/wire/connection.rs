@@ -155,35 +155,47 @@ impl Connection {
         }
     }
 
-    /// Who claims to come in may: the handshake goes on.
-    pub(crate) fn admit(&mut self, user: Option<User>) {
+    /// Who claims to come in may: the handshake goes on, or ends if what it says of itself will not do.
+    pub(crate) fn admit(&mut self, user: Option<User>) -> Result<(), Failure> {
         debug_assert!(self.awaits_admission(), "nobody asked");
         self.user = user;
         let stage = self.stage();
         match std::mem::replace(&mut self.state, State::ExpectVerdict(None)) {
-            State::ExpectPeer(handshake) => {
-                self.state = match handshake.admit(&self.local, &mut self.handshake) {
-                    Ok(handshake) => State::ExpectPeer(handshake),
-                    Err(failure) => State::Ended { stage, failure },
-                };
-            }
+            State::ExpectPeer(handshake) => match handshake.admit(&self.local, self.side, &mut self.handshake) {
+                Ok(handshake) => self.state = State::ExpectPeer(handshake),
+                Err(failure) => {
+                    self.state = State::Ended {
+                        stage,
+                        failure: failure.clone(),
+                    };
+                    return Err(failure);
+                }
+            },
             other => self.state = other,
         }
+        Ok(())
     }
 
     /// It may not, for this reason, which it is not told: an ERROR goes out. Gives why the connection is over.
     pub(crate) fn deny(&mut self, why: String) -> Failure {
+        self.error(DENIED, why)
+    }
+
+    /// Nobody can say whether it may. Otherwise the same.
+    pub(crate) fn fail(&mut self, why: String) -> Failure {
+        self.error(FAILED, why)
+    }
+
+    fn error(&mut self, status: &str, why: String) -> Failure {
         debug_assert!(self.awaits_admission(), "nobody asked");
-        null::put_error(&mut self.handshake, DENIED);
+        null::put_error(&mut self.handshake, status);
         self.leave(Failure::NotAdmitted { why })
     }
 
     /// It may not now: nothing is said, so that it tries again. Gives why the connection is over.
-    pub(crate) fn turn_away(&mut self) -> Failure {
+    pub(crate) fn turn_away(&mut self, why: String) -> Failure {
         debug_assert!(self.awaits_admission(), "nobody asked");
-        self.leave(Failure::NotAdmitted {
-            why: "not now".to_owned(),
-        })
+        self.leave(Failure::NotAdmitted { why })
     }
 
     /// Whether nothing goes on until [`Connection::admit`] or [`Connection::deny`].
@@ -422,3 +434,5 @@ impl Connection {
 
 /// RFC 27's status for who may not come in, which libzmq's servers say and its clients know.
 const DENIED: &str = "400";
+/// The same, where that could not be found out.
+const FAILED: &str = "500";

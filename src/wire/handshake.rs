@@ -96,11 +96,11 @@ impl Handshake {
     }
 
     /// The peer may come in.
-    pub(super) fn admit(self, local: &Local, out: &mut Vec<u8>) -> Result<Self, Failure> {
+    pub(super) fn admit(self, local: &Local, side: Side, out: &mut Vec<u8>) -> Result<Self, Failure> {
         let Handshake::ExpectAdmission(begun) = self else {
             return Ok(self);
         };
-        Ok(match begun.exchange.admit(begun.version, local, out)? {
+        Ok(match begun.exchange.admit(begun.version, local, side, out)? {
             Admitted::Await(exchange) => Begun { exchange, ..begun }.expect_command(),
             Admitted::Ready(facts, accord) => Handshake::ExpectNothing(Box::new((facts, accord))),
         })

@@ -107,11 +107,12 @@ impl Fresh {
     }
 
     /// The four of them; an error: there is no chance.
-    fn take(&self) -> Result<Keys, Failure> {
-        let no_chance = || Failure::Unopened {
-            what: "what this side would seal: the system gives no random bytes",
+    fn take(self) -> Result<Keys, Failure> {
+        let no_chance = || Failure::Io {
+            kind: std::io::ErrorKind::Other,
+            error: "the system gives no random bytes".to_owned(),
         };
-        let bytes = self.0.as_ref().ok_or_else(no_chance)?;
+        let bytes = self.0.ok_or_else(no_chance)?;
         let (secret, rest) = bytes.split_first_chunk().ok_or_else(no_chance)?;
         let (cookie, rest) = rest.split_first_chunk().ok_or_else(no_chance)?;
         let (first, second) = rest.split_first_chunk().ok_or_else(no_chance)?;

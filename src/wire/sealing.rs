@@ -21,7 +21,7 @@ pub(crate) struct Sealer {
 /// Opens what comes in.
 pub(super) struct Opener {
     key: MessageKey,
-    /// The last one. Invariant: each is greater than the one before.
+    /// The last one. Invariant: each is one more than the one before.
     nonce: u64,
     limits: Limits,
     /// A frame that is not whole.
@@ -98,6 +98,7 @@ impl Opener {
     /// What these bytes were before they were sealed: whole frames. What is wrong with one is told by
     /// [`Opener::take_failure`].
     pub(super) fn open(&mut self, input: &[u8]) -> Bytes {
+        self.make_room(input.len());
         self.sealed.extend_from_slice(input);
         // Opened, a frame is shorter: what is opened never meets what is not.
         let (mut from, mut to) = (0, 0);
@@ -119,6 +120,20 @@ impl Opener {
         let mut opened = std::mem::replace(&mut self.sealed, rest);
         opened.truncate(to);
         opened.freeze()
+    }
+
+    /// Room for so many bytes more: for no more than what came again, and not beyond the end of the frame that is begun.
+    fn make_room(&mut self, more: usize) {
+        let (came, wanted) = (self.sealed.len(), self.sealed.len().saturating_add(more));
+        if self.sealed.capacity() >= wanted {
+            return;
+        }
+        let header = Header::parse(&self.sealed);
+        let end = header.map_or(0, |header| (header.len as u64).saturating_add(header.body));
+        let end = usize::try_from(end).unwrap_or(usize::MAX).max(wanted);
+        let mut larger = BytesMut::with_capacity(came.saturating_mul(2).clamp(wanted, end));
+        larger.extend_from_slice(&self.sealed);
+        self.sealed = larger;
     }
 
     pub(super) fn take_failure(&mut self) -> Option<Failure> {
@@ -175,8 +190,11 @@ impl Opener {
         let (nonce, rest) = rest.split_first_chunk_mut().ok_or_else(short)?;
         let (tag, plain) = rest.split_first_chunk_mut().ok_or_else(short)?;
         let nonce = u64::from_be_bytes(*nonce);
-        if nonce <= self.nonce {
-            return Err(malformed("MESSAGE", "its nonce was used before"));
+        // All senders count: where one is missing, somebody has taken a frame out.
+        match self.nonce.checked_add(1) {
+            Some(next) if nonce == next => {}
+            Some(next) if nonce > next => return Err(malformed("MESSAGE", "one before it is missing")),
+            _ => return Err(malformed("MESSAGE", "its nonce was used before")),
         }
         if plain.is_empty() {
             return Err(short());

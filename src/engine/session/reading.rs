@@ -13,7 +13,7 @@ use crate::failure::{Failure, Stage};
 use crate::hub::{Effects, Origin};
 use crate::notice::Notice;
 use crate::routing::{PeerId, Room};
-use crate::security::{Authoriser, Credentials, Judgement, Verdict};
+use crate::security::{Asked, Credentials, Judgement, Verdict};
 use crate::sync::Ordering;
 use crate::transport::socks5::Socks5;
 use crate::transport::{Net, Stream};
@@ -90,7 +90,7 @@ pub(crate) struct Found {
     /// Something is to be flushed.
     pub(crate) has_output: bool,
     /// Who is to be asked about the peer, and what it has shown: nothing goes on until [`Session::judged`].
-    pub(crate) claim: Option<(Arc<dyn Authoriser>, Credentials)>,
+    pub(crate) claim: Option<(Arc<Asked>, Credentials)>,
 }
 
 impl<N: Net> Session<N> {
@@ -324,7 +324,7 @@ impl<N: Net> Session<N> {
                 Step::Enough => return Ok(TakenIn::Enough),
                 Step::Claim(credentials) => match self.station.local().role.judge(&credentials) {
                     Judgement::Admit(user) => {
-                        read.connection.admit(user);
+                        read.connection.admit(user)?;
                         found.has_output |= self.transmit_of(read);
                     }
                     Judgement::Deny(why) => return Err(read.connection.deny(why)),
@@ -385,9 +385,10 @@ impl<N: Net> Session<N> {
             return Ok(());
         }
         match verdict {
-            Verdict::Admit(user) => read.connection.admit(Some(user)),
-            Verdict::Deny => return Err(read.connection.deny("the authoriser denies it".to_owned())),
-            Verdict::NotNow => return Err(read.connection.turn_away()),
+            Verdict::Admit(user) => read.connection.admit(Some(user))?,
+            Verdict::Deny(why) => return Err(read.connection.deny(why)),
+            Verdict::NotNow(why) => return Err(read.connection.turn_away(why)),
+            Verdict::Failed(why) => return Err(read.connection.fail(why)),
         }
         self.transmit_of(&mut read);
         Ok(())

@@ -64,7 +64,7 @@ pub(in crate::wire) struct Initiate {
 }
 
 impl Client {
-    pub(super) fn begin(ours: &CurveClient, fresh: &Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
+    pub(super) fn begin(ours: &CurveClient, fresh: Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
         let Keys {
             secret: transient,
             nonces: [vouch_nonce, _],
@@ -93,7 +93,8 @@ impl Client {
         out: &mut Vec<u8>,
     ) -> Result<Reached<Self>, Failure> {
         match (self, command.name) {
-            (_, ERROR) => Err(command.refusal()),
+            // Before WELCOME it may be anybody's.
+            (Client::ExpectReady(_), ERROR) => Err(command.refusal()),
             (Client::ExpectWelcome(hello), WELCOME) => {
                 let key = hello.welcomed(command.data, local, ours, out)?;
                 Ok(Reached::Await(Client::ExpectReady(Box::new(key))))
@@ -158,7 +159,7 @@ impl Server {
     ) -> Result<Reached<Self>, Failure> {
         match (self, command.name) {
             (Server::ExpectHello(fresh), HELLO) => {
-                let welcome = Welcome::answering(command.data, ours, &fresh, out)?;
+                let welcome = Welcome::answering(command.data, ours, fresh, out)?;
                 Ok(Reached::Await(Server::ExpectInitiate(Box::new(welcome))))
             }
             (Server::ExpectInitiate(welcome), INITIATE) => {
@@ -194,7 +195,7 @@ impl Server {
 
 impl Welcome {
     /// HELLO is in: says WELCOME.
-    fn answering(data: &[u8], ours: &SecretKey, fresh: &Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
+    fn answering(data: &[u8], ours: &SecretKey, fresh: Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
         let wrong_length = || malformed("HELLO", "it has not 194 bytes");
         if data.len() != 2 + 72 + 32 + 8 + 64 + TAG {
             return Err(wrong_length());

@@ -12,7 +12,8 @@ use super::sealing::{Opener, Sealer};
 use super::{Facts, Fresh, Local, Side};
 use crate::cipher::BoxKey;
 use crate::failure::{Failure, Stage, printable};
-use crate::security::{Credentials, Role};
+use crate::security::{Admission, Credentials, Role};
+use null::Null;
 
 /// The name in both greetings, and who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(super) const FIELD: usize = 20;
 /// The commands between the greetings and traffic.
 #[derive(Debug)]
 pub(super) enum Exchange {
-    Null,
+    Null(null::Null),
     PlainClient(plain::Client),
     PlainServer(plain::Server),
     CurveClient(curve::Client),
@@ -147,6 +148,13 @@ impl Accord {
         seals: None,
     };
 
+    fn of_null(side: Side) -> Self {
+        match side {
+            Side::Dialed => Accord::SAID,
+            Side::Accepted => Accord::OWES_READY,
+        }
+    }
+
     fn sealed(seals: Seals) -> Self {
         Accord {
             last: Last::Said,
@@ -176,15 +184,15 @@ impl Exchange {
     /// Both greetings are in.
     pub(super) fn begin(local: &Local, side: Side, fresh: Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
         Ok(match &local.role {
-            Role::Null => {
+            Role::Null(_) => {
                 if side == Side::Dialed {
                     null::put_ready(out, local);
                 }
-                Exchange::Null
+                Exchange::Null(Null::ExpectReady)
             }
             Role::PlainClient(login) => Exchange::PlainClient(plain::Client::begin(login, out)),
             Role::PlainServer(_) => Exchange::PlainServer(plain::Server::ExpectHello),
-            Role::CurveClient(ours) => Exchange::CurveClient(curve::Client::begin(ours, &fresh, out)?),
+            Role::CurveClient(ours) => Exchange::CurveClient(curve::Client::begin(ours, fresh, out)?),
             Role::CurveServer(..) => Exchange::CurveServer(curve::Server::ExpectHello(fresh)),
         })
     }
@@ -203,13 +211,14 @@ impl Exchange {
             _ => Command::parse(body)?,
         };
         match (self, &local.role) {
-            (Exchange::Null, _) => {
+            (Exchange::Null(_), Role::Null(Admission::Any)) => {
                 let facts = null::ready(&command, version, local, out)?;
-                let accord = match side {
-                    Side::Dialed => Accord::SAID,
-                    Side::Accepted => Accord::OWES_READY,
-                };
-                Ok(Reached::Ready(facts, accord))
+                Ok(Reached::Ready(facts, Accord::of_null(side)))
+            }
+            (Exchange::Null(_), _) => {
+                let facts = null::ready(&command, version, local, out)?;
+                let exchange = Exchange::Null(Null::ExpectAdmission(Box::new(facts)));
+                Ok(Reached::Claim(Credentials::Null, exchange))
             }
             (Exchange::PlainClient(client), _) => {
                 let reached = client.handle(&command, version, local, out)?;
@@ -234,11 +243,18 @@ impl Exchange {
     }
 
     /// Who claims to come in may.
-    pub(super) fn admit(self, version: (u8, u8), local: &Local, out: &mut Vec<u8>) -> Result<Admitted<Self>, Failure> {
+    pub(super) fn admit(
+        self,
+        version: (u8, u8),
+        local: &Local,
+        side: Side,
+        out: &mut Vec<u8>,
+    ) -> Result<Admitted<Self>, Failure> {
         match self {
+            Exchange::Null(Null::ExpectAdmission(facts)) => Ok(Admitted::Ready(*facts, Accord::of_null(side))),
             Exchange::PlainServer(server) => Ok(Admitted::Await(Exchange::PlainServer(server.admit(out)))),
             Exchange::CurveServer(server) => Ok(server.admit(version, local, out)?.map(Exchange::CurveServer)),
-            asks_nobody @ (Exchange::Null | Exchange::PlainClient(_) | Exchange::CurveClient(_)) => {
+            asks_nobody @ (Exchange::Null(_) | Exchange::PlainClient(_) | Exchange::CurveClient(_)) => {
                 Ok(Admitted::Await(asks_nobody))
             }
         }
@@ -247,7 +263,7 @@ impl Exchange {
     /// What is awaited next, where a command comes.
     pub(super) fn awaited(&self) -> &'static str {
         match self {
-            Exchange::Null => "READY",
+            Exchange::Null(_) => "READY",
             Exchange::PlainClient(client) => client.awaited(),
             Exchange::PlainServer(server) => server.awaited(),
             Exchange::CurveClient(client) => client.awaited(),
@@ -257,11 +273,16 @@ impl Exchange {
 }
 
 impl Exchange {
-    /// READY if that is next, else what comes before it.
     pub(super) fn stage(&self) -> Stage {
-        match self.awaited() {
-            "READY" | "INITIATE" => Stage::Ready,
-            _ => Stage::Security,
+        match self {
+            Exchange::Null(_)
+            | Exchange::PlainClient(plain::Client::ExpectReady)
+            | Exchange::PlainServer(plain::Server::ExpectInitiate) => Stage::Ready,
+            // A CURVE client hears only with READY whether it may come in.
+            Exchange::PlainClient(_)
+            | Exchange::PlainServer(_)
+            | Exchange::CurveClient(_)
+            | Exchange::CurveServer(_) => Stage::Security,
         }
     }
 }

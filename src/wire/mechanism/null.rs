@@ -21,6 +21,15 @@ pub(in crate::wire) fn put_error(out: &mut Vec<u8>, reason: &str) {
     put_command(out, ERROR, &[&data]);
 }
 
+/// What is awaited.
+#[derive(Debug)]
+#[expect(clippy::enum_variant_names, reason = "states are named for what they await")]
+pub(in crate::wire) enum Null {
+    ExpectReady,
+    /// Of a peer that has said this.
+    ExpectAdmission(Box<Facts>),
+}
+
 /// The peer's one command.
 pub(super) fn ready(
     command: &Command<'_>,

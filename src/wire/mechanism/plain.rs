@@ -9,10 +9,11 @@
 
 use super::{Accord, Reached};
 use crate::failure::Failure;
-use crate::security::{Credentials, Login};
+use crate::security::{Credentials, LONGEST, Login};
 use crate::wire::Local;
 use crate::wire::command::{Command, ERROR, READY, malformed, put_command, put_short, split_short};
 use crate::wire::metadata::{heard_facts, put_metadata};
+use zeroize::Zeroizing;
 
 /// The client's side, named for what it awaits.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(in crate::wire) enum Server {
 
 impl Client {
     pub(super) fn begin(login: &Login, out: &mut Vec<u8>) -> Self {
-        let mut data = Vec::new();
+        let mut data = Zeroizing::new(Vec::with_capacity(2 * (1 + LONGEST)));
         put_short(&mut data, login.username.as_bytes());
         put_short(&mut data, login.password.as_bytes());
         put_command(out, HELLO, &[&data]);

@@ -37,7 +37,7 @@ pub(super) const PLENTY: Credit = Credit {
 pub(super) fn local(socket_type: SocketType) -> Local {
     Local {
         socket_type,
-        role: Role::Null,
+        role: Role::default(),
         identity: None,
         limits: LIMITS,
         metadata: Vec::new(),
@@ -108,7 +108,7 @@ impl End {
                 Step::More | Step::Paused => return Ok(()),
                 Step::Enough => {}
                 Step::Claim(credentials) => match self.role.judge(&credentials) {
-                    Judgement::Admit(user) => self.connection.admit(user),
+                    Judgement::Admit(user) => self.connection.admit(user)?,
                     Judgement::Deny(why) => return Err(self.connection.deny(why)),
                     Judgement::Ask(_) => return Ok(()),
                 },

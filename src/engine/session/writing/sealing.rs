@@ -6,11 +6,15 @@
 use crate::wire::sealing::{Sealer, plain_of};
 use std::io::{self, IoSlice};
 
-/// What is sealed and not wholly written.
+/// What seals, and what is sealed and not wholly written.
 pub(super) struct Sealing {
     sealer: Sealer,
-    sealed: Vec<u8>,
-    /// Bytes of it that are written.
+    begun: Option<Group>,
+}
+
+struct Group {
+    boxes: Vec<u8>,
+    /// Bytes of them that are written.
     written: usize,
     /// How many bytes it was before.
     covers: usize,
@@ -18,22 +22,18 @@ pub(super) struct Sealing {
 
 impl Sealing {
     pub(super) fn new(sealer: Sealer) -> Self {
-        Sealing {
-            sealer,
-            sealed: Vec::new(),
-            written: 0,
-            covers: 0,
-        }
+        Sealing { sealer, begun: None }
     }
 
     /// Whether a group is begun: what it was may not change.
     pub(super) fn is_begun(&self) -> bool {
-        !self.sealed.is_empty()
+        self.begun.is_some()
     }
 
     /// Of what the group was, how many bytes are wholly written: whole frames.
     pub(super) fn written(&self) -> usize {
-        plain_of(&self.sealed, self.written)
+        let group = self.begun.as_ref();
+        group.map_or(0, |group| plain_of(&group.boxes, group.written))
     }
 
     /// Seals and writes a group from the front of these. Gives how many bytes of them it was, once the last is written.
@@ -42,20 +42,31 @@ impl Sealing {
         pieces: &[IoSlice<'_>],
         write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if self.sealed.is_empty() {
-            let covers = self.sealer.seal(pieces, GROUP, &mut self.sealed);
-            self.covers = covers.ok_or_else(|| io::Error::other("no nonce is left to seal with"))?;
-        }
-        while let rest = self.sealed.get(self.written..).unwrap_or_default()
+        let group = match &mut self.begun {
+            Some(group) => group,
+            None => self.begun.insert(seal(&mut self.sealer, pieces)?),
+        };
+        while let rest = group.boxes.get(group.written..).unwrap_or_default()
             && !rest.is_empty()
         {
-            self.written += write(&[IoSlice::new(rest)])?;
+            group.written += write(&[IoSlice::new(rest)])?;
         }
-        self.written = 0;
+        let covers = group.covers;
         // Its memory too: an idle connection has none.
-        self.sealed = Vec::new();
-        Ok(self.covers)
+        self.begun = None;
+        Ok(covers)
     }
+}
+
+fn seal(sealer: &mut Sealer, pieces: &[IoSlice<'_>]) -> io::Result<Group> {
+    let mut boxes = Vec::new();
+    let covers = sealer.seal(pieces, GROUP, &mut boxes);
+    let covers = covers.ok_or_else(|| io::Error::other("no nonce is left to seal with"))?;
+    Ok(Group {
+        boxes,
+        written: 0,
+        covers,
+    })
 }
 
 /// About how many bytes of boxes are a group: enough that writing them costs little beside sealing them.
