@@ -8,7 +8,7 @@ use super::last_values::LastValues;
 use super::outgoing::Placed;
 use super::peer::PeerId;
 use super::peers::Peers;
-use super::subscriptions::{Change, Subscriptions};
+use super::subscriptions::{Change, Subscriptions, TopicId};
 use super::wants::{Awaited, Want};
 use crate::batch::buffers::to_keep;
 use crate::explain::Topics;
@@ -30,11 +30,16 @@ pub(crate) struct FanOut {
     up: Vec<Option<PeerId>>,
     /// Those that say nothing, and so get everything.
     wordless: Vec<PeerId>,
-    /// By index: the last publish that has chosen this peer. One that matches by several of its topics is chosen once.
+    /// By index: the last choice that this peer was among. One that matches by several of its topics is chosen once.
     chosen_in: Vec<u64>,
-    publish: u64,
-    /// Who was chosen. Kept for its memory.
+    choice: u64,
+    /// Who was chosen, for which topics. They are chosen again as long as nobody comes, goes, or changes what it wants.
     chosen: Vec<PeerId>,
+    chosen_for: Vec<TopicId>,
+    /// One has, since then.
+    is_stale: bool,
+    /// Which topics match now. Kept for its memory.
+    topics: Vec<TopicId>,
     /// What was published last, if nobody wanted it: its beginning. Kept for its memory.
     unmatched: Option<Vec<u8>>,
     /// Subscribers at their marks, and how many messages each has missed since then.
@@ -69,8 +74,11 @@ impl FanOut {
             up: Vec::new(),
             wordless: Vec::new(),
             chosen_in: Vec::new(),
-            publish: 0,
+            choice: 0,
             chosen: Vec::new(),
+            chosen_for: Vec::new(),
+            is_stale: true,
+            topics: Vec::new(),
             unmatched: None,
             missing: BTreeMap::new(),
             values: options.last_values.map(LastValues::new),
@@ -84,6 +92,7 @@ impl FanOut {
 
     /// A connection is ready. It has subscribed to nothing yet; one that cannot gets everything.
     pub(crate) fn connected(&mut self, peers: &mut Peers, id: PeerId, welcome: Option<&Message>) {
+        self.is_stale = true;
         if peers.is_wordless(id) {
             self.wordless.push(id);
             return;
@@ -103,6 +112,7 @@ impl FanOut {
 
     /// A peer takes no more messages. Calls for each of its topics, with what its end has changed.
     pub(crate) fn remove(&mut self, peers: &mut Peers, id: PeerId, each: impl FnMut(&[u8], Change)) {
+        self.is_stale = true;
         if let Some(place) = self.up.get_mut(id.index())
             && *place == Some(id)
         {
@@ -139,6 +149,7 @@ impl FanOut {
 
     /// A peer gets this from now on.
     pub(crate) fn subscribe(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
+        self.is_stale = true;
         let change = self.subscriptions.add(id, topic);
         if change != Change::Nothing {
             self.wants_otherwise(peers, id);
@@ -153,6 +164,7 @@ impl FanOut {
 
     /// A peer does not want this any more.
     pub(crate) fn cancel(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Change {
+        self.is_stale = true;
         if let Some(waiting) = self.snapshots.get_mut(&id) {
             waiting.remove(topic);
         }
@@ -187,8 +199,7 @@ impl FanOut {
     /// Packs a message for all that want it. `false`: one of them has no room, and is to be waited for; nothing has happened.
     pub(crate) fn send(&mut self, peers: &mut Peers, group: Option<&[u8]>, message: &mut Outgoing<'_>) -> bool {
         self.choose(group.unwrap_or_else(|| message.first()));
-        let mut chosen = std::mem::take(&mut self.chosen);
-        chosen.extend_from_slice(&self.wordless);
+        let chosen = std::mem::take(&mut self.chosen);
         let has_room = self.at_mark != AtMark::Block || self.all_have_room(peers, &chosen);
         if has_room {
             let envelope = group.as_slice();
@@ -213,7 +224,7 @@ impl FanOut {
     /// How many peers want a message of this topic.
     pub(crate) fn subscribers(&mut self, topic: &[u8]) -> usize {
         self.choose(topic);
-        self.chosen.len()
+        self.chosen.len() - self.wordless.len()
     }
 
     /// How many topics there are subscriptions to.
@@ -230,7 +241,7 @@ impl FanOut {
             let mut count = 0;
             match self.matching {
                 Matching::Prefix => drop(self.subscriptions.matching(topic, |_| count += 1)),
-                Matching::Exact => self.subscriptions.exactly(topic, |_| count += 1),
+                Matching::Exact => count = self.subscriptions.exactly(topic).iter().count(),
             }
             count == 0 && !self.is_inverted
         };
@@ -248,36 +259,46 @@ impl FanOut {
     /// Looks up who gets a message of this topic.
     #[inline]
     fn choose(&mut self, topic: &[u8]) {
+        self.topics.clear();
+        match self.matching {
+            Matching::Prefix => drop(self.subscriptions.matching(topic, |topic| self.topics.push(topic))),
+            Matching::Exact => self.topics.extend(self.subscriptions.exactly(topic)),
+        }
+        if self.is_stale || self.topics != self.chosen_for {
+            self.choose_anew();
+        }
+    }
+
+    #[inline(never)]
+    fn choose_anew(&mut self) {
+        self.is_stale = false;
+        std::mem::swap(&mut self.topics, &mut self.chosen_for);
+        self.choice += 1;
+        self.chosen.clear();
         let FanOut {
-            subscriptions,
-            up,
-            chosen_in,
-            chosen,
-            publish,
-            ..
+            up, chosen_in, choice, ..
         } = self;
-        *publish += 1;
-        chosen.clear();
-        let is_inverted = self.is_inverted;
-        let mut choose = |id: PeerId| {
+        for &id in self
+            .chosen_for
+            .iter()
+            .flat_map(|&topic| self.subscriptions.holders(topic))
+        {
             if let (Some(&Some(is_up)), Some(last)) = (up.get(id.index()), chosen_in.get_mut(id.index()))
                 && is_up == id
-                && *last != *publish
+                && *last != *choice
             {
-                *last = *publish;
-                if !is_inverted {
-                    chosen.push(id);
+                *last = *choice;
+                if !self.is_inverted {
+                    self.chosen.push(id);
                 }
             }
-        };
-        match self.matching {
-            Matching::Prefix => drop(subscriptions.matching(topic, &mut choose)),
-            Matching::Exact => subscriptions.exactly(topic, &mut choose),
         }
-        if is_inverted {
+        if self.is_inverted {
             let others = up.iter().zip(chosen_in.iter());
-            chosen.extend(others.filter(|(_, last)| **last != *publish).filter_map(|(id, _)| *id));
+            let others = others.filter(|(_, last)| **last != *choice);
+            self.chosen.extend(others.filter_map(|(id, _)| *id));
         }
+        self.chosen.extend_from_slice(&self.wordless);
     }
 
     fn all_have_room(&mut self, peers: &mut Peers, chosen: &[PeerId]) -> bool {

@@ -44,6 +44,10 @@ struct Topic {
     holders: Holders,
 }
 
+/// Which topic: the same one as before, if nobody has come or gone since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TopicId(usize);
+
 /// Who subscribed to one topic. Most have one.
 #[derive(Debug)]
 enum Holders {
@@ -157,10 +161,9 @@ impl Subscriptions {
         }
     }
 
-    /// Calls for each who wants a message that begins so, once for each of its topics that matches. Returns how many times
-    /// it had to look.
+    /// Calls for each topic that a message which begins so matches. Returns how many times it had to look.
     #[inline]
-    pub(crate) fn matching(&self, bytes: &[u8], mut each: impl FnMut(PeerId)) -> usize {
+    pub(crate) fn matching(&self, bytes: &[u8], mut each: impl FnMut(TopicId)) -> usize {
         let (mut hashing, mut looks) = (Hashing::new(self.key), 0);
         for &(len, _) in &self.lengths {
             let Some(prefix) = bytes.get(..len) else { break };
@@ -169,22 +172,23 @@ impl Subscriptions {
             if !self.filter.may_have(hash) {
                 continue;
             }
-            let topic = self.find(self.by_hash.get(&hash).copied(), prefix);
-            if let Some(topic) = topic.and_then(|index| self.topics.get(index)) {
-                topic.holders.iter().for_each(|&id| each(id));
+            if let Some(index) = self.find(self.by_hash.get(&hash).copied(), prefix) {
+                each(TopicId(index));
             }
         }
         looks
     }
 
-    /// Calls for each who wants exactly this.
+    /// The topic that is exactly this.
     #[inline]
-    pub(crate) fn exactly(&self, bytes: &[u8], each: impl FnMut(PeerId)) {
+    pub(crate) fn exactly(&self, bytes: &[u8]) -> Option<TopicId> {
         let hash = Hashing::new(self.key).up_to(bytes, bytes.len());
-        let topic = self.find(self.by_hash.get(&hash).copied(), bytes);
-        if let Some(topic) = topic.and_then(|index| self.topics.get(index)) {
-            topic.holders.iter().copied().for_each(each);
-        }
+        self.find(self.by_hash.get(&hash).copied(), bytes).map(TopicId)
+    }
+
+    /// Who has subscribed to a topic.
+    pub(crate) fn holders(&self, TopicId(index): TopicId) -> &[PeerId] {
+        self.topics.get(index).map_or(&[], |topic| topic.holders.as_slice())
     }
 
     /// How many topics there are; two peers with the same have one.
@@ -261,10 +265,10 @@ impl Subscriptions {
 }
 
 impl Holders {
-    fn iter(&self) -> std::slice::Iter<'_, PeerId> {
+    fn as_slice(&self) -> &[PeerId] {
         match self {
-            Holders::One(id) => std::slice::from_ref(id).iter(),
-            Holders::Many(ids) => ids.iter(),
+            Holders::One(id) => std::slice::from_ref(id),
+            Holders::Many(ids) => ids,
         }
     }
 
@@ -442,9 +446,7 @@ mod tests {
 
     fn wanting(subscriptions: &Subscriptions, topic: &[u8]) -> BTreeSet<PeerId> {
         let mut all = BTreeSet::new();
-        subscriptions.matching(topic, |id| {
-            all.insert(id);
-        });
+        subscriptions.matching(topic, |topic| all.extend(subscriptions.holders(topic)));
         all
     }
 
