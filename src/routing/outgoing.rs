@@ -5,13 +5,14 @@
 
 mod dropping;
 mod ending;
+mod many;
 
 use super::conflation::Conflation;
 use super::counts::Counts;
 use super::spares::Spares;
 use super::timing::Timing;
 use crate::batch::frame::SHORT;
-use crate::batch::{Batch, Packed, Run, Tally, weight};
+use crate::batch::{Batch, Run, Tally, weight};
 use crate::message::{Message, Outgoing};
 use crate::options::Mark;
 use crate::stats::{DropReason, Flow};
@@ -106,31 +107,6 @@ impl OutgoingQueue {
         self.counts.taken += 1;
         self.counts.taken_bytes += payload as u64;
         true
-    }
-
-    /// Moves messages behind the youngest, if there is one, at most so many, and as long as mark and batch have room for them
-    /// and more. Says how many.
-    pub(super) fn enqueue_packed(&mut self, mark: Mark, packed: &mut Packed, most: usize) -> Tally {
-        if self.open.is_empty() || self.awaits_room {
-            return Tally::default();
-        }
-        let (held, len) = (self.held(), self.open.wire_len());
-        let mut most = most.min(mark.messages.saturating_sub(held.messages + 2));
-        if len + packed.wire_len() > SMALL_BATCH {
-            most = most.min(half(mark.messages).saturating_sub(self.open.messages()));
-        }
-        let until_heavy = mark
-            .bytes
-            .saturating_sub(held.weight() + weight(most.min(packed.messages()), 1));
-        let (packed, tally) = packed.take(most, until_heavy.min(BATCH_BYTES.saturating_sub(len)));
-        if tally.messages > 0 {
-            self.open.push_packed(packed, tally);
-            self.queued.add(tally.messages, tally.payload);
-            self.counts.taken += tally.messages as u64;
-            self.counts.taken_bytes += tally.payload as u64;
-            self.ahead = self.short_messages_ahead(mark);
-        }
-        tally
     }
 
     /// Packs a message to the end, if there is room.
