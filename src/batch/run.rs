@@ -286,7 +286,7 @@ struct Border {
 }
 
 /// What messages weigh against a byte mark: 64 a message stand for the memory that even an empty one costs.
-pub(crate) fn weight(messages: usize, payload: usize) -> usize {
+pub(crate) const fn weight(messages: usize, payload: usize) -> usize {
     payload.saturating_add(messages.saturating_mul(MESSAGE_WEIGHT))
 }
 

@@ -1,8 +1,9 @@
 //! A message to everybody who wants it.
 //!
-//! Who wants it is looked up once; then each gets a copy in its own queue. A subscriber at its mark delays nobody, unless
-//! that was asked for: what it misses is dropped and counted as its own, and the monitors are told when that begins and
-//! ends ([RFC 29](https://rfc.zeromq.org/spec/29/): "SHALL silently drop"; here it is not silent).
+//! Who wants it is looked up once; then each gets a copy in its own queue, or many get it at once, as
+//! [`Peers::off_stage`] says. A subscriber at its mark delays nobody, unless that was asked for: what it misses is dropped
+//! and counted as its own, and the monitors are told when that begins and ends
+//! ([RFC 29](https://rfc.zeromq.org/spec/29/): "SHALL silently drop"; here it is not silent).
 
 use super::last_values::LastValues;
 use super::outgoing::Placed;
@@ -200,13 +201,18 @@ impl FanOut {
     pub(crate) fn send(&mut self, peers: &mut Peers, group: Option<&[u8]>, message: &mut Outgoing<'_>) -> bool {
         self.choose(group.unwrap_or_else(|| message.first()));
         let chosen = std::mem::take(&mut self.chosen);
-        let has_room = self.at_mark != AtMark::Block || self.all_have_room(peers, &chosen);
+        let envelope = group.as_slice();
+        let off_stage = peers.off_stage(&chosen, self.choice, envelope, message);
+        let others = off_stage.as_deref().unwrap_or(&chosen);
+        let has_room = self.at_mark != AtMark::Block || self.all_have_room(peers, others);
         if has_room {
-            let envelope = group.as_slice();
-            for &id in &chosen {
+            for &id in others {
                 if peers.enqueue(id, envelope, message) == Placed::Refused {
                     self.at_mark(peers, id, envelope, message);
                 }
+            }
+            if let Some(others) = off_stage {
+                peers.stage(others, envelope, message);
             }
             if chosen.is_empty() {
                 let topic = group.unwrap_or_else(|| message.first());
@@ -216,6 +222,8 @@ impl FanOut {
                 peers.drop_unsent(message.byte_count(), DropReason::NoSubscriber);
             }
             self.keep(peers, message);
+        } else if let Some(others) = off_stage {
+            peers.stay_off_stage(others);
         }
         self.chosen = chosen;
         has_room
@@ -382,5 +390,7 @@ fn make_room(peers: &mut Peers, id: PeerId) -> bool {
 /// Bytes of a topic that are kept for who asks.
 const TOLD: usize = 128;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -121,7 +121,7 @@ impl LoadBalance {
     }
 
     /// Sends what is adrift to the peers with room, and says which took what.
-    pub(crate) fn settle(&mut self, peers: &mut Peers, mut placed: impl FnMut(&Peers, PeerId, u32)) {
+    pub(crate) fn settle(&mut self, peers: &mut Peers, mut placed: impl FnMut(&mut Peers, PeerId, u32)) {
         while let Some(adrift) = self.adrift.pop_front() {
             match self.place_elsewhere(peers, &adrift) {
                 Some(id) => {

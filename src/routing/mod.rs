@@ -44,6 +44,7 @@ mod outgoing;
 mod peer;
 mod peers;
 mod spares;
+mod stage;
 mod subscriptions;
 mod succession;
 mod timing;

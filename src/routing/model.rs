@@ -241,7 +241,7 @@ impl Bench {
         }
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         let stats = self.peers.stats();
         assert!(stats.out.is_conserved() && stats.incoming.is_conserved(), "{stats:#?}");
         let left: usize = self

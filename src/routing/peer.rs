@@ -1,7 +1,7 @@
 //! One peer as routing sees it: who it is, whether it is there, and its two queues.
 
 use super::incoming::IncomingQueue;
-use super::outgoing::OutgoingQueue;
+use super::stage::{Stage, Staged};
 use super::timing::Timing;
 use crate::identity::Identity;
 use crate::peer_info::PeerInfo;
@@ -57,7 +57,7 @@ pub(super) struct Peer {
     pub(super) round_trip: Option<Duration>,
     /// Commands of it that mean nothing to us.
     pub(super) ignored: u64,
-    pub(super) out: OutgoingQueue,
+    pub(super) out: Staged,
     pub(super) incoming: IncomingQueue,
     /// It takes no more messages; what is queued still goes.
     pub(super) is_leaving: bool,
@@ -86,7 +86,7 @@ impl Peer {
             last_error: None,
             round_trip: None,
             ignored: 0,
-            out: OutgoingQueue::new(),
+            out: Staged::new(),
             incoming: IncomingQueue::default(),
             is_leaving: false,
             owes_notices: false,
@@ -107,8 +107,9 @@ impl Peer {
         self.earlier.pop_front().map(|(_, info)| info)
     }
 
-    pub(super) fn stats(&self, now: Option<Instant>) -> PeerStats {
-        let (out, incoming) = (self.out.timing(), self.incoming.timing());
+    pub(super) fn stats(&mut self, stage: &mut Stage, now: Option<Instant>) -> PeerStats {
+        let queue = self.out.reach(stage);
+        let (out, incoming) = (queue.timing(), self.incoming.timing());
         let rate = |timing: &Timing| now.map(|now| timing.meter.at(now)).unwrap_or_default();
         PeerStats {
             number: self.generation,
@@ -117,7 +118,7 @@ impl Peer {
             is_dialed: self.kind == PeerKind::Dialed,
             socket_type: self.socket_type,
             identity: self.identity.clone(),
-            out: self.out.stats(now),
+            out: queue.stats(now),
             incoming: self.incoming.stats(now),
             out_residence: out.residence.clone(),
             incoming_residence: incoming.residence.clone(),

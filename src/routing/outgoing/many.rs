@@ -29,4 +29,32 @@ impl OutgoingQueue {
         }
         tally
     }
+
+    /// How much may come at once, at most so many bytes, before a limit has to be looked at: mark and batch have room for it
+    /// and more. Nothing, where each message concerns somebody else too.
+    pub(in crate::routing) fn room_for_many(&self, mark: Mark, bytes: usize) -> Mark {
+        if self.open.is_empty() || self.newest.is_some() || self.awaits_room || !self.is_busy {
+            return Mark { messages: 0, bytes: 0 };
+        }
+        let (held, len) = (self.held(), self.open.wire_len());
+        let mut messages = mark.messages.saturating_sub(held.messages + 2);
+        if len + bytes > SMALL_BATCH {
+            messages = messages.min(half(mark.messages).saturating_sub(self.open.messages()));
+        }
+        let until_heavy = mark.bytes.saturating_sub(held.weight() + 1);
+        Mark {
+            messages,
+            bytes: until_heavy.min(BATCH_BYTES.saturating_sub(len)),
+        }
+    }
+
+    /// Moves messages behind the youngest that [`OutgoingQueue::room_for_many`] had room for, and that are packed already.
+    pub(in crate::routing) fn take_over(&mut self, packed: &[u8], tally: Tally, more_frames: u64) {
+        self.open.push_packed(packed, tally);
+        self.queued.add(tally.messages, tally.payload);
+        self.counts.taken += tally.messages as u64;
+        self.counts.taken_bytes += tally.payload as u64;
+        self.more_frames += more_frames;
+        self.ahead = 0;
+    }
 }

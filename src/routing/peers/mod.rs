@@ -3,13 +3,15 @@
 //! A mark counts all that is queued, also what a connection is writing. A peer at its mark is full, and wanted again at
 //! half of it. Every message is in one place and in one count: what was taken on is passed on, dropped, or here.
 
+mod publishing;
 mod receiving;
 mod sending;
 
 use super::dropped::Dropped;
-use super::outgoing::Unwritten;
+use super::outgoing::{OutgoingQueue, Unwritten};
 use super::peer::{Peer, PeerId, PeerKind};
 use super::spares::Spares;
+use super::stage::Stage;
 use super::wants::{Want, Wants};
 use crate::batch::{Batch, Tally};
 use crate::identity::Identity;
@@ -29,6 +31,7 @@ pub(crate) struct Peers {
     send_mark: Mark,
     recv_mark: Mark,
     spares: Spares,
+    stage: Stage,
     /// What peers that are gone have counted, and what was dropped without one.
     gone: SocketStats,
     /// What all peers have been written, and what came from all.
@@ -56,6 +59,7 @@ impl Peers {
             send_mark,
             recv_mark,
             spares: Spares::default(),
+            stage: Stage::new(),
             gone: SocketStats::default(),
             meters: (Meter::default(), Meter::default()),
             now: None,
@@ -78,6 +82,16 @@ impl Peers {
             .filter(|peer| peer.generation == id.generation)
     }
 
+    /// What goes to it.
+    #[inline(always)]
+    fn out(&mut self, id: PeerId) -> Option<&mut OutgoingQueue> {
+        let peer = self
+            .slots
+            .get_mut(id.index)
+            .filter(|peer| peer.generation == id.generation)?;
+        Some(peer.out.reach(&mut self.stage))
+    }
+
     /// Changes what may be queued for each peer, and of each peer. Who was found full or starved and is not any more has
     /// room now, and who was turned away may find a place; one that holds more than the new mark stays full until it is at
     /// half of that.
@@ -89,11 +103,12 @@ impl Peers {
         }
         let (send_mark, recv_mark) = (self.send_mark, self.recv_mark);
         for id in self.ids() {
-            let Some(peer) = self.get_mut(id) else { continue };
-            let (has_room, may_read) = (peer.out.is_freed(send_mark), peer.incoming.is_freed(recv_mark));
-            if peer.out.is_nearly_at(send_mark) {
+            let Some(out) = self.out(id) else { continue };
+            let has_room = out.is_freed(send_mark);
+            if out.is_nearly_at(send_mark) {
                 self.wants.push(Want::Full(id));
             }
+            let may_read = self.get_mut(id).is_some_and(|peer| peer.incoming.is_freed(recv_mark));
             if has_room {
                 self.wants.push(Want::Room(id));
             }
@@ -120,8 +135,10 @@ impl Peers {
     /// What time it is that [`Want::Time`] asked for, or that the peer's queues became full or wanted again.
     pub(crate) fn time(&mut self, id: PeerId, now: Instant) {
         self.now = Some(now);
+        if let Some(out) = self.out(id) {
+            out.time(now);
+        }
         if let Some(peer) = self.get_mut(id) {
-            peer.out.time(now);
             peer.incoming.time(now);
         }
     }
@@ -134,7 +151,7 @@ impl Peers {
         self.next_generation += 1;
         let mut peer = Peer::new(generation, kind, endpoint.into());
         let [out, incoming] = self.conflate;
-        out.inspect(|&kind| peer.out.conflate(kind));
+        out.inspect(|&kind| peer.out.reach(&mut self.stage).conflate(kind));
         incoming.inspect(|&kind| peer.incoming.conflate(kind));
         let index = self.slots.insert(peer);
         PeerId { index, generation }
@@ -149,8 +166,10 @@ impl Peers {
         let is_other = peer.connections > 0 && peer.identity != identity;
         peer.identity = identity;
         peer.is_up = true;
-        peer.out.make_busy();
         peer.connections += 1;
+        if let Some(out) = self.out(id) {
+            out.make_busy();
+        }
         if is_other {
             let dropped = self.drop_queue(id, Unwritten::new(), DropReason::IdentityChanged);
             self.note_room(id);
@@ -168,7 +187,8 @@ impl Peers {
         why: String,
     ) -> (Unwritten, Dropped) {
         let now = self.now;
-        let Some(peer) = self.get_mut(id) else {
+        let peer = self.slots.get_mut(id.index);
+        let Some(peer) = peer.filter(|peer| peer.generation == id.generation) else {
             let batches = batch.into_iter().map(|(batch, _)| batch).collect();
             let dropped = Dropped {
                 batches,
@@ -181,10 +201,11 @@ impl Peers {
         peer.owes_notices = false;
         peer.incoming.stop_starving();
         peer.last_error = Some(why);
-        let passed = |peer: &Peer| (peer.out.counts().passed, peer.out.counts().passed_bytes);
-        let (messages, bytes) = passed(peer);
-        let cut = peer.out.cut_off(batch, now);
-        let (messages_after, bytes_after) = passed(peer);
+        let out = peer.out.reach(&mut self.stage);
+        let passed = |out: &OutgoingQueue| (out.counts().passed, out.counts().passed_bytes);
+        let (messages, bytes) = passed(out);
+        let cut = out.cut_off(batch, now);
+        let (messages_after, bytes_after) = passed(out);
         self.measure(messages_after - messages, bytes_after - bytes);
         cut
     }
@@ -268,8 +289,10 @@ impl Peers {
 
     /// Its last connection is over: it goes now, or once nothing of it is unread. Its outgoing queue is empty by now.
     pub(crate) fn detach(&mut self, id: PeerId) {
+        if let Some(out) = self.out(id) {
+            debug_assert_eq!(out.waiting(), 0, "a peer goes with an empty queue");
+        }
         if let Some(peer) = self.get_mut(id) {
-            debug_assert_eq!(peer.out.waiting(), 0, "a peer goes with an empty queue");
             peer.is_up = false;
             peer.is_over = true;
             peer.left_behind = weight_of_gone(peer).saturating_add(peer.incoming.weight());
@@ -295,13 +318,13 @@ impl Peers {
             .get(id)
             .is_some_and(|peer| peer.is_over && peer.incoming.is_empty())
         {
-            let peer = self.slots.remove(id.index);
+            let mut peer = self.slots.remove(id.index);
             self.left_behind = self.left_behind.saturating_sub(peer.left_behind);
             if peer.left_behind > weight_of_gone(&peer) {
                 self.wants.push(Want::Admit);
             }
             // Nothing of it is here any more, so this is all that it had.
-            let all = peer.stats(self.now);
+            let all = peer.stats(&mut self.stage, self.now);
             self.gone.out.merge(&all.out);
             self.gone.incoming.merge(&all.incoming);
             // A queue that is gone is not full any more.
@@ -375,23 +398,23 @@ impl Peers {
     }
 
     /// Messages that wait to go to it, or are being written.
-    pub(crate) fn outgoing(&self, id: PeerId) -> usize {
-        self.get(id).map_or(0, |peer| peer.out.held().messages)
+    pub(crate) fn outgoing(&mut self, id: PeerId) -> usize {
+        self.out(id).map_or(0, |out| out.held().messages)
     }
 
     /// Bytes of them.
-    pub(crate) fn outgoing_bytes(&self, id: PeerId) -> usize {
-        self.get(id).map_or(0, |peer| peer.out.held().payload)
+    pub(crate) fn outgoing_bytes(&mut self, id: PeerId) -> usize {
+        self.out(id).map_or(0, |out| out.held().payload)
     }
 
     /// Messages that were taken on for it since it exists.
-    pub(crate) fn accepted(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.counts().taken)
+    pub(crate) fn accepted(&mut self, id: PeerId) -> u64 {
+        self.out(id).map_or(0, |out| out.counts().taken)
     }
 
     /// Of the messages that were taken on, how many have left the queue: written or dropped.
-    pub(crate) fn left(&self, id: PeerId) -> u64 {
-        self.get(id).map_or(0, |peer| peer.out.left())
+    pub(crate) fn left(&mut self, id: PeerId) -> u64 {
+        self.out(id).map_or(0, |out| out.left())
     }
 
     /// Unread messages of it.
@@ -432,14 +455,14 @@ impl Peers {
         &self.gone.out
     }
 
-    pub(crate) fn stats(&self) -> SocketStats {
+    pub(crate) fn stats(&mut self) -> SocketStats {
         let mut stats = self.gone.clone();
         if let Some(now) = self.now {
             stats.out_rate = self.meters.0.at(now);
             stats.incoming_rate = self.meters.1.at(now);
         }
-        for (_, peer) in &self.slots {
-            let one = peer.stats(self.now);
+        for (_, peer) in &mut self.slots {
+            let one = peer.stats(&mut self.stage, self.now);
             stats.out.merge(&one.out);
             stats.incoming.merge(&one.incoming);
             stats.out_residence.merge(&one.out_residence);
@@ -457,8 +480,10 @@ impl Peers {
         stats
     }
 
-    pub(crate) fn peer_stats(&self, id: PeerId) -> Option<PeerStats> {
-        self.get(id).map(|peer| peer.stats(self.now))
+    pub(crate) fn peer_stats(&mut self, id: PeerId) -> Option<PeerStats> {
+        let peer = self.slots.get_mut(id.index);
+        let peer = peer.filter(|peer| peer.generation == id.generation)?;
+        Some(peer.stats(&mut self.stage, self.now))
     }
 }
 

@@ -41,8 +41,8 @@ impl Peers {
 
     /// Counts a message that was written to it and never queued.
     pub(crate) fn greeted(&mut self, id: PeerId, frames: usize, payload: usize) {
-        if let Some(peer) = self.get_mut(id) {
-            peer.out.greeted(frames, payload);
+        if let Some(out) = self.out(id) {
+            out.greeted(frames, payload);
             self.measure(1, payload as u64);
         }
     }

@@ -5,8 +5,8 @@ use crate::batch::{Batch, Packed, Tally};
 use crate::message::{Message, Outgoing};
 use crate::options::Conflate;
 use crate::routing::dropped::Dropped;
-use crate::routing::outgoing::{Placed, Unwritten, refuse};
-use crate::routing::peer::PeerId;
+use crate::routing::outgoing::{OutgoingQueue, Placed, Unwritten, refuse};
+use crate::routing::peer::{Peer, PeerId};
 use crate::routing::wants::Want;
 use crate::stats::DropReason;
 
@@ -22,7 +22,7 @@ impl Peers {
         if envelope.is_empty()
             && let Some(peer) = self.slots.get_mut(id.index)
             && peer.generation == id.generation
-            && peer.out.enqueue_short(message)
+            && peer.out.reach(&mut self.stage).enqueue_short(message)
         {
             return Placed::WithRoom;
         }
@@ -34,14 +34,15 @@ impl Peers {
     pub(crate) fn lend(&mut self, id: PeerId, payload: usize) -> Placed {
         let mark = self.send_mark;
         let replaces = self.conflate[0].is_some();
-        let Some(peer) = self
-            .get_mut(id)
-            .filter(|peer| !replaces && peer.is_up && !peer.is_leaving)
-        else {
+        let takes = |peer: &Peer| !replaces && peer.is_up && !peer.is_leaving;
+        if !self.get(id).is_some_and(takes) {
+            return Placed::Refused;
+        }
+        let Some(out) = self.out(id) else {
             return Placed::Refused;
         };
-        let placed = peer.out.lend(mark, payload);
-        if placed == Placed::Last && peer.out.is_full_untimed() {
+        let placed = out.lend(mark, payload);
+        if placed == Placed::Last && out.is_full_untimed() {
             self.wants.push(Want::Time(id));
         }
         placed
@@ -51,8 +52,8 @@ impl Peers {
     /// many; the next is for [`Peers::enqueue`].
     pub(crate) fn enqueue_packed(&mut self, id: PeerId, packed: &mut Packed, most: usize) -> Tally {
         let mark = self.send_mark;
-        self.get_mut(id)
-            .map_or_else(Tally::default, |peer| peer.out.enqueue_packed(mark, packed, most))
+        self.out(id)
+            .map_or_else(Tally::default, |out| out.enqueue_packed(mark, packed, most))
     }
 
     #[inline(never)]
@@ -68,14 +69,15 @@ impl Peers {
         else {
             return Placed::Refused;
         };
-        let placed = peer.out.enqueue(mark, &mut self.spares, envelope, message);
-        if placed != Placed::Refused && peer.out.make_busy() {
+        let out = peer.out.reach(&mut self.stage);
+        let placed = out.enqueue(mark, &mut self.spares, envelope, message);
+        if placed != Placed::Refused && out.make_busy() {
             self.wants.push(Want::Flush(id));
         }
-        if placed != Placed::Refused && peer.out.is_nearly_at(mark) {
+        if placed != Placed::Refused && out.is_nearly_at(mark) {
             self.wants.push(Want::Full(id));
         }
-        if placed != Placed::Refused && peer.out.begins_time(placed) {
+        if placed != Placed::Refused && out.begins_time(placed) {
             self.wants.push(Want::Time(id));
         }
         placed
@@ -84,11 +86,11 @@ impl Peers {
     /// Keeps a message in the place of an older one.
     #[inline(never)]
     fn replace(&mut self, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) -> Placed {
-        let Some(peer) = self.get_mut(id) else {
+        let Some(out) = self.out(id) else {
             return Placed::Refused;
         };
-        let replaced = peer.out.replace(&message.share(envelope));
-        if peer.out.make_busy() {
+        let replaced = out.replace(&message.share(envelope));
+        if out.make_busy() {
             self.wants.push(Want::Flush(id));
         }
         self.wants.extend(replaced.map(Want::Drop));
@@ -108,9 +110,10 @@ impl Peers {
         else {
             return;
         };
-        peer.out.force(&mut self.spares, envelope, message);
-        let is_nearly_full = peer.out.is_nearly_at(self.send_mark);
-        if peer.out.make_busy() {
+        let out = peer.out.reach(&mut self.stage);
+        out.force(&mut self.spares, envelope, message);
+        let is_nearly_full = out.is_nearly_at(self.send_mark);
+        if out.make_busy() {
             self.wants.push(Want::Flush(id));
         }
         if is_nearly_full {
@@ -120,7 +123,7 @@ impl Peers {
 
     /// Drops and counts the oldest message to a peer that no connection has taken yet. `false`: there is none.
     pub(crate) fn drop_oldest(&mut self, id: PeerId, why: DropReason) -> bool {
-        let dropped = self.get_mut(id).and_then(|peer| peer.out.drop_oldest(why));
+        let dropped = self.out(id).and_then(|out| out.drop_oldest(why));
         let has = dropped.is_some();
         self.wants.extend(dropped.map(Want::Drop));
         has
@@ -135,7 +138,8 @@ impl Peers {
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        let (left, message) = peer.out.drop_at(place, mark, &mut self.spares, why)?;
+        let out = peer.out.reach(&mut self.stage);
+        let (left, message) = out.drop_at(place, mark, &mut self.spares, why)?;
         self.wants.push(Want::Drop(message));
         self.note_room(id);
         Some(left)
@@ -155,7 +159,7 @@ impl Peers {
     /// is.
     pub(crate) fn awaits_low(&mut self, id: PeerId) -> bool {
         let mark = self.send_mark;
-        self.get_mut(id).is_some_and(|peer| peer.out.awaits_low(mark))
+        self.out(id).is_some_and(|out| out.awaits_low(mark))
     }
 
     /// A peer that is up is to be told something before its next message: [`Pattern::notices`](super::Pattern::notices)
@@ -165,7 +169,7 @@ impl Peers {
             return;
         };
         peer.owes_notices = true;
-        if peer.out.make_busy() {
+        if self.out(id).is_some_and(OutgoingQueue::make_busy) {
             self.wants.push(Want::Flush(id));
         }
     }
@@ -200,42 +204,42 @@ impl Peers {
             .slots
             .get_mut(id.index)
             .filter(|peer| peer.generation == id.generation)?;
-        peer.out.written(written, now);
-        if peer.out.has_fallen_to_low(mark) {
+        let out = peer.out.reach(&mut self.stage);
+        out.written(written, now);
+        if out.has_fallen_to_low(mark) {
             self.wants.push(Want::Room(id));
         }
         let wants = &mut self.wants;
-        peer.out
-            .collect(&mut self.spares, |packed| wants.push(Want::Drop(packed)))
+        out.collect(&mut self.spares, |packed| wants.push(Want::Drop(packed)))
     }
 
     /// Takes off what another socket took out of the batch that was collected, when there is more of it.
     pub(crate) fn moved(&mut self, id: PeerId, moved: Tally) {
         let now = self.now;
-        let Some(peer) = self.get_mut(id) else { return };
-        peer.out.written(moved, now);
+        let Some(out) = self.out(id) else { return };
+        out.written(moved, now);
         self.measure(moved.messages as u64, moved.payload as u64);
         self.note_room(id);
     }
 
     /// Takes off, and counts as dropped, what was collected and cannot be written.
     pub(crate) fn refused(&mut self, id: PeerId, refused: Tally, why: DropReason) {
-        let Some(peer) = self.get_mut(id) else { return };
-        peer.out.refused(refused, why);
+        let Some(out) = self.out(id) else { return };
+        out.refused(refused, why);
         self.note_room(id);
     }
 
     pub(super) fn note_room(&mut self, id: PeerId) {
         let mark = self.send_mark;
-        if self.get_mut(id).is_some_and(|peer| peer.out.has_fallen_to_low(mark)) {
+        if self.out(id).is_some_and(|out| out.has_fallen_to_low(mark)) {
             self.wants.push(Want::Room(id));
         }
     }
 
     /// Counts a message that was taken on and dropped at once, for a peer that may be gone.
     pub(crate) fn refuse(&mut self, id: PeerId, payload: usize, why: DropReason) {
-        match self.get_mut(id) {
-            Some(peer) => peer.out.refuse(payload, why),
+        match self.out(id) {
+            Some(out) => out.refuse(payload, why),
             None => refuse(&mut self.gone.out, payload, why),
         }
     }
@@ -244,28 +248,31 @@ impl Peers {
     /// If not, [`Pattern::has_room`](super::Pattern::has_room) follows at the low mark.
     pub(crate) fn wants_room(&mut self, id: PeerId) -> bool {
         let mark = self.send_mark;
-        let Some(peer) = self.get_mut(id).filter(|peer| !peer.is_leaving) else {
+        let peer = self.slots.get_mut(id.index);
+        let Some(peer) = peer.filter(|peer| peer.generation == id.generation && !peer.is_leaving) else {
             return false;
         };
-        if peer.out.has_room_ahead() {
+        let out = peer.out.reach(&mut self.stage);
+        if out.has_room_ahead() {
             return true;
         }
-        let has_room = peer.out.has_room(mark);
-        if peer.out.is_full_untimed() {
+        let has_room = out.has_room(mark);
+        if out.is_full_untimed() {
             self.wants.push(Want::Time(id));
         }
         has_room
     }
 
     /// Whether as much is queued for it as may be; nobody is told when it is not any more.
-    pub(crate) fn is_at_mark(&self, id: PeerId) -> bool {
-        self.get(id).is_some_and(|peer| peer.out.is_at(self.send_mark))
+    pub(crate) fn is_at_mark(&mut self, id: PeerId) -> bool {
+        let mark = self.send_mark;
+        self.out(id).is_some_and(|out| out.is_at(mark))
     }
 
     /// Puts back what [`Peers::disconnected`] gave, in front of everything.
     pub(crate) fn put_back(&mut self, id: PeerId, unwritten: Unwritten) {
-        let Some(peer) = self.get_mut(id) else { return };
-        for message in peer.out.put_back(unwritten) {
+        let Some(out) = self.out(id) else { return };
+        for message in out.put_back(unwritten) {
             self.wants.push(Want::Drop(message));
         }
     }
@@ -273,10 +280,10 @@ impl Peers {
     /// Takes everything out of the queue to a peer that is down, `unwritten` first, to be sent elsewhere. It counts as
     /// adrift until then.
     pub(crate) fn take_back(&mut self, id: PeerId, unwritten: Unwritten) -> Vec<Message> {
-        let Some(peer) = self.get_mut(id) else {
+        let Some(out) = self.out(id) else {
             return Vec::new();
         };
-        let (all, queued) = peer.out.take_back(unwritten);
+        let (all, queued) = out.take_back(unwritten);
         self.adrift.add(queued.messages, queued.payload);
         all
     }
@@ -304,8 +311,8 @@ impl Peers {
     /// is to be dropped where no lock is held.
     #[must_use]
     pub(crate) fn drop_queue(&mut self, id: PeerId, unwritten: Unwritten, why: DropReason) -> Dropped {
-        match self.get_mut(id) {
-            Some(peer) => peer.out.drop_all(unwritten, why),
+        match self.out(id) {
+            Some(out) => out.drop_all(unwritten, why),
             None => Dropped::default(),
         }
     }
