@@ -38,6 +38,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("socket", 6, &[]),
     ("proxy", 7, &["poller"]),
     ("poller", 7, &[]),
+    ("zap", 7, &[]),
     ("confirmed", 7, &[]),
     ("sim", 8, &[]),
 ];

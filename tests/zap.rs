@@ -1,0 +1,235 @@
+//! Who may come in is asked of a ZAP handler (RFC 27): what it may answer, and what it may not.
+
+mod common;
+
+use common::{LONG, wait_for};
+use peermq::*;
+use std::time::Duration;
+
+fn quick() -> Options {
+    Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(50))
+}
+
+/// A server that asks, and a client of it, of each mechanism.
+fn pairs(context: &Context, timeout: Duration) -> [(&'static str, Options, Options); 3] {
+    let zap = || Zap::new(context).domain("tests").timeout(timeout).connect().unwrap();
+    let server = SecretKey::from_bytes([1; 32]);
+    let client = Curve::client(SecretKey::from_bytes([2; 32]), server.public());
+    [
+        ("NULL", quick().security(Null::ask(zap())), quick()),
+        (
+            "PLAIN",
+            quick().security(Plain::server().ask(zap())),
+            quick().security(Plain::client("admin", "secret")),
+        ),
+        (
+            "CURVE",
+            quick().security(Curve::server(server).ask(zap())),
+            quick().security(client),
+        ),
+    ]
+}
+
+/// A handler that answers all questions so, until its context ends.
+fn answering(context: &Context, answer: impl Fn(&[&[u8]]) -> Option<Vec<Vec<u8>>> + Send + 'static) {
+    let handler = Rep::new(context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    std::thread::spawn(move || {
+        while let Ok(request) = handler.recv() {
+            let frames: Vec<&[u8]> = request.message().frames().collect();
+            let reply = answer(&frames);
+            if let Some(reply) = reply {
+                let _ = request.reply(Message::from_frames(reply).unwrap());
+            }
+        }
+    });
+}
+
+/// A right answer, with one frame changed.
+fn changed(question: &[&[u8]], at: usize, frame: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut reply: Vec<Vec<u8>> = [question[0], question[1], b"200", b"OK", b"user", b""]
+        .map(<[u8]>::to_vec)
+        .into();
+    reply[at] = frame.to_vec();
+    Some(reply)
+}
+
+/// Two sockets of each mechanism meet under this handler.
+fn for_each(
+    timeout: Duration,
+    answer: impl Fn(&[&[u8]]) -> Option<Vec<Vec<u8>>> + Send + Clone + 'static,
+    meet: impl Fn(&str, &Pull, &Push, &Monitor, &Monitor),
+) {
+    for which in 0..3 {
+        let context = Context::new().unwrap();
+        answering(&context, answer.clone());
+        let (mechanism, server, client) = pairs(&context, timeout).into_iter().nth(which).unwrap();
+        println!("{mechanism}");
+        let pull = Pull::with_options(&context, server).unwrap();
+        let push = Push::with_options(&context, client).unwrap();
+        let (at_server, at_client) = (pull.monitor(), push.monitor());
+        push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        meet(mechanism, &pull, &push, &at_server, &at_client);
+    }
+}
+
+fn refusal(monitor: &Monitor) -> String {
+    let Event::HandshakeFailed { failure, .. } = wait_for!(monitor, HandshakeFailed) else {
+        unreachable!("it was waited for")
+    };
+    assert!(matches!(failure, Failure::NotAdmitted { .. }), "{failure}");
+    failure.to_string()
+}
+
+#[test]
+fn t41_who_is_admitted_comes_in_as_the_user_that_the_handler_names() {
+    let answer = |question: &[&[u8]]| {
+        let (domain, host, mechanism) = (question[2], question[3], question[5]);
+        assert_eq!(
+            (question[0], domain, host),
+            (&b"1.0"[..], &b"tests"[..], &b"127.0.0.1"[..])
+        );
+        match mechanism {
+            b"NULL" => assert_eq!(question.len(), 6),
+            b"PLAIN" => assert_eq!(question[6..], [&b"admin"[..], b"secret"]),
+            _ => assert_eq!(question[6..], [SecretKey::from_bytes([2; 32]).public().as_bytes()]),
+        }
+        changed(question, 5, b"\x05Hello\0\0\0\x05World")
+    };
+    for_each(LONG, answer, |_, pull, push, _, _| {
+        push.send("in").unwrap();
+        let (_, peer) = pull.recv_from_timeout(LONG).unwrap();
+        let user = peer.user().unwrap();
+        assert_eq!((user.id(), user.property("Hello")), ("user", Some(&b"World"[..])));
+    });
+}
+
+#[test]
+fn t41_status_400_and_500_end_it_and_300_does_not() {
+    for (status, is_final) in [("300", false), ("400", true), ("500", true)] {
+        let answer = move |question: &[&[u8]]| {
+            let mut reply = changed(question, 2, status.as_bytes())?;
+            reply[3] = b"as it is told".to_vec();
+            Some(reply)
+        };
+        for_each(LONG, answer, |_, _, _, at_server, at_client| {
+            assert!(refusal(at_server).contains("as it is told"));
+            if is_final {
+                let Event::GaveUp { failure, .. } = wait_for!(at_client, GaveUp) else {
+                    unreachable!("it was waited for")
+                };
+                assert_eq!(failure, Failure::RefusedByPeer { reason: status.into() });
+            } else {
+                wait_for!(at_client, RetryingIn);
+            }
+        });
+    }
+}
+
+#[test]
+fn t41_a_broken_reply_decides_nothing_and_is_told_as_500() {
+    let broken: [fn(&[&[u8]]) -> Option<Vec<Vec<u8>>>; 5] = [
+        |question| changed(question, 0, b"1.1"),
+        |question| changed(question, 2, b"600"),
+        |question| changed(question, 4, &[b'x'; 256]),
+        |question| changed(question, 5, b"\x05Hello\0\0"),
+        |question| {
+            let mut reply = changed(question, 2, b"200")?;
+            reply.push(b"more".to_vec());
+            Some(reply)
+        },
+    ];
+    for answer in broken {
+        for_each(LONG, answer, |_, _, _, at_server, at_client| {
+            assert!(refusal(at_server).contains("broken ZAP reply"));
+            wait_for!(at_client, GaveUp);
+        });
+    }
+}
+
+/// A reply to another question, silence, and nobody at all: whoever asks is turned away, and comes again.
+#[test]
+fn t41_without_an_answer_nobody_comes_in() {
+    let silent: [fn(&[&[u8]]) -> Option<Vec<Vec<u8>>>; 2] =
+        [|_| None, |question| changed(question, 1, b"\0\0\0\0\0\0\xff\xff")];
+    for answer in silent {
+        for_each(Duration::from_millis(50), answer, |_, _, _, at_server, at_client| {
+            assert!(refusal(at_server).contains("no ZAP handler has answered"));
+            wait_for!(at_client, RetryingIn);
+        });
+    }
+    let context = Context::new().unwrap();
+    for (_, server, client) in pairs(&context, Duration::from_millis(50)) {
+        let pull = Pull::with_options(&context, server).unwrap();
+        let push = Push::with_options(&context, client).unwrap();
+        let monitor = pull.monitor();
+        push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+        assert!(refusal(&monitor).contains("no ZAP handler has answered"));
+    }
+}
+
+/// RFC 27: a handler that comes later is asked by those who come again.
+#[test]
+fn t41_a_handler_may_come_later() {
+    let context = Context::new().unwrap();
+    let [(_, server, client), ..] = pairs(&context, Duration::from_millis(50));
+    let pull = Pull::with_options(&context, server).unwrap();
+    let push = Push::with_options(&context, client).unwrap();
+    let monitor = pull.monitor();
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    refusal(&monitor);
+
+    answering(&context, |question| changed(question, 2, b"200"));
+
+    push.send("in").unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "in");
+}
+
+/// Many are asked about at once, and answered in another order.
+#[test]
+fn threat_23_answers_are_for_those_who_were_asked_about() {
+    let context = Context::new().unwrap();
+    let handler = Router::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let zap = Zap::new(&context).connect().unwrap();
+    let pull = Pull::with_options(&context, quick().security(Plain::server().ask(zap))).unwrap();
+    let here = pull.bind("tcp://127.0.0.1:0").unwrap();
+    let pushes: Vec<Push> = (0..20)
+        .map(|n| {
+            let security = Plain::client(format!("user {n}"), "any");
+            let push = Push::with_options(&context, quick().security(security)).unwrap();
+            push.connect(here.clone()).unwrap();
+            push.send(format!("user {n}").as_str()).unwrap();
+            push
+        })
+        .collect();
+    let questions: Vec<_> = (0..20).map(|_| handler.recv_timeout(LONG).unwrap()).collect();
+    for (id, question) in questions.iter().rev() {
+        let asked: Vec<&[u8]> = question.frames().collect();
+        let reply: [&[u8]; 7] = [asked[0], asked[1], asked[2], b"200", b"", asked[7], b""];
+        handler.send_to(id, Message::from_frames(reply).unwrap()).unwrap();
+    }
+
+    for _ in 0..20 {
+        let (message, peer) = pull.recv_from_timeout(LONG).unwrap();
+        assert_eq!(message.to_str().ok(), peer.user().map(User::id));
+    }
+    drop(pushes);
+}
+
+/// A context that ends leaves nobody waiting, whatever is being asked.
+#[test]
+fn a_context_ends_while_somebody_is_asked_about() {
+    let context = Context::new().unwrap();
+    let handler = Rep::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let [_, (_, server, client), _] = pairs(&context, LONG);
+    let pull = Pull::with_options(&context, server).unwrap();
+    let push = Push::with_options(&context, client).unwrap();
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let _request = handler.recv_timeout(LONG).unwrap();
+
+    context.shutdown();
+
+    assert_eq!(pull.recv_timeout(LONG).unwrap_err(), RecvError::Closed);
+}
