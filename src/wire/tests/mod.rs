@@ -1,5 +1,6 @@
 //! Two connections, and what carries bytes between them.
 
+mod exhaustive;
 mod frames;
 mod handshakes;
 mod hostile;
