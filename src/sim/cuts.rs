@@ -1,37 +1,65 @@
 //! What was written bounds the loss: a connection is cut at every byte of a stream, and what was not wholly written
-//! comes by the next one, in order, once.
+//! comes by the next one, in order, once. In clear, and in boxes.
 
 use super::World;
 use super::fabric::Cut;
-use super::laws::{check, recv, send};
+use super::laws::{check, curve, recv, send};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::Options;
+use crate::security::Security;
 use crate::socket::pair::PairPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bodies, and their bytes on the wire.
-const SIZES: [(usize, usize); 5] = [(1, 3), (5, 7), (300, 309), (2, 4), (40, 42)];
-const WIRE: usize = 365;
+/// Bytes of the bodies.
+const SIZES: [usize; 5] = [1, 5, 300, 2, 40];
+
+/// A mechanism, and how many bytes the bodies are on the wire under it.
+#[derive(Clone, Copy)]
+struct Wire {
+    security: fn() -> [Security; 2],
+    lengths: [usize; 5],
+}
+
+const WIRES: [Wire; 2] = [
+    Wire {
+        security: || [Security::default(), Security::default()],
+        lengths: [3, 7, 309, 4, 42],
+    },
+    Wire {
+        security: curve,
+        lengths: [2 + 33 + 1, 2 + 33 + 5, 9 + 33 + 300, 2 + 33 + 2, 2 + 33 + 40],
+    },
+];
 
 fn messages() -> Vec<Message> {
     let bodies = SIZES.iter().enumerate();
     bodies
-        .map(|(number, &(size, _))| Message::from(vec![number as u8; size]))
+        .map(|(number, &size)| Message::from(vec![number as u8; size]))
         .collect()
 }
 
-/// Messages whose last byte is among the first so many.
-fn written_by(bytes: usize) -> usize {
-    let mut end = 0;
-    let ends = SIZES.iter().map(|&(_, wire)| {
-        end += wire;
-        end
-    });
-    ends.filter(|&end| end <= bytes).count()
+impl Wire {
+    fn options(&self, which: usize) -> Options {
+        Options::default().security((self.security)()[which].clone())
+    }
+
+    fn len(&self) -> usize {
+        self.lengths.iter().sum()
+    }
+
+    /// Messages whose last byte is among the first so many.
+    fn written_by(&self, bytes: usize) -> usize {
+        let mut end = 0;
+        let ends = self.lengths.iter().map(|&wire| {
+            end += wire;
+            end
+        });
+        ends.filter(|&end| end <= bytes).count()
+    }
 }
 
 fn numbers(pull: &Hub<PullPattern>) -> Vec<usize> {
@@ -40,10 +68,10 @@ fn numbers(pull: &Hub<PullPattern>) -> Vec<usize> {
         .collect()
 }
 
-fn sent_until_cut(mark: usize, cut: Cut) -> (World, Arc<Hub<PushPattern>>, Vec<usize>) {
+fn sent_until_cut(wire: Wire, mark: usize, cut: Cut) -> (World, Arc<Hub<PushPattern>>, Vec<usize>) {
     let mut world = World::new(cut.after as u64, 2);
-    let push = world.open(0, PushPattern::new, Options::default().send_mark(mark));
-    let pull = world.open(1, PullPattern::new, Options::default());
+    let push = world.open(0, PushPattern::new, wire.options(0).send_mark(mark));
+    let pull = world.open(1, PullPattern::new, wire.options(1));
     world.listen(1, &pull, 1);
     world.settle();
     world.dial(0, &push, 1);
@@ -73,9 +101,9 @@ fn sent_until_cut(mark: usize, cut: Cut) -> (World, Arc<Hub<PushPattern>>, Vec<u
 
 #[test]
 fn messages_that_were_not_wholly_written_come_by_the_next_connection_in_order_and_once() {
-    for mark in [2, 1000] {
-        for after in 0..=WIRE {
-            let (_world, push, received) = sent_until_cut(mark, Cut { after, arrives: true });
+    for (wire, mark) in WIRES.iter().flat_map(|wire| [(*wire, 2), (*wire, 1000)]) {
+        for after in 0..=wire.len() {
+            let (_world, push, received) = sent_until_cut(wire, mark, Cut { after, arrives: true });
             assert_eq!(
                 received,
                 [0, 1, 2, 3, 4],
@@ -88,10 +116,10 @@ fn messages_that_were_not_wholly_written_come_by_the_next_connection_in_order_an
 
 #[test]
 fn a_lost_stream_loses_at_most_what_was_wholly_written() {
-    for mark in [2, 1000] {
-        for after in 1..WIRE {
-            let (_world, push, received) = sent_until_cut(mark, Cut { after, arrives: false });
-            let unwritten: Vec<usize> = (written_by(after)..5).collect();
+    for (wire, mark) in WIRES.iter().flat_map(|wire| [(*wire, 2), (*wire, 1000)]) {
+        for after in 1..wire.len() {
+            let (_world, push, received) = sent_until_cut(wire, mark, Cut { after, arrives: false });
+            let unwritten: Vec<usize> = (wire.written_by(after)..5).collect();
             assert!(received.ends_with(&unwritten), "cut after {after} bytes: {received:?}");
             assert!(
                 received.is_sorted_by(|a, b| a < b),
@@ -105,10 +133,13 @@ fn a_lost_stream_loses_at_most_what_was_wholly_written() {
 
 #[test]
 fn a_listening_socket_drops_and_counts_what_its_lost_peer_had_not_been_written() {
-    for after in 1..WIRE {
+    for (wire, after) in WIRES
+        .iter()
+        .flat_map(|wire| (1..wire.len()).map(move |after| (wire, after)))
+    {
         let mut world = World::new(1, 2);
-        let here = world.open(0, PairPattern::new, Options::default());
-        let there = world.open(1, PairPattern::new, Options::default());
+        let here = world.open(0, PairPattern::new, wire.options(0));
+        let there = world.open(1, PairPattern::new, wire.options(1));
         world.listen(0, &here, 1);
         world.settle();
         world.dial(1, &there, 1);
@@ -121,7 +152,7 @@ fn a_listening_socket_drops_and_counts_what_its_lost_peer_had_not_been_written()
         world.run_for(Duration::from_secs(5));
         let received: Vec<_> = std::iter::from_fn(|| recv(&*there)).collect();
         let out = check(&here).out;
-        assert_eq!(received.len(), written_by(after));
+        assert_eq!(received.len(), wire.written_by(after));
         assert_eq!(
             (out.passed, out.dropped.total()),
             (received.len() as u64, 5 - received.len() as u64)

@@ -61,19 +61,24 @@ pub(super) fn small(chance: &mut Chance) -> Options {
 
 /// What the sockets of the one side of a world have, and those of the other: every third seed something that is secret.
 pub(super) fn security(seed: u64) -> [Security; 2] {
-    let secret = |byte| SecretKey::from_bytes([byte; 32]);
     let mut both = match seed % 6 {
         2 => [Plain::server().allow([("me", "word")]), Plain::client("me", "word")],
-        5 => [
-            Curve::server(secret(1)).allow([secret(2).public()]),
-            Curve::client(secret(2), secret(1).public()),
-        ],
+        5 => curve(),
         _ => [Security::default(), Security::default()],
     };
     if seed % 12 > 6 {
         both.reverse();
     }
     both
+}
+
+/// A CURVE server and its client.
+pub(super) fn curve() -> [Security; 2] {
+    let secret = |byte| SecretKey::from_bytes([byte; 32]);
+    [
+        Curve::server(secret(1)).allow([secret(2).public()]),
+        Curve::client(secret(2), secret(1).public()),
+    ]
 }
 
 /// Sends if there is room.
