@@ -3,6 +3,7 @@
 //! A failed connection *is* its failure: nothing else of it is kept. A peer's failure is told to the monitor; it is
 //! never the application's error.
 
+use crate::limit::Limit;
 use crate::socket_type::SocketType;
 use std::fmt;
 use std::io;
@@ -89,6 +90,16 @@ pub enum Failure {
     Refused {
         /// Why.
         why: &'static str,
+    },
+    /// There are as many as a limit of ours allows: this one is closed without a word. It may try again.
+    #[error("turned away: {observed} {}, {limit} is {value}", .limit.what())]
+    TurnedAway {
+        /// Which limit.
+        limit: Limit,
+        /// How many it allows.
+        value: u64,
+        /// How many there would be, this one included.
+        observed: u64,
     },
     /// The peer ended the connection between two messages.
     #[error("the peer closed the connection")]
@@ -196,8 +207,23 @@ impl Failure {
             | Failure::Unresolved { .. }
             | Failure::Proxy { .. } => Fault::Network,
             Failure::ClosedByPeer | Failure::ClosedHere | Failure::Replaced => Fault::Nobody,
-            Failure::Refused { .. } | Failure::ConnectedToItself => Fault::Ours,
+            Failure::Refused { .. } | Failure::TurnedAway { .. } | Failure::ConnectedToItself => Fault::Ours,
         }
+    }
+
+    /// Returns the limit that was exceeded, if it is that.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Failure::TooLarge { what, .. } => Limit::ALL.into_iter().find(|limit| limit.what() == *what),
+            Failure::TurnedAway { limit, .. } => Some(*limit),
+            _ => None,
+        }
+    }
+
+    /// More than a limit allows.
+    pub(crate) fn too_large(what: Limit, limit: u64, observed: u64) -> Self {
+        let what = what.what();
+        Failure::TooLarge { what, limit, observed }
     }
 
     /// Whether trying again cannot help as long as both sides are set up as they are.

@@ -85,6 +85,7 @@ mod explain;
 mod failure;
 mod identity;
 mod keys;
+mod limit;
 mod message;
 mod monitor;
 mod notice;
@@ -138,6 +139,7 @@ pub use identity::{Identity, InvalidIdentity};
 pub use keys::{
     Certificate, CertificateError, IfExists, InvalidKey, InvalidMetadata, KeyError, PublicKey, SecretKey, SecretText,
 };
+pub use limit::Limit;
 pub use message::{Frame, Message, NoFrames, Outgoing};
 pub use monitor::Event;
 pub use options::{AtMark, ContextOptions, InvalidOptions, Options, Verbosity};
@@ -173,7 +175,7 @@ pub use socket::xsubscribe::XSub;
 pub use socket_type::SocketType;
 pub use stats::{
     CloseReport, Connections, ContextStats, DropReason, Drops, Flow, Histogram, LoopStats, PeerReport, PeerStats, Rate,
-    SocketEntry, SocketStats, Throughput,
+    SocketEntry, SocketStats, Throughput, TurnedAway,
 };
 pub use transport::OpenListener;
 pub use zap::{Zap, ZapBuilder, ZapError};

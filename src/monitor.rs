@@ -60,6 +60,11 @@ pub enum Event {
         failure: Failure,
     },
     /// A connection ended before it was ready. A dialer tries again, unless `GaveUp` follows.
+    ///
+    /// Of those that come and fail, not all may be told: anybody can make as many as he likes. For each listener and each
+    /// kind of failure (the variant, and of limits which) the first 50 are told, and then one each second, which says how
+    /// many before it were not. All are counted in
+    /// [`SocketStats::failed_handshakes`](crate::SocketStats::failed_handshakes).
     HandshakeFailed {
         /// The endpoint that was connected to, or that it came in by.
         endpoint: Endpoint,
@@ -69,6 +74,8 @@ pub enum Event {
         stage: Stage,
         /// Why; [`Failure::fault`] says by whose fault.
         failure: Failure,
+        /// How many before it that had come by the same listener, and failed for a reason of the same kind, were not told.
+        suppressed: u64,
     },
     /// A connection that was ready ended. A dialer tries again, unless this side ended it.
     Disconnected {
@@ -134,7 +141,14 @@ impl fmt::Display for Event {
                 peer,
                 stage,
                 failure,
-            } => write!(f, "{endpoint}: no handshake with {peer} ({stage}): {failure}"),
+                suppressed,
+            } => {
+                write!(f, "{endpoint}: no handshake with {peer} ({stage}): {failure}")?;
+                match suppressed {
+                    0 => Ok(()),
+                    more => write!(f, " (and {more} before it that were not told)"),
+                }
+            }
             Event::Disconnected {
                 endpoint,
                 peer,
@@ -158,6 +172,7 @@ impl fmt::Display for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Limit;
 
     #[test]
     fn an_event_is_one_line_for_people() {
@@ -177,11 +192,28 @@ mod tests {
             peer: String::from("127.0.0.1:40000"),
             stage: Stage::Greeting,
             failure: Failure::OldVersion { major: 2 },
+            suppressed: 0,
         };
         assert_eq!(
             refused.to_string(),
             "tcp://127.0.0.1:5555: no handshake with 127.0.0.1:40000 (greeting): \
              the peer speaks ZMTP 2, which is older than 3.0"
+        );
+        let turned_away = Event::HandshakeFailed {
+            endpoint: endpoint.clone(),
+            peer: String::from("127.0.0.1:40000"),
+            stage: Stage::Greeting,
+            failure: Failure::TurnedAway {
+                limit: Limit::Peers,
+                value: 10,
+                observed: 11,
+            },
+            suppressed: 7,
+        };
+        assert_eq!(
+            turned_away.to_string(),
+            "tcp://127.0.0.1:5555: no handshake with 127.0.0.1:40000 (greeting): \
+             turned away: 11 peers, max_peers is 10 (and 7 before it that were not told)"
         );
         let waits = Event::RetryingIn {
             endpoint,

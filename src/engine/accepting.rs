@@ -1,9 +1,10 @@
 //! The passive side of an endpoint: takes connections, within a budget, and pauses when the system has no more to give.
 
+use super::gate::Gate;
 use super::timers::Timer;
-use super::{Engine, Owner, Phase, Slot};
+use super::{Engine, Owner, Slot};
 use crate::endpoint::{Endpoint, Kind};
-use crate::hub::{Effects, Origin, Station};
+use crate::hub::{Effects, Station};
 use crate::monitor::Event;
 use crate::transport::Net;
 use std::io::ErrorKind;
@@ -15,6 +16,7 @@ pub(super) struct Listener<N: Net> {
     pub(super) listener: N::Listener,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) station: Arc<dyn Station>,
+    pub(super) gate: Gate,
     /// How long the next pause is.
     pause: Duration,
 }
@@ -47,6 +49,7 @@ impl<N: Net> Engine<N> {
             listener,
             endpoint: Arc::new(endpoint),
             station: Arc::clone(&station),
+            gate: Gate::new(&station.options().strangers),
             pause: PAUSE_MIN,
         })));
         self.join(&station, token);
@@ -61,22 +64,15 @@ impl<N: Net> Engine<N> {
                 return;
             };
             let options = Arc::clone(it.station.options());
+            if let Some(until) = it.gate.pause(now) {
+                self.timers.set(token, Timer::Accept, Some(until));
+                return;
+            }
             match self.net.accept(&it.listener, &options.transport, next) {
                 Ok((stream, remote)) => {
                     it.pause = PAUSE_MIN;
-                    let (station, endpoint) = (Arc::clone(&it.station), Arc::clone(&it.endpoint));
-                    let remote: Arc<str> = remote.into();
-                    let origin = Origin::Accepted(Arc::clone(&remote));
-                    let session = self.begin_session(
-                        stream,
-                        &station,
-                        Owner::Listener,
-                        origin,
-                        endpoint,
-                        remote,
-                        Phase::Handshake,
-                    );
-                    self.begin_handshake(session, now, effects);
+                    it.gate.took(now);
+                    self.receive(token, next, stream, remote.into(), now, effects);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return,
@@ -120,7 +116,7 @@ impl<N: Net> Engine<N> {
         if with_connections || matches!(endpoint.kind(), Kind::Udp(_)) {
             let linger = self.linger_of(key);
             let accepted = self.find_all(key, |slot| {
-                matches!(slot, Slot::Session(entry) if entry.owner == Owner::Listener && *entry.endpoint == *endpoint)
+                matches!(slot, Slot::Session(entry) if matches!(entry.owner, Owner::Listener(_)) && *entry.endpoint == *endpoint)
             });
             for session in accepted {
                 self.end_orderly(session, linger.and_then(|linger| now.checked_add(linger)), now, effects);

@@ -28,7 +28,7 @@ impl<N: Net> Engine<N> {
                 Some(Slot::Listener(_)) => self.drop_listener(token, effects),
                 Some(Slot::Alarm(_)) => self.drop_alarm(token, effects),
                 Some(Slot::Dialer(_)) => self.end_dialer(token, deadline, now, effects),
-                Some(Slot::Session(entry)) if entry.owner == Owner::Listener => {
+                Some(Slot::Session(entry)) if matches!(entry.owner, Owner::Listener(_)) => {
                     self.end_orderly(token, deadline, now, effects);
                 }
                 _ => {}
@@ -70,7 +70,7 @@ impl<N: Net> Engine<N> {
         let deadline = now.checked_add(entry.station.options().linger);
         match entry.owner {
             Owner::Dialer(dialer) => self.end_dialer(dialer, deadline, now, effects),
-            Owner::Listener => self.end_orderly(token, deadline, now, effects),
+            Owner::Listener(_) => self.end_orderly(token, deadline, now, effects),
         }
     }
 
@@ -84,7 +84,7 @@ impl<N: Net> Engine<N> {
         }
         let is_late = deadline.is_some_and(|deadline| deadline <= now);
         let is_idle = match entry.owner {
-            Owner::Listener => entry.session.peer().is_none(),
+            Owner::Listener(_) => entry.session.peer().is_none(),
             Owner::Dialer(_) => false,
         };
         match entry.phase {

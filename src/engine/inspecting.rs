@@ -75,7 +75,7 @@ impl<N: Net> Engine<N> {
             };
             let state = match entry.owner {
                 Owner::Dialer(dialer) => places.get(&dialer).and_then(|&place| endpoints.get_mut(place)),
-                Owner::Listener => endpoints
+                Owner::Listener(_) => endpoints
                     .iter_mut()
                     .find(|it| it.doing == Doing::Listening && it.endpoint == *entry.endpoint),
             };

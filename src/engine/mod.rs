@@ -5,9 +5,11 @@
 //! to be done ([`Engine::deadline`]).
 
 mod accepting;
+mod bucket;
 mod closing;
 mod dialer;
 mod dialing;
+mod gate;
 mod glances;
 pub(crate) mod inproc;
 mod inspecting;
@@ -19,6 +21,7 @@ mod serving;
 mod session;
 mod slots;
 pub(crate) mod spin;
+mod strangers;
 mod timers;
 
 use crate::batch::Buffers;
@@ -35,6 +38,7 @@ use seat::Seat;
 use session::Session;
 use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use timers::{Timer, Timers};
@@ -100,7 +104,20 @@ struct Entry<N: Net> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Dialer(usize),
-    Listener,
+    Listener(Arrival),
+}
+
+/// How a session came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arrival {
+    /// It may be gone.
+    listener: usize,
+    /// Which of those that came by it.
+    number: u64,
+    /// Its address, where connections of one are limited.
+    address: Option<IpAddr>,
+    /// Among those of its socket.
+    is_counted: bool,
 }
 
 /// How far a session is.
@@ -115,6 +132,14 @@ enum Phase {
     Ending,
 }
 
+/// A connection that ended before it was ready.
+struct Failed {
+    endpoint: Arc<Endpoint>,
+    peer: Arc<str>,
+    stage: Stage,
+    failure: Failure,
+}
+
 /// What belongs to one socket.
 struct Member {
     station: Arc<dyn Station>,
@@ -124,6 +149,10 @@ struct Member {
     lingering: Option<usize>,
     /// The slot of its alarm, while there is one.
     alarm: Option<usize>,
+    /// Connections that came, until their end.
+    accepted: usize,
+    /// The same by address, where that is limited; none is 0.
+    by_address: BTreeMap<IpAddr, usize>,
     /// Who came last and was no peer, or was one until its own fault ended it: to which endpoint, how far, and why not.
     last_turned_away: Option<(Arc<Endpoint>, Stage, Failure)>,
 }
@@ -136,6 +165,8 @@ impl Member {
             is_closing: false,
             lingering: None,
             alarm: None,
+            accepted: 0,
+            by_address: BTreeMap::new(),
             last_turned_away: None,
         }
     }

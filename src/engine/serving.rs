@@ -3,7 +3,7 @@
 use super::notes::Note;
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
-use super::{Engine, Entry, Latest, Owner, Phase, Slot};
+use super::{Engine, Entry, Failed, Latest, Owner, Phase, Slot};
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Fault, Stage};
 use crate::hub::{Ask, Effects, Station};
@@ -202,7 +202,11 @@ impl<N: Net> Engine<N> {
         };
         entry.station.tell(event);
         let session = Arc::clone(&entry.session);
-        if let Owner::Dialer(dialer) = entry.owner
+        let owner = entry.owner;
+        if let Owner::Listener(arrival) = owner {
+            self.is_no_stranger(arrival);
+        }
+        if let Owner::Dialer(dialer) = owner
             && let Some(Slot::Dialer(dialer)) = self.slots.get_mut(dialer)
         {
             dialer.was_ready(now);
@@ -311,43 +315,52 @@ impl<N: Net> Engine<N> {
         };
         let is_confirmed = session.is_shut() && failure == Failure::ClosedByPeer;
         let unwritten = session.take_unwritten();
-        let event = match (entry.phase, peer) {
+        if let Some(limit) = failure.limit() {
+            entry.station.over_limit(limit);
+        }
+        let failed = Failed {
+            endpoint: Arc::clone(&entry.endpoint),
+            peer: Arc::clone(&entry.remote),
+            stage,
+            failure: failure.clone(),
+        };
+        match (entry.phase, peer) {
             (_, Some(id)) => {
                 entry.station.moved(id, session.take_done(), effects);
                 entry.station.lost(id, unwritten, &failure, effects);
-                Event::Disconnected {
+                entry.station.tell(Event::Disconnected {
                     endpoint: Endpoint::clone(&entry.endpoint),
                     peer: entry.remote.to_string(),
                     failure: failure.clone(),
                     unanswered: session.unanswered(),
-                }
+                });
             }
-            (Phase::Connecting | Phase::Proxy, None) => Event::ConnectFailed {
+            (Phase::Connecting | Phase::Proxy, None) => entry.station.tell(Event::ConnectFailed {
                 endpoint: Endpoint::clone(&entry.endpoint),
                 failure: failure.clone(),
-            },
-            (_, None) => Event::HandshakeFailed {
-                endpoint: Endpoint::clone(&entry.endpoint),
-                peer: entry.remote.to_string(),
-                stage,
-                failure: failure.clone(),
-            },
-        };
-        entry.station.tell(event);
+            }),
+            (_, None) => {
+                let listener = match entry.owner {
+                    Owner::Listener(arrival) => Some(arrival.listener),
+                    Owner::Dialer(_) => None,
+                };
+                self.tell_failed(listener, &entry.station, &failed, now);
+            }
+        }
         match (entry.owner, peer) {
             (Owner::Dialer(dialer), _) => {
                 self.dialer_lost(dialer, &failure, stage, is_confirmed, now, effects);
             }
-            (Owner::Listener, Some(id)) => detach(&entry.station, id, is_confirmed, effects),
-            (Owner::Listener, None) => {}
+            (Owner::Listener(_), Some(id)) => detach(&entry.station, id, is_confirmed, effects),
+            (Owner::Listener(_), None) => {}
         }
         // Of a dialer, that is kept with it.
         let is_turned_away = peer.is_none() || failure.fault() == Fault::Peer;
-        if entry.owner == Owner::Listener
-            && is_turned_away
-            && let Some(member) = self.members.get_mut(&entry.station.key())
-        {
-            member.last_turned_away = Some((Arc::clone(&entry.endpoint), stage, failure));
+        if let Owner::Listener(arrival) = entry.owner {
+            self.count_out(&entry.station, arrival);
+            if is_turned_away {
+                self.remember(&entry.station, failed);
+            }
         }
         self.leave(&entry.station, token, effects);
     }

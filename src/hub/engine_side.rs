@@ -3,6 +3,7 @@
 use super::{Collected, Effects, Hub, Link, Origin, Phase, State, Station};
 use crate::batch::{Batch, Run, Tally};
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::options::Options;
@@ -324,6 +325,16 @@ impl<P: Pattern> Station for Hub<P> {
 
     fn tell(&self, event: Event) {
         self.feeds.tell(&event);
+    }
+
+    fn over_limit(&self, limit: Limit) {
+        self.strangers.lock().turned_away.add(limit);
+    }
+
+    fn handshake_failed(&self, is_told: bool) {
+        let mut strangers = self.strangers.lock();
+        strangers.failed += 1;
+        strangers.untold += u64::from(!is_told);
     }
 }
 

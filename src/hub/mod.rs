@@ -28,7 +28,7 @@ use crate::monitor::Event;
 use crate::options::{Mark, Options};
 use crate::routing::{Awaited, Pattern, PeerId, Peers, Turn, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
-use crate::stats::{CloseReport, SocketStats};
+use crate::stats::{CloseReport, SocketStats, TurnedAway};
 use crate::sync::{Mutex, MutexGuard, Parker};
 use crate::wire::Local;
 use monitor::Feeds;
@@ -90,10 +90,20 @@ pub(crate) struct Hub<P> {
     options: Arc<Options>,
     /// As it was set last.
     linger: Mutex<Duration>,
+    /// Those who came and are no peers.
+    strangers: Mutex<Strangers>,
     feeds: Arc<Feeds>,
     drive: Arc<dyn Drive>,
     /// Its descriptor, once somebody wanted one.
     pollable: Mutex<Option<Pollable>>,
+}
+
+/// What is counted of those who are no peers, and so have no place in routing.
+#[derive(Debug, Default)]
+struct Strangers {
+    turned_away: TurnedAway,
+    failed: u64,
+    untold: u64,
 }
 
 /// The socket is closed.
@@ -137,6 +147,7 @@ impl<P: Pattern> Hub<P> {
             key,
             local: Arc::new(Local::new(P::TYPE, &options)),
             feeds,
+            strangers: Mutex::default(),
             linger: Mutex::new(options.linger),
             options: Arc::new(options),
             drive,
@@ -344,7 +355,13 @@ impl<P: Pattern> Hub<P> {
         let now = self.drive.now();
         let mut state = self.fetched();
         state.peers.clock(now);
-        state.peers.stats()
+        let mut stats = state.peers.stats();
+        drop(state);
+        let strangers = self.strangers.lock();
+        stats.turned_away = strangers.turned_away;
+        stats.failed_handshakes = strangers.failed;
+        stats.untold_handshakes = strangers.untold;
+        stats
     }
 
     /// What it knows of itself, with what others know of its endpoints.

@@ -6,6 +6,7 @@
 use super::{Effects, Link};
 use crate::batch::{Batch, Run, Tally};
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::options::Options;
@@ -136,6 +137,12 @@ pub(crate) trait Station: Send + Sync {
     fn expire(&self, effects: &mut Effects);
 
     fn tell(&self, event: Event);
+
+    /// A connection went over a limit, and is turned away, or ends.
+    fn over_limit(&self, limit: Limit);
+
+    /// A connection that had come ended before it was ready, and was told, or not.
+    fn handshake_failed(&self, is_told: bool);
 }
 
 /// What is next to be written to a peer.

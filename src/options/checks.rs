@@ -32,6 +32,7 @@ impl Options {
             ("recv_mark_bytes", self.recv_mark.bytes),
             ("max_frames", self.limits.frames),
             ("monitor_events", self.monitor_events),
+            ("max_topic_len", self.publishing.longest_topic),
             ("max_subscription_bytes", self.publishing.most_asked),
             ("last_values", self.publishing.last_values.unwrap_or(1)),
             ("conflate_by_topic", self.conflate.map_or(1, Conflate::limit)),
@@ -65,11 +66,16 @@ impl Options {
         }
         self.check_metadata()?;
         self.check_security()?;
-        if self.limits.handshake_bytes < SMALLEST_HANDSHAKE {
-            return Err(InvalidOptions::TooSmall {
-                option: "max_handshake_bytes",
-                least: SMALLEST_HANDSHAKE,
-            });
+        self.check_strangers()?;
+        let least = [
+            ("max_handshake_bytes", self.limits.handshake_bytes, SMALLEST_HANDSHAKE),
+            ("max_metadata_bytes", self.limits.metadata_bytes, SMALLEST_HANDSHAKE),
+            ("max_properties", self.limits.properties, FEWEST_PROPERTIES),
+        ];
+        for (option, value, least) in least {
+            if value < least {
+                return Err(InvalidOptions::TooSmall { option, least });
+            }
         }
         self.transport.check()?;
         Ok(())
@@ -179,6 +185,7 @@ const SPECIAL: &[(&str, &[SocketType])] = &[
     ("hiccup_message", &[Dealer, Client, Peer]),
     ("at_mark", &[Pub, XPub, Radio]),
     ("invert_matching", &[Pub, XPub, Sub]),
+    ("max_topic_len", &[Pub, XPub, Radio]),
     ("max_subscription_bytes", &[Pub, XPub, Radio]),
     ("last_values", &[Pub, XPub]),
     ("multicast_hops", &[Radio]),
@@ -217,6 +224,8 @@ const RECEIVING: &[SocketType] = &[
 
 /// A greeting and a READY with an identity of 255 bytes.
 const SMALLEST_HANDSHAKE: usize = 512;
+/// Type, identity, and what this library says of itself.
+const FEWEST_PROPERTIES: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ impl Options {
     /// | [`send_mark_bytes`](Options::send_mark_bytes), [`recv_mark_bytes`](Options::recv_mark_bytes) | 256 MiB | no limit | only messages are counted, 1,000 for each peer: of large ones, that is as much memory as they take |
     /// | a mark of 0 | an error | no limit | [`send_mark`](Options::send_mark), [`recv_mark`](Options::recv_mark), [`mark`](Options::mark) take it after this |
     /// | [`max_message_size`](Options::max_message_size), [`max_frames`](Options::max_frames) | 1 GiB, 65,536 | no limit | a peer may send one message that takes all memory, as it arrives; still nothing is reserved for what is only announced |
+    /// | [`max_topic_len`](Options::max_topic_len) | 64 KiB | no limit | peers of ZMTP 3.0 may subscribe to what is as long as a message |
     /// | [`max_subscription_bytes`](Options::max_subscription_bytes) | 256 MiB | no limit | a peer that subscribes without end takes all memory |
     /// | [`correlate`](Options::correlate) (REQ) | yes | no | a ROUTER finds the empty frame first; one request at a time |
     /// | [`drop_unroutable`](Options::drop_unroutable) (ROUTER) | no | yes | what goes to nobody is dropped, and still counted |
@@ -50,6 +51,7 @@ impl Options {
         options.zero_is_no_limit = true;
         options.limits.message_bytes = u64::MAX;
         options.limits.frames = usize::MAX;
+        options.publishing.longest_topic = usize::MAX;
         options.publishing.most_asked = usize::MAX;
         options.correlate = false;
         options.drop_unroutable = true;

@@ -48,6 +48,29 @@ impl Options {
         self
     }
 
+    /// Sets how many bytes a peer may say of itself: the properties of its READY, each with its name and five bytes more.
+    /// Default 9 KiB: 8 KiB of [`metadata`](Options::metadata), and what the protocol itself has to say; at least 512.
+    ///
+    /// It is part of what [`max_handshake_bytes`](Options::max_handshake_bytes) allows. What a peer says is kept as long as
+    /// its connection lasts, and longer where messages are left that came by it.
+    ///
+    /// Larger: each peer may make us keep more. Smaller: peers that say much of themselves are refused, for good
+    /// ([`Failure::TooLarge`](crate::Failure::TooLarge)).
+    pub fn max_metadata_bytes(mut self, bytes: usize) -> Self {
+        self.limits.metadata_bytes = bytes;
+        self
+    }
+
+    /// Sets how many properties a peer may have in its READY, its type and identity among them. Default 64; at least 4,
+    /// which are those of a peer of this library without [`metadata`](Options::metadata).
+    ///
+    /// Larger: each peer may make us keep more small pieces. Smaller: peers that say much of themselves are refused, for
+    /// good ([`Failure::TooLarge`](crate::Failure::TooLarge)).
+    pub fn max_properties(mut self, properties: usize) -> Self {
+        self.limits.properties = properties;
+        self
+    }
+
     /// Sets how long a connection may take from the moment it is open until both sides are ready. Default 30 s.
     ///
     /// Longer: silent strangers hold a connection longer. Shorter: peers on slow links, or that are busy, never get in.

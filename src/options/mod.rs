@@ -15,6 +15,7 @@ mod pattern;
 mod publishing;
 mod queues;
 mod security;
+mod strangers;
 
 pub use checks::InvalidOptions;
 pub(crate) use connection::StopDialing;
@@ -86,7 +87,8 @@ use std::time::Duration;
 /// | `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER` | [`verbosity`](Options::verbosity) |
 /// | `ZMQ_XPUB_MANUAL`, `ZMQ_XPUB_MANUAL_LAST_VALUE` | [`manual`](Options::manual), and [`Subscriber::send`](crate::Subscriber::send) |
 /// | `ZMQ_XPUB_WELCOME_MSG` | [`welcome_message`](Options::welcome_message) |
-/// | none | [`max_subscription_bytes`](Options::max_subscription_bytes) |
+/// | none | [`max_subscription_bytes`](Options::max_subscription_bytes), [`max_topic_len`](Options::max_topic_len) |
+/// | none | [`max_handshake_bytes`](Options::max_handshake_bytes), [`max_metadata_bytes`](Options::max_metadata_bytes), [`max_properties`](Options::max_properties) |
 /// | `ZMQ_INVERT_MATCHING` | [`invert_matching`](Options::invert_matching) |
 /// | `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`, `ZMQ_HEARTBEAT_TTL` | [`heartbeat`](Options::heartbeat), [`heartbeat_timeout`](Options::heartbeat_timeout), [`heartbeat_ttl`](Options::heartbeat_ttl) |
 /// | `ZMQ_METADATA`, `zmq_msg_gets` | [`metadata`](Options::metadata), `recv_from` and [`PeerInfo`](crate::PeerInfo) |
@@ -96,6 +98,8 @@ use std::time::Duration;
 /// | `ZMQ_RCVMORE`, `ZMQ_SNDMORE` | none: a [`Message`](crate::Message) has all of its frames |
 /// | `ZMQ_TYPE` | none: each type of socket is a type; that of a peer is in [`PeerInfo`](crate::PeerInfo) |
 /// | `ZMQ_IO_THREADS`, `ZMQ_AFFINITY` | none: a [`Context`](crate::Context) has one loop; sockets of several contexts share none |
+/// | none | [`max_pending_handshakes`](Options::max_pending_handshakes), [`accept_rate`](Options::accept_rate) |
+/// | none (a handler of `ZMQ_ZAP_DOMAIN` can count) | [`max_peers`](Options::max_peers), [`max_peers_per_address`](Options::max_peers_per_address) |
 /// | `ZMQ_MAX_SOCKETS` | none: as many as there are descriptors for |
 /// | `ZMQ_BLOCKY` | none: [`linger`](Options::linger) has a limit unless it is [`Duration::MAX`] |
 /// | `ZMQ_PLAIN_SERVER`, `ZMQ_PLAIN_USERNAME`, `ZMQ_PLAIN_PASSWORD` | [`security`](Options::security) with [`Plain`](crate::Plain) |
@@ -114,6 +118,7 @@ pub struct Options {
     pub(crate) retry_refused: Option<Duration>,
     pub(crate) stop_dialing: StopDialing,
     pub(crate) security: Security,
+    pub(crate) strangers: Strangers,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) in_band: InBand,
     /// Each name once; names and sizes are checked when the socket is made.
@@ -187,6 +192,8 @@ pub enum Verbosity {
 #[derive(Debug, Clone)]
 pub(crate) struct Publishing {
     pub(crate) at_mark: AtMark,
+    /// Bytes of a topic that a peer asks for.
+    pub(crate) longest_topic: usize,
     /// What the subscriptions that one peer asks for may weigh, in bytes.
     pub(crate) most_asked: usize,
     pub(crate) invert_matching: bool,
@@ -201,6 +208,7 @@ impl Default for Publishing {
     fn default() -> Self {
         Publishing {
             at_mark: AtMark::default(),
+            longest_topic: 64 << 10,
             most_asked: 256 << 20,
             invert_matching: false,
             last_values: None,
@@ -245,6 +253,38 @@ pub(crate) struct Limits {
     pub(crate) message_bytes: u64,
     pub(crate) frames: usize,
     pub(crate) handshake_bytes: usize,
+    /// Of READY, once it is in.
+    pub(crate) metadata_bytes: usize,
+    pub(crate) properties: usize,
+}
+
+/// How many may come, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Strangers {
+    /// Of each listener.
+    pub(crate) pending_handshakes: usize,
+    pub(crate) peers: usize,
+    pub(crate) peers_per_address: usize,
+    /// Of each listener; `None`: as fast as they come.
+    pub(crate) accept_rate: Option<AcceptRate>,
+}
+
+/// How many connections are taken in a second, and at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AcceptRate {
+    pub(crate) per_second: u32,
+    pub(crate) burst: u32,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Strangers {
+            pending_handshakes: 1_024,
+            peers: usize::MAX,
+            peers_per_address: usize::MAX,
+            accept_rate: None,
+        }
+    }
 }
 
 /// Which changes of its peers a ROUTER tells in band.
@@ -276,6 +316,8 @@ impl Default for Options {
                 message_bytes: 1 << 30,
                 frames: 65_536,
                 handshake_bytes: 16 << 10,
+                metadata_bytes: 9 << 10,
+                properties: 64,
             },
             handshake_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
@@ -286,6 +328,7 @@ impl Default for Options {
             retry_refused: None,
             stop_dialing: StopDialing::default(),
             security: Security::default(),
+            strangers: Strangers::default(),
             heartbeat: Heartbeat::default(),
             in_band: InBand::default(),
             metadata: Vec::new(),

@@ -50,6 +50,20 @@ impl Options {
         self.note("max_subscription_bytes")
     }
 
+    /// Sets how long a topic or group may be that a peer subscribes to, in bytes. Default 64 KiB, more than what a command
+    /// can carry; at least 1. PUB, XPUB, RADIO.
+    ///
+    /// A peer that asks for a longer one is disconnected, as with
+    /// [`max_subscription_bytes`](Options::max_subscription_bytes), and counted in the same way. What the application
+    /// itself subscribes a peer to is never refused.
+    ///
+    /// Larger: what is published is compared with longer topics, which takes time for each message. Smaller: an honest
+    /// peer with a long topic never gets through, though it comes back again and again, after waits that grow.
+    pub fn max_topic_len(mut self, bytes: usize) -> Self {
+        self.publishing.longest_topic = bytes;
+        self.note("max_topic_len")
+    }
+
     /// Sets which subscriptions an XPUB hands to its application. Default [`Verbosity::Changes`].
     ///
     /// More: as many messages as subscribers ask for, and a count of them that does not come out even. Fewer: the application

@@ -84,6 +84,9 @@ impl Options {
     /// Sets how many events a [`Monitor`](crate::Monitor) that nobody reads keeps; further ones are dropped and
     /// counted. Default 1,024; at least 1.
     ///
+    /// A flood of one kind of failed handshakes takes 50 of them, and then one a second
+    /// ([`Event::HandshakeFailed`](crate::Event::HandshakeFailed)).
+    ///
     /// Larger: more memory for each monitor that is not read. Smaller: a burst of connections is told in part.
     pub fn monitor_events(mut self, events: usize) -> Self {
         self.monitor_events = events;

@@ -14,6 +14,7 @@ use super::wants::{Awaited, Want};
 use crate::batch::buffers::to_keep;
 use crate::explain::Topics;
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::message::{Message, Outgoing};
 use crate::monitor::Event;
 use crate::options::{AtMark, Publishing};
@@ -49,6 +50,8 @@ pub(crate) struct FanOut {
     /// Subscribers that wait for the newest messages of these topics: until they are at their low mark. At most what they
     /// have subscribed to.
     snapshots: BTreeMap<PeerId, BTreeSet<Box<[u8]>>>,
+    /// Bytes of a topic that a peer asks for. Over the limit its connection ends.
+    longest: usize,
     /// What the subscriptions that a peer asks for may weigh. At the limit its connection ends.
     most_asked: usize,
     /// Whose connections are to end for that. They have no more subscriptions.
@@ -84,6 +87,7 @@ impl FanOut {
             missing: BTreeMap::new(),
             values: options.last_values.map(LastValues::new),
             snapshots: BTreeMap::new(),
+            longest: options.longest_topic,
             most_asked: options.most_asked,
             over: BTreeSet::new(),
         }
@@ -134,18 +138,24 @@ impl FanOut {
         if self.over.contains(&id) {
             return None;
         }
+        if topic.len() > self.longest {
+            return self.refuse(peers, id, (Limit::TopicLen, self.longest, topic.len()));
+        }
         let weight = self.subscriptions.weight_with(id, topic);
         if weight > self.most_asked {
-            self.over.insert(id);
-            let failure = Failure::TooLarge {
-                what: "subscription bytes",
-                limit: u64::try_from(self.most_asked).unwrap_or(u64::MAX),
-                observed: u64::try_from(weight).unwrap_or(u64::MAX),
-            };
-            peers.wants.push(Want::Sever(id, failure));
-            return None;
+            return self.refuse(peers, id, (Limit::SubscriptionBytes, self.most_asked, weight));
         }
         Some(self.subscribe(peers, id, topic))
+    }
+
+    fn refuse(&mut self, peers: &mut Peers, id: PeerId, why: (Limit, usize, usize)) -> Option<Change> {
+        self.over.insert(id);
+        let (what, limit, observed) = why;
+        let [limit, observed] = [limit, observed].map(|it| u64::try_from(it).unwrap_or(u64::MAX));
+        peers
+            .wants
+            .push(Want::Sever(id, Failure::too_large(what, limit, observed)));
+        None
     }
 
     /// A peer gets this from now on.

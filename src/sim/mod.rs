@@ -24,6 +24,7 @@ mod publish;
 mod request;
 mod router;
 mod service;
+mod strangers;
 mod stream;
 
 use crate::endpoint::Endpoint;

@@ -7,11 +7,13 @@ mod context;
 mod histogram;
 mod meter;
 mod prometheus;
+mod turned_away;
 
 pub use context::{Connections, ContextStats, LoopStats, SocketEntry};
 pub use histogram::Histogram;
 pub(crate) use meter::Meter;
 pub use meter::{Rate, Throughput};
+pub use turned_away::TurnedAway;
 
 use crate::identity::Identity;
 use crate::socket_type::SocketType;
@@ -70,8 +72,9 @@ pub enum DropReason {
     Unnoticed,
     /// It does not fit in a datagram (`udp`).
     TooLarge,
-    /// It was a subscription, and its peer had as many as it may have: see
-    /// [`Options::max_subscription_bytes`](crate::Options::max_subscription_bytes).
+    /// It was a subscription, and longer than it may be, or its peer had as many as it may have: see
+    /// [`Options::max_topic_len`](crate::Options::max_topic_len) and
+    /// [`max_subscription_bytes`](crate::Options::max_subscription_bytes).
     Oversubscribed,
 }
 
@@ -274,6 +277,13 @@ pub struct SocketStats {
     pub ignored_commands: u64,
     /// Requests that were sent again ([`Options::retry`](crate::Options::retry)), each time counted.
     pub retried_requests: u64,
+    /// Connections that came to this socket, and ended before they were ready: all of them, whether they were told
+    /// ([`Event::HandshakeFailed`](crate::Event::HandshakeFailed)) or not.
+    pub failed_handshakes: u64,
+    /// Of those, how many were not told.
+    pub untold_handshakes: u64,
+    /// Connections that were turned away, or ended, because they went over a limit; by limit. Not those of inproc.
+    pub turned_away: TurnedAway,
     /// Topics whose newest message is not kept any more, because there was no place for more
     /// ([`Options::last_values`](crate::Options::last_values)).
     pub forgotten_topics: u64,

@@ -296,6 +296,22 @@ const FAMILIES: &[Family] = &[
         samples: |text, stats| text.put(&[], stats.ignored_commands),
     },
     Family {
+        name: "peermq_failed_handshakes_total",
+        kind: "counter",
+        help: "Connections that came, and ended before they were ready.",
+        samples: |text, stats| text.put(&[], stats.failed_handshakes),
+    },
+    Family {
+        name: "peermq_turned_away_total",
+        kind: "counter",
+        help: "Connections turned away or ended because of a limit, by limit. A limit appears once it was met.",
+        samples: |text, stats| {
+            for (limit, count) in stats.turned_away.iter() {
+                text.put(&[("limit", limit.name())], count);
+            }
+        },
+    },
+    Family {
         name: "peermq_peers",
         kind: "gauge",
         help: "Peers, by whether a connection to them is ready.",

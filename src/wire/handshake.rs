@@ -9,6 +9,7 @@ use super::partial::{PartialCommand, PartialHeader, check_flags};
 use super::{Facts, Fresh, Local, Side};
 use crate::batch::frame::Header;
 use crate::failure::{Failure, Stage};
+use crate::limit::Limit;
 use crate::security::Credentials;
 use bytes::Bytes;
 
@@ -169,11 +170,11 @@ impl Begun {
                 self.heard = so_far.saturating_add(len);
                 Ok(len)
             }
-            _ => Err(Failure::TooLarge {
-                what: "handshake bytes",
-                limit: limit as u64,
-                observed: header.body.saturating_add(so_far as u64),
-            }),
+            _ => Err(Failure::too_large(
+                Limit::HandshakeBytes,
+                limit as u64,
+                header.body.saturating_add(so_far as u64),
+            )),
         }
     }
 }

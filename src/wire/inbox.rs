@@ -11,6 +11,7 @@ use crate::batch::buffers::FEW;
 use crate::batch::frame::{Header, MORE, header_len, put_header};
 use crate::batch::{Buffers, Run};
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::options::Limits;
 use bytes::{Buf, Bytes};
 
@@ -197,11 +198,7 @@ impl Inbox {
         if header.is_command() {
             return match usize::try_from(header.body) {
                 Ok(total) if total <= COMMAND_BYTES => Ok(Cut::Command(PartialCommand::new(total))),
-                _ => Err(Failure::TooLarge {
-                    what: "command bytes",
-                    limit: COMMAND_BYTES as u64,
-                    observed: header.body,
-                }),
+                _ => Err(Failure::too_large(Limit::Command, COMMAND_BYTES as u64, header.body)),
             };
         }
         let before = self.begun.as_ref().map(|begun| begun.seen).unwrap_or_default();

@@ -7,6 +7,7 @@ use super::mechanism::null::put_error;
 use super::{Facts, Local};
 use crate::failure::{Failure, METADATA, printable};
 use crate::identity::{Identity, InvalidIdentity};
+use crate::limit::Limit;
 use crate::socket_type::SocketType;
 use bytes::Bytes;
 
@@ -24,6 +25,10 @@ pub(super) fn put_metadata(out: &mut Vec<u8>, local: &Local) {
 
 /// What the peer's properties say, if our socket may speak with such a peer at all.
 fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure> {
+    let limits = &local.limits;
+    if data.len() > limits.metadata_bytes {
+        return Err(over(Limit::MetadataBytes, limits.metadata_bytes, data.len()));
+    }
     let mut socket_type = None;
     let mut identity = None;
     let mut metadata = Vec::new();
@@ -33,12 +38,8 @@ fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure
         let (name, value);
         (name, value, rest) = split_property(rest)?;
         count += 1;
-        if count > MOST_PROPERTIES {
-            return Err(Failure::TooLarge {
-                what: "properties",
-                limit: MOST_PROPERTIES,
-                observed: count,
-            });
+        if count > limits.properties {
+            return Err(over(Limit::Properties, limits.properties, count));
         }
         if name.eq_ignore_ascii_case(SOCKET_TYPE) {
             once(&mut socket_type, value, "Socket-Type stands there twice")?;
@@ -82,6 +83,10 @@ pub(super) fn heard_facts(data: &[u8], version: (u8, u8), local: &Local, out: &m
     facts(data, version, local).inspect_err(|failure| put_error(out, &failure.to_string()))
 }
 
+fn over(what: Limit, limit: usize, observed: usize) -> Failure {
+    Failure::too_large(what, limit as u64, observed as u64)
+}
+
 fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], twice: &'static str) -> Result<(), Failure> {
     match slot.replace(value) {
         None => Ok(()),
@@ -120,7 +125,6 @@ fn is_name_byte(byte: u8) -> bool {
 
 const SOCKET_TYPE: &str = "Socket-Type";
 const IDENTITY: &str = "Identity";
-const MOST_PROPERTIES: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -215,6 +219,26 @@ mod tests {
             heard(&properties(&all)),
             Err(Failure::TooLarge { limit: 64, .. })
         ));
+    }
+
+    /// T12: nothing is taken apart of what is too much.
+    #[test]
+    fn threat_12_metadata_has_a_limit_in_bytes_and_in_number() {
+        let data = properties(&[("Socket-Type", b"REQ"), ("X-a", &[7; 100])]);
+        let mut narrow = local(SocketType::Router);
+        narrow.limits.metadata_bytes = data.len();
+        narrow.limits.properties = 2;
+        assert!(facts(&data, (3, 1), &narrow).is_ok());
+
+        narrow.limits.properties = 1;
+        let failure = facts(&data, (3, 1), &narrow).unwrap_err();
+        assert_eq!(failure, Failure::too_large(Limit::Properties, 1, 2));
+        assert_eq!(failure.limit(), Some(Limit::Properties));
+
+        narrow.limits.metadata_bytes -= 1;
+        let len = data.len() as u64;
+        let failure = facts(&data, (3, 1), &narrow).unwrap_err();
+        assert_eq!(failure, Failure::too_large(Limit::MetadataBytes, len - 1, len));
     }
 
     #[test]

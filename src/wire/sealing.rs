@@ -8,6 +8,7 @@ use super::partial::check_flags;
 use crate::batch::frame::{COMMAND, Header, LONG, MORE, header_len, put_header};
 use crate::cipher::MessageKey;
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::options::Limits;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::io::IoSlice;
@@ -169,11 +170,11 @@ impl Opener {
             .max(COMMAND_BYTES)
             .saturating_add(OVERHEAD as u64);
         if header.body > most {
-            return Err(Failure::TooLarge {
-                what: "message bytes",
-                limit: self.limits.message_bytes,
-                observed: header.body.saturating_sub(OVERHEAD as u64),
-            });
+            return Err(Failure::too_large(
+                Limit::MessageSize,
+                self.limits.message_bytes,
+                header.body.saturating_sub(OVERHEAD as u64),
+            ));
         }
         let Ok(body) = usize::try_from(header.body) else {
             return Ok(None);

@@ -7,6 +7,7 @@ use super::Credit;
 use super::partial::check_flags;
 use crate::batch::frame::{COMMAND, Header};
 use crate::failure::Failure;
+use crate::limit::Limit;
 use crate::options::Limits;
 
 /// What was walked of one message.
@@ -22,11 +23,11 @@ impl Seen {
     pub(super) fn with(self, header: &Header, limits: &Limits) -> Result<Seen, Failure> {
         check_flags(header.flags)?;
         if self.frames >= limits.frames {
-            return Err(Failure::TooLarge {
-                what: "frames",
-                limit: limits.frames as u64,
-                observed: self.frames as u64 + 1,
-            });
+            return Err(Failure::too_large(
+                Limit::Frames,
+                limits.frames as u64,
+                self.frames as u64 + 1,
+            ));
         }
         let limit = limits.message_bytes.min(ADDRESSABLE);
         let so_far = self.payload as u64;
@@ -35,11 +36,11 @@ impl Seen {
                 frames: self.frames + 1,
                 payload: self.payload + body,
             }),
-            _ => Err(Failure::TooLarge {
-                what: "message bytes",
+            _ => Err(Failure::too_large(
+                Limit::MessageSize,
                 limit,
-                observed: so_far.saturating_add(header.body),
-            }),
+                so_far.saturating_add(header.body),
+            )),
         }
     }
 }

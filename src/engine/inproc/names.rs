@@ -350,6 +350,7 @@ impl Names {
                         peer: end.endpoint.to_string(),
                         stage: Stage::Ready,
                         failure: as_seen_by(station, other, failure.clone()),
+                        suppressed: 0,
                     };
                     after.tell(station, event);
                 }

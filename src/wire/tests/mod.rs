@@ -28,6 +28,8 @@ pub(super) const LIMITS: Limits = Limits {
     message_bytes: 1 << 30,
     frames: 65_536,
     handshake_bytes: 16 << 10,
+    metadata_bytes: 9 << 10,
+    properties: 64,
 };
 
 pub(super) const PLENTY: Credit = Credit {
