@@ -213,6 +213,18 @@ pub enum BindError {
         /// Why it is not.
         error: io::Error,
     },
+    /// Others than this machine could reach it, and its mechanism hides and protects nothing, which the options do not allow
+    /// ([`Options::hardened`](crate::Options::hardened)).
+    #[error(
+        "bind {endpoint}: with {mechanism} everybody on the way reads and changes all that is sent; use CURVE \
+         (Options::security), bind to loopback, or say allow_insecure_bind(true)"
+    )]
+    Insecure {
+        /// What was to be bound, as it would have been.
+        endpoint: Endpoint,
+        /// NULL or PLAIN.
+        mechanism: &'static str,
+    },
     /// The socket or its context is closed.
     #[error("the socket or its context is closed")]
     Closed,

@@ -8,14 +8,16 @@ use crate::error::{BindError, ConnectError, EndpointError};
 use crate::explain::Explanation;
 use crate::failure::Failure;
 use crate::hub::{CannotWait, Closed, Drive, Effects, Hub, Station, block_on};
-use crate::options::Options;
+use crate::options::{InsecureBind, Options};
 use crate::routing::{Pattern, PeerId, PeerKind, Peers};
+use crate::socket_type::SocketType;
 use crate::sync::Ordering;
 use crate::transport::OpenListener;
 use crate::transport::real::{RealListener, RealNet, adopt, bind};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::warn;
 
 impl Core {
     /// A new socket's hub.
@@ -87,7 +89,10 @@ impl Core {
             };
         }
         match bind(&endpoint, &hub.options().transport) {
-            Ok((listener, bound)) => self.listen(station, listener, bound),
+            Ok((listener, bound)) => {
+                check_secure(P::TYPE, hub.options(), &bound)?;
+                self.listen(station, listener, bound)
+            }
             Err(error) => Err(BindError::Io { endpoint, error }),
         }
     }
@@ -105,6 +110,7 @@ impl Core {
             return Err(BindError::Closed);
         }
         let (listener, endpoint) = adopt(listener).map_err(BindError::Listener)?;
+        check_secure(P::TYPE, hub.options(), &endpoint)?;
         self.listen(hub.clone(), listener, endpoint)
     }
 
@@ -280,6 +286,28 @@ impl Core {
 impl From<Closed> for ConnectError {
     fn from(_: Closed) -> Self {
         ConnectError::Closed
+    }
+}
+
+/// What is bound where others come by is sealed, or the options say that it need not be. A STREAM has no mechanism.
+fn check_secure(socket_type: SocketType, options: &Options, endpoint: &Endpoint) -> Result<(), BindError> {
+    let Kind::Tcp(at) = endpoint.kind() else { return Ok(()) };
+    let is_loopback = at.address().is_some_and(|at| at.ip().to_canonical().is_loopback());
+    let role = &options.security.role;
+    if is_loopback || role.is_sealed() || socket_type == SocketType::Stream {
+        return Ok(());
+    }
+    let mechanism = role.mechanism();
+    match options.insecure_bind {
+        InsecureBind::Allow => Ok(()),
+        InsecureBind::Warn => {
+            warn!(%endpoint, mechanism, "bound for everybody who gets there, and nothing is sealed");
+            Ok(())
+        }
+        InsecureBind::Refuse => Err(BindError::Insecure {
+            endpoint: endpoint.clone(),
+            mechanism,
+        }),
     }
 }
 

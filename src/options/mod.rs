@@ -7,6 +7,7 @@ mod checks;
 mod compat;
 mod connection;
 mod context;
+mod hardened;
 mod heartbeat;
 mod in_band;
 mod kernel;
@@ -34,7 +35,8 @@ use std::time::Duration;
 ///
 /// They are checked when the socket is made ([`InvalidOptions`]). Times may be [`Duration::MAX`], which is for ever.
 /// Marks may be [`usize::MAX`], which is no limit; libzmq's 0 for that is refused, but for
-/// [`Options::libzmq_compat`], which has libzmq's defaults.
+/// [`Options::libzmq_compat`], which has libzmq's defaults. For sockets that strangers can reach there is
+/// [`Options::hardened`].
 ///
 /// ```
 /// use peermq::{Context, InvalidOptions, Options, Push};
@@ -100,6 +102,7 @@ use std::time::Duration;
 /// | `ZMQ_IO_THREADS`, `ZMQ_AFFINITY` | none: a [`Context`](crate::Context) has one loop; sockets of several contexts share none |
 /// | none | [`max_pending_handshakes`](Options::max_pending_handshakes), [`accept_rate`](Options::accept_rate) |
 /// | none (a handler of `ZMQ_ZAP_DOMAIN` can count) | [`max_peers`](Options::max_peers), [`max_peers_per_address`](Options::max_peers_per_address) |
+/// | none | [`allow_insecure_bind`](Options::allow_insecure_bind) |
 /// | `ZMQ_MAX_SOCKETS` | none: as many as there are descriptors for |
 /// | `ZMQ_BLOCKY` | none: [`linger`](Options::linger) has a limit unless it is [`Duration::MAX`] |
 /// | `ZMQ_PLAIN_SERVER`, `ZMQ_PLAIN_USERNAME`, `ZMQ_PLAIN_PASSWORD` | [`security`](Options::security) with [`Plain`](crate::Plain) |
@@ -119,6 +122,7 @@ pub struct Options {
     pub(crate) stop_dialing: StopDialing,
     pub(crate) security: Security,
     pub(crate) strangers: Strangers,
+    pub(crate) insecure_bind: InsecureBind,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) in_band: InBand,
     /// Each name once; names and sizes are checked when the socket is made.
@@ -287,6 +291,15 @@ impl Default for Strangers {
     }
 }
 
+/// Whether a bind to where others come by needs a mechanism that seals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum InsecureBind {
+    #[default]
+    Warn,
+    Allow,
+    Refuse,
+}
+
 /// Which changes of its peers a ROUTER tells in band.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Notify {
@@ -329,6 +342,7 @@ impl Default for Options {
             stop_dialing: StopDialing::default(),
             security: Security::default(),
             strangers: Strangers::default(),
+            insecure_bind: InsecureBind::default(),
             heartbeat: Heartbeat::default(),
             in_band: InBand::default(),
             metadata: Vec::new(),

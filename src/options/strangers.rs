@@ -1,6 +1,6 @@
-//! How many may come, and how fast.
+//! How many may come, how fast, and whether that is by a way that everybody can read.
 
-use super::{AcceptRate, InvalidOptions, Options};
+use super::{AcceptRate, InsecureBind, InvalidOptions, Options};
 
 impl Options {
     /// Sets how many connections of each listener may be in their handshake at once. Default 1,024; at least 1.
@@ -57,6 +57,20 @@ impl Options {
     /// their [`connect_timeout`](Options::connect_timeout) and handshake timeout; and whoever floods keeps others waiting.
     pub fn accept_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.strangers.accept_rate = Some(AcceptRate { per_second, burst });
+        self
+    }
+
+    /// Sets whether a socket with NULL or PLAIN ([`security`](Options::security)) may bind `tcp` to other addresses than
+    /// those of this machine alone (loopback). Default: it may, and a warning is logged for each bind (`tracing`).
+    ///
+    /// Yes: no warning. Everybody who gets at that address can connect, and who is on the way can read and change
+    /// everything, with PLAIN the passwords too. No: `bind` fails with
+    /// [`BindError::Insecure`](crate::BindError::Insecure). A STREAM's protocol is its application's: it is not asked.
+    pub fn allow_insecure_bind(mut self, yes: bool) -> Self {
+        self.insecure_bind = match yes {
+            true => InsecureBind::Allow,
+            false => InsecureBind::Refuse,
+        };
         self
     }
 

@@ -63,7 +63,8 @@ macro_rules! life_verbs {
             /// owner only (mode 0600), and goes with the listener.
             ///
             /// Fails with `Endpoint` if the endpoint is none to bind, with `Io` if the system refuses it or the inproc
-            /// name is taken in this context, and with `Closed`. The endpoint is free again after `unbind` or `close`.
+            /// name is taken in this context, with `Insecure` if the options do not allow it
+            /// ([`allow_insecure_bind`](crate::Options::allow_insecure_bind)), and with `Closed`. The endpoint is free again after `unbind` or `close`.
             pub fn bind<E>(&self, endpoint: E) -> Result<crate::Endpoint, crate::BindError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
@@ -79,7 +80,7 @@ macro_rules! life_verbs {
             /// for whoever has. An ipc file stays. Of the options, those about a listener (`backlog`, `bind_to_device`)
             /// do nothing. It never waits from now on, for all who share it.
             ///
-            /// Does not wait. Fails with `Listener` if it cannot be used, and with `Closed`.
+            /// Does not wait. Fails with `Listener` if it cannot be used, with `Insecure` as `bind` does, and with `Closed`.
             pub fn bind_listener(
                 &self,
                 listener: impl Into<crate::OpenListener>,
