@@ -3,12 +3,22 @@
 //!
 //! Knows keys, nonces and bytes; nothing of commands, nor of who is allowed what. A nonce must never be used twice with one
 //! key: who seals counts.
+//!
+//! How a text is sealed is written twice, in `careful` and, with the feature `dryoc`, in `dryoc`: the same bytes come of both,
+//! and tests have both at once.
+
+#[cfg(any(test, not(feature = "dryoc")))]
+mod careful;
+#[cfg(any(test, feature = "dryoc"))]
+mod dryoc;
+
+#[cfg(not(feature = "dryoc"))]
+pub(crate) use self::careful::MessageKey;
+#[cfg(feature = "dryoc")]
+pub(crate) use self::dryoc::MessageKey;
 
 use crate::keys::{PublicKey, SecretKey};
-use poly1305::Poly1305;
-use poly1305::universal_hash::{KeyInit, UniversalHash};
-use salsa20::Salsa20;
-use salsa20::cipher::{KeyIvInit, StreamCipher, consts::U10};
+use salsa20::cipher::consts::U10;
 use std::io;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -23,9 +33,6 @@ impl std::fmt::Debug for BoxKey {
         f.write_str("BoxKey(..)")
     }
 }
-
-/// The key of the messages of one direction, whose nonces differ in a counter only. Overwritten when it is dropped.
-pub(crate) struct MessageKey(Zeroizing<[u8; 32]>);
 
 impl BoxKey {
     /// What both sides agree on: X25519, then HSalsa20. `None` if what comes out is all zeros: their key is a point of low
@@ -64,7 +71,7 @@ impl BoxKey {
 
     /// The key for nonces that all begin with these bytes.
     pub(crate) fn messages(&self, nonce_prefix: &[u8; 16]) -> MessageKey {
-        MessageKey(hsalsa20(&self.0, nonce_prefix))
+        MessageKey::new(&self.0, nonce_prefix)
     }
 
     fn by_nonce(&self, nonce: &[u8; 24]) -> (MessageKey, u64) {
@@ -74,51 +81,6 @@ impl BoxKey {
             u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
         )
     }
-}
-
-impl MessageKey {
-    /// Seals the body where it stands, and returns the tag. The nonce ends with the counter, big-endian.
-    pub(crate) fn seal_in_place(&self, counter: u64, body: &mut [u8]) -> [u8; TAG_BYTES] {
-        let (mut stream, authenticator) = self.begin(counter);
-        stream.apply(body);
-        tag_of(authenticator, body)
-    }
-
-    /// Opens the body where it stands. False, with the body as it was, if it was not sealed so.
-    #[must_use]
-    pub(crate) fn open_in_place(&self, counter: u64, tag: &[u8; TAG_BYTES], body: &mut [u8]) -> bool {
-        let (mut stream, authenticator) = self.begin(counter);
-        let is_genuine = is_equal(&tag_of(authenticator, body), tag);
-        if is_genuine {
-            stream.apply(body);
-        }
-        is_genuine
-    }
-
-    /// The first 32 bytes of the stream are the authenticator's key; the text takes what follows.
-    fn begin(&self, counter: u64) -> (Stream, Poly1305) {
-        let mut stream = Stream(Salsa20::new((&*self.0).into(), &counter.to_be_bytes().into()));
-        let mut key = Zeroizing::new([0; 32]);
-        stream.apply(&mut *key);
-        (stream, Poly1305::new((&*key).into()))
-    }
-}
-
-/// Salsa20's stream, from where it was left.
-struct Stream(Salsa20);
-
-impl Stream {
-    fn apply(&mut self, text: &mut [u8]) {
-        // Panics behind 2^64 blocks, which is more than memory holds.
-        self.0.apply_keystream(text);
-    }
-}
-
-/// Poly1305 over the whole text. Whole blocks at once, for that is the fast way.
-fn tag_of(mut authenticator: Poly1305, text: &[u8]) -> [u8; TAG_BYTES] {
-    let (blocks, rest) = poly1305::Block::slice_as_chunks(text);
-    authenticator.update(blocks);
-    authenticator.compute_unpadded(rest).into()
 }
 
 fn hsalsa20(key: &[u8; 32], input: &[u8; 16]) -> Zeroizing<[u8; 32]> {

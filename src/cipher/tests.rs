@@ -1,7 +1,7 @@
+use super::careful::Stream;
 use super::*;
 use crate::sim::chance::{Chance, with_seeds};
-use crypto_box::SalsaBox;
-use crypto_box::aead::Aead;
+use ::dryoc::classic::crypto_box::{crypto_box_easy, crypto_box_open_easy};
 
 const ALICE: &str = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
 const BOB: &str = "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb";
@@ -15,6 +15,37 @@ const PLAIN: &str = "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b642
 const SEALED: &str = "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc1\
     7c98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb373\
     2bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5";
+
+/// Both ways to seal, whichever the features choose.
+trait Backend {
+    fn new(key: &[u8; 32], nonce_prefix: &[u8; 16]) -> Self;
+    fn seal(&self, counter: u64, body: &mut [u8]) -> [u8; TAG_BYTES];
+    fn open(&self, counter: u64, tag: &[u8; TAG_BYTES], body: &mut [u8]) -> bool;
+}
+
+macro_rules! backend {
+    ($module:ident) => {
+        impl Backend for super::$module::MessageKey {
+            fn new(key: &[u8; 32], nonce_prefix: &[u8; 16]) -> Self {
+                Self::new(key, nonce_prefix)
+            }
+
+            fn seal(&self, counter: u64, body: &mut [u8]) -> [u8; TAG_BYTES] {
+                self.seal_in_place(counter, body)
+            }
+
+            fn open(&self, counter: u64, tag: &[u8; TAG_BYTES], body: &mut [u8]) -> bool {
+                self.open_in_place(counter, tag, body)
+            }
+        }
+    };
+}
+
+backend!(careful);
+backend!(dryoc);
+
+type Careful = super::careful::MessageKey;
+type Dryoc = super::dryoc::MessageKey;
 
 fn agreed(secret: &str, public: &PublicKey) -> BoxKey {
     BoxKey::agreed(&SecretKey::from_bytes(from_hex(secret)), public).expect("not of low order")
@@ -39,16 +70,56 @@ fn the_box_of_nacl() {
 }
 
 #[test]
-fn what_is_sealed_in_place_is_the_same() {
-    let key = agreed(ALICE, &public(BOB)).messages(&from_hex(&NONCE[..32]));
-    let counter = u64::from_be_bytes(from_hex(&NONCE[32..]));
-    let mut body = hex(PLAIN);
+fn both_backends_make_the_box_of_nacl() {
+    fn check<B: Backend>() {
+        let key = B::new(&from_hex(AGREED), &from_hex(&NONCE[..32]));
+        let counter = u64::from_be_bytes(from_hex(&NONCE[32..]));
+        let mut body = hex(PLAIN);
 
-    let tag = key.seal_in_place(counter, &mut body);
+        let tag = key.seal(counter, &mut body);
 
-    assert_eq!([&tag, &body[..]].concat(), hex(SEALED));
-    assert!(key.open_in_place(counter, &tag, &mut body));
-    assert_eq!(body, hex(PLAIN));
+        assert_eq!([&tag, &body[..]].concat(), hex(SEALED));
+        assert!(key.open(counter, &tag, &mut body));
+        assert_eq!(body, hex(PLAIN));
+    }
+    check::<Careful>();
+    check::<Dryoc>();
+}
+
+/// Of all lengths around those at which an implementation turns to another way of its own, and long ones by chance; with
+/// counters at which a half of them is full.
+#[test]
+fn each_backend_opens_what_the_other_sealed() {
+    fn check<A: Backend, B: Backend>(key: &[u8; 32], prefix: &[u8; 16], counter: u64, plain: &[u8]) -> Vec<u8> {
+        let (sealing, opening) = (A::new(key, prefix), B::new(key, prefix));
+        let mut body = plain.to_vec();
+        let tag = sealing.seal(counter, &mut body);
+        let sealed = [&tag, &body[..]].concat();
+
+        assert!(!opening.open(counter ^ 1, &tag, &mut body), "{} bytes", plain.len());
+        assert_eq!(
+            body,
+            &sealed[TAG_BYTES..],
+            "nothing is decrypted before the tag is verified"
+        );
+        assert!(opening.open(counter, &tag, &mut body), "{} bytes", plain.len());
+        assert_eq!(body, plain);
+        sealed
+    }
+    with_seeds(3, |seed| {
+        let mut chance = Chance::new(seed);
+        let (key, prefix) = (bytes(&mut chance), bytes(&mut chance));
+        let text: Vec<u8> = (0..200_000).map(|_| chance.next() as u8).collect();
+        let longer: Vec<usize> = (0..20).map(|_| chance.within(1100..text.len())).collect();
+        for length in (0..1100).chain(longer) {
+            let counters = [0, 1, u64::from(u32::MAX), 1 << 32, u64::MAX, chance.next()];
+            let counter = counters[chance.within(0..6)];
+            let plain = &text[..length];
+            let careful = check::<Careful, Dryoc>(&key, &prefix, counter, plain);
+            let dryoc = check::<Dryoc, Careful>(&key, &prefix, counter, plain);
+            assert_eq!(careful, dryoc, "{length} bytes");
+        }
+    });
 }
 
 /// "Cryptography in NaCl", section 8: the subkey of that key and nonce, and the first 32 bytes of its stream.
@@ -60,7 +131,7 @@ fn the_subkey_and_the_stream_of_nacl() {
         from_hex("dc908dda0b9344a953629b733820778880f3ceb421bb61b91cbd4c3e66256ce4")
     );
 
-    let mut stream = Stream(Salsa20::new((&*subkey).into(), &from_hex(&NONCE[32..]).into()));
+    let mut stream = Stream::new(&subkey, u64::from_be_bytes(from_hex(&NONCE[32..])));
     let mut text = [0; 32];
     stream.apply(&mut text);
     assert_eq!(
@@ -143,12 +214,8 @@ fn any_bit_that_is_flipped_is_seen() {
         let mut other = sealed.clone();
         other[bit / 8] ^= 1 << (bit % 8);
         assert!(key.open(&nonce, &other).is_none(), "bit {bit}");
-
-        let (tag, body) = other.split_first_chunk_mut().unwrap();
-        let before = body.to_vec();
-        let counter = u64::from_be_bytes([9; 8]);
-        assert!(!key.messages(&[9; 16]).open_in_place(counter, tag, body), "bit {bit}");
-        assert_eq!(body, before, "nothing is decrypted before the tag is verified");
+        is_not_opened::<Careful>(&other);
+        is_not_opened::<Dryoc>(&other);
     }
     for bit in 0..8 * nonce.len() {
         let mut other = nonce;
@@ -159,6 +226,14 @@ fn any_bit_that_is_flipped_is_seen() {
         assert!(key.open(&nonce, &sealed[..length]).is_none(), "{length} bytes");
     }
     assert_eq!(key.open(&nonce, &sealed).as_deref(), Some(&plain.to_vec()));
+}
+
+fn is_not_opened<B: Backend>(sealed: &[u8]) {
+    let (tag, body) = sealed.split_first_chunk().unwrap();
+    let mut opened = body.to_vec();
+    let counter = u64::from_be_bytes([9; 8]);
+    assert!(!B::new(&[7; 32], &[9; 16]).open(counter, tag, &mut opened));
+    assert_eq!(opened, body, "nothing is decrypted before the tag is verified");
 }
 
 #[test]
@@ -173,12 +248,15 @@ fn another_implementation_opens_what_was_sealed() {
         let public = |secret: [u8; 32]| SecretKey::from_bytes(secret).public();
 
         let ours = BoxKey::agreed(&SecretKey::from_bytes(mine), &public(theirs)).expect("not of low order");
-        let other = SalsaBox::new(&(*public(mine).as_bytes()).into(), &theirs.into());
         let mut sealed = Vec::new();
         ours.seal(&nonce, &plain, &mut sealed);
 
-        assert_eq!(other.encrypt(&nonce.into(), &plain[..]).as_ref(), Ok(&sealed));
-        assert_eq!(other.decrypt(&nonce.into(), &sealed[..]).as_ref(), Ok(&plain));
+        let mut other = vec![0; TAG_BYTES + length];
+        crypto_box_easy(&mut other, &plain, &nonce, public(mine).as_bytes(), &theirs).unwrap();
+        assert_eq!(other, sealed);
+        let mut opened = vec![0; length];
+        crypto_box_open_easy(&mut opened, &sealed, &nonce, public(mine).as_bytes(), &theirs).unwrap();
+        assert_eq!(opened, plain);
         assert_eq!(ours.open(&nonce, &sealed).as_deref(), Some(&plain));
     });
 }
