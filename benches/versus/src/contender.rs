@@ -93,6 +93,14 @@ impl Place {
     }
 }
 
+/// Secret keys of who binds and of who connects, under CURVE.
+pub const SERVER: [u8; 32] = [0x51; 32];
+pub const CLIENT: [u8; 32] = [0x62; 32];
+
+pub fn public(secret: [u8; 32]) -> [u8; 32] {
+    *peermq::SecretKey::from_bytes(secret).public().as_bytes()
+}
+
 /// The library has no such socket, or not over this transport: no row.
 pub struct Cannot;
 
@@ -125,6 +133,17 @@ macro_rules! kind_of_contender {
                 fn context() -> Self::Context;
                 /// Opens a socket and lets the role run with it. Calls `role.opened()` before it waits for peers.
                 $($async)? fn open(context: Self::Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot>;
+
+                /// As `open`, under CURVE: who binds is the server, and lets all in.
+                $($async)? fn open_sealed(_: Self::Context, _: Kind, _: Place, _: Role) -> Result<(), Cannot> {
+                    Err(Cannot)
+                }
+
+                /// Connects so many PUSHes at once, each a client under CURVE, returns when all of them are through the
+                /// handshake, and closes them.
+                $($async)? fn greet(_: &Self::Context, _endpoint: &str, _clients: usize) -> Result<(), Cannot> {
+                    Err(Cannot)
+                }
             }
 
             /// A socket has those of the verbs that its kind has.

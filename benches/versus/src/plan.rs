@@ -18,7 +18,8 @@ pub struct Plan {
     transports: Vec<String>,
 }
 
-const USAGE: &str = "options: --only throughput,latency,fan-out,fan-in,push-fan-out,filter,connections
+const USAGE: &str = "options: --only throughput,latency,fan-out,fan-in,push-fan-out,filter,connections,
+                curve,handshakes
          --contenders a,b  --transports tcp,ipc,inproc  --sizes 16,64  --rounds N  --seconds S
          --json FILE  --plots DIR";
 

@@ -9,9 +9,10 @@ use crate::process::Port;
 use std::iter::repeat_n;
 use std::time::{Duration, Instant};
 
-/// As words: `push connect tcp://127.0.0.1:1 1 send 64 2 once`.
+/// As words: `push connect tcp://127.0.0.1:1 1 send 64 2 once`; under CURVE it begins with `sealed-push`.
 pub struct Spec {
     pub kind: Kind,
+    pub is_sealed: bool,
     pub place: Place,
     pub job: Job,
 }
@@ -33,6 +34,11 @@ pub enum Job {
         duration: Duration,
     },
     Answer,
+    Drain,
+    Greet {
+        clients: usize,
+        duration: Duration,
+    },
     Hold,
 }
 
@@ -56,8 +62,10 @@ impl Spec {
             },
             _ => Place::Connect { endpoint },
         };
+        let unsealed = kind.strip_prefix("sealed-");
         Spec {
-            kind: Kind::read(kind),
+            kind: Kind::read(unsealed.unwrap_or(kind)),
+            is_sealed: unsealed.is_some(),
             place,
             job: Job::read(job),
         }
@@ -83,6 +91,11 @@ impl Job {
                 duration: seconds_of(seconds),
             },
             ["answer"] => Job::Answer,
+            ["drain"] => Job::Drain,
+            ["greet", clients, seconds] => Job::Greet {
+                clients: number(clients),
+                duration: seconds_of(seconds),
+            },
             ["hold"] => Job::Hold,
             _ => panic!("no such job: {words:?}"),
         }
@@ -137,8 +150,16 @@ macro_rules! roles {
             /// Waits until it is told to start. Meant for a thread of its own.
             pub $($async)? fn run<C: Contender>(context: C::Context, spec: Spec, port: Port) {
                 port.wait();
-                let role = Role { port: port.clone(), job: spec.job };
-                if let Err(Cannot) = C::open(context, spec.kind, spec.place, role)$($await)* {
+                let Spec { kind, is_sealed, place, job } = spec;
+                let role = Role { port: port.clone(), job };
+                let done = if let Job::Greet { clients, duration } = role.job {
+                    greet::<C>(&port, context, place.endpoint(), clients, duration)$($await)*
+                } else if is_sealed {
+                    C::open_sealed(context, kind, place, role)$($await)*
+                } else {
+                    C::open(context, kind, place, role)$($await)*
+                };
+                if let Err(Cannot) = done {
                     port.say("cannot");
                 }
                 // The socket's end is the process's: some libraries wait long for theirs.
@@ -164,6 +185,10 @@ macro_rules! roles {
                         Job::Answer => loop {
                             socket.echo()$($await)*;
                         },
+                        Job::Drain => loop {
+                            socket.recv()$($await)*;
+                        },
+                        Job::Greet { .. } => unreachable!("has many sockets"),
                         Job::Hold => {}
                     }
                     // The socket stays, and what it does by itself goes on.
@@ -248,6 +273,28 @@ macro_rules! roles {
                 loop {
                     socket.recv()$($await)*;
                 }
+            }
+
+            /// Wave after wave of clients. Tells how many there were, and nanoseconds.
+            $($async)? fn greet<C: Contender>(
+                port: &Port,
+                context: C::Context,
+                endpoint: &str,
+                clients: usize,
+                duration: Duration,
+            ) -> Result<(), Cannot> {
+                port.say("open");
+                C::greet(&context, endpoint, clients)$($await)*?;
+                port.say("ready");
+                port.wait();
+                let begin = Instant::now();
+                let mut count = 0;
+                while begin.elapsed() < duration {
+                    C::greet(&context, endpoint, clients)$($await)*?;
+                    count += clients;
+                }
+                port.say(format_args!("{count} {}", begin.elapsed().as_nanos()));
+                Ok(())
             }
 
             /// Tells p50 and p99 in nanoseconds, and the count. Told again, asks as often as it then tells.

@@ -1,5 +1,6 @@
 //! What is measured: the cases of each workload, and how the bench conducts one.
 
+use crate::contenders;
 use crate::crowd;
 use crate::plan::Plan;
 use crate::process::{Actor, Failure, Usage, processes_of, start};
@@ -98,7 +99,26 @@ pub const ALL: &[Workload] = &[
         },
         measure: connections,
     },
+    Workload {
+        name: "curve",
+        about: "as throughput, under CURVE",
+        columns: &[("messages/s", 0), ("MB/s", 0), ("cpu send", 0), ("cpu receive", 0)],
+        cases: |plan| plan.cases(&["PUSH/PULL"], &["tcp"], &[1], &[64, 1024, 65_536], &[None]),
+        measure: curve,
+    },
+    Workload {
+        name: "handshakes",
+        about: "so many CURVE clients at a time connect to a PULL, are through the handshake, and close; processor \
+                microseconds a handshake of either side",
+        columns: &[("handshakes/s", 0), ("cpu server", 0), ("cpu clients", 0)],
+        // The clients are the same for all contenders, once these and once those: nobody meets only its own.
+        cases: |plan| plan.cases(&[BY_PEERMQ, BY_LIBZMQ], &["tcp"], &[1, 25], &[0], &[None]),
+        measure: handshakes,
+    },
 ];
+
+const BY_PEERMQ: &str = "by peermq";
+const BY_LIBZMQ: &str = "by libzmq";
 
 /// A case about to be played by one contender.
 pub struct Stage<'a> {
@@ -129,6 +149,17 @@ impl<'a> Stage<'a> {
     /// Who binds, and those who connect, open and ready to go. The words are of a socket and its job; `peers` will connect,
     /// of themselves if there are no words for them.
     fn open(&self, bound: &str, peers: usize, connecting: Option<&str>) -> Result<(Actor, Vec<Actor>), Failure> {
+        self.open_with(self.contender, bound, peers, connecting)
+    }
+
+    /// As `open`, with those who connect of another contender.
+    fn open_with(
+        &self,
+        others: &str,
+        bound: &str,
+        peers: usize,
+        connecting: Option<&str>,
+    ) -> Result<(Actor, Vec<Actor>), Failure> {
         let deadline = Instant::now() + Duration::from_secs_f64(20.0 + 3.0 * self.seconds);
         let words = |role: &str, end: &str| {
             let (socket, job) = role.split_once(' ').expect("a socket and a job");
@@ -143,8 +174,9 @@ impl<'a> Stage<'a> {
         let mut actors = if self.case.transport == "inproc" {
             start(self.case.core, self.contender, &roles, deadline)
         } else {
-            let alone = |role| start(self.case.core, self.contender, std::slice::from_ref(role), deadline);
-            roles.iter().flat_map(alone).collect()
+            let names = std::iter::once(self.contender).chain(std::iter::repeat(others));
+            let alone = |(role, name)| start(self.case.core, name, std::slice::from_ref(role), deadline);
+            roles.iter().zip(names).flat_map(alone).collect()
         };
         let others = actors.split_off(1);
         let binder = actors.pop().expect("who binds");
@@ -217,8 +249,16 @@ fn endpoint(transport: &str) -> String {
 }
 
 fn throughput(stage: &Stage) -> Result<Vec<f64>, Failure> {
-    let push = format!("push send {} {} once", stage.case.size, stage.seconds);
-    let (pull, pushes) = stage.open("pull receive 1", 1, Some(&push))?;
+    stream(stage, "")
+}
+
+fn curve(stage: &Stage) -> Result<Vec<f64>, Failure> {
+    stream(stage, "sealed-")
+}
+
+fn stream(stage: &Stage, sealed: &str) -> Result<Vec<f64>, Failure> {
+    let push = format!("{sealed}push send {} {} once", stage.case.size, stage.seconds);
+    let (pull, pushes) = stage.open(&format!("{sealed}pull receive 1"), 1, Some(&push))?;
     let (flow, mut figures) = stage.whole_flow(&pushes, &[pull])?;
     figures.push(flow.cpu_ns[0] / flow.sent);
     // One process has one figure.
@@ -304,4 +344,25 @@ fn connections(stage: &Stage) -> Result<Vec<f64>, Failure> {
     let used = Usage::of([&pull]).since(before);
     let count = crowd.len() as f64;
     Ok(vec![used.resident_bytes / count, count / elapsed])
+}
+
+fn handshakes(stage: &Stage) -> Result<Vec<f64>, Failure> {
+    let client = if stage.case.pattern == BY_PEERMQ {
+        "peermq"
+    } else {
+        "libzmq"
+    };
+    if contenders::named(client).is_none() {
+        return Err(Failure::Cannot);
+    }
+    let greet = format!("sealed-push greet {} {}", stage.case.count, stage.seconds);
+    let (server, clients) = stage.open_with(client, "sealed-pull drain", 1, Some(&greet))?;
+    let client = &clients[0];
+    client.expect("ready")?;
+    let before = [Usage::of([&server]), Usage::of([client])];
+    client.tell("go");
+    let [count, elapsed] = client.numbers()?;
+    let used = [Usage::of([&server]), Usage::of([client])];
+    let cpu = [0, 1].map(|side: usize| used[side].since(before[side]).cpu_ns / 1e3 / count);
+    Ok(vec![count / (elapsed / 1e9), cpu[0], cpu[1]])
 }

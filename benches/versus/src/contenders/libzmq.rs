@@ -1,7 +1,7 @@
 //! libzmq: the system's library, through the few functions that its own perf tools use.
 
 use crate::contender::blocking::{Contender, Socket};
-use crate::contender::{About, Cannot, Kind, Place, prefixes};
+use crate::contender::{About, CLIENT, Cannot, Kind, Place, SERVER, prefixes, public};
 use crate::roles::blocking::Role;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -13,6 +13,7 @@ unsafe extern "C" {
     fn zmq_version(major: *mut c_int, minor: *mut c_int, patch: *mut c_int);
     fn zmq_ctx_new() -> *mut c_void;
     fn zmq_socket(context: *mut c_void, kind: c_int) -> *mut c_void;
+    fn zmq_close(socket: *mut c_void) -> c_int;
     fn zmq_bind(socket: *mut c_void, endpoint: *const c_char) -> c_int;
     fn zmq_connect(socket: *mut c_void, endpoint: *const c_char) -> c_int;
     fn zmq_setsockopt(socket: *mut c_void, option: c_int, value: *const c_void, len: usize) -> c_int;
@@ -26,6 +27,12 @@ unsafe extern "C" {
 }
 
 const SUBSCRIBE: c_int = 6;
+const LINGER: c_int = 17;
+const IMMEDIATE: c_int = 39;
+const CURVE_SERVER: c_int = 47;
+const CURVE_PUBLICKEY: c_int = 48;
+const CURVE_SECRETKEY: c_int = 49;
+const CURVE_SERVERKEY: c_int = 50;
 const XPUB_NODROP: c_int = 69;
 const SNDHWM: c_int = 23;
 const RCVHWM: c_int = 24;
@@ -81,12 +88,15 @@ impl Opened {
             zmq_socket(context.0, number(kind))
         };
         assert!(!socket.is_null());
-        Opened {
+        let opened = Opened {
             socket,
             kind,
             identity,
             message,
-        }
+        };
+        opened.set(SNDHWM, 1000);
+        opened.set(RCVHWM, 1000);
+        opened
     }
 
     fn set(&self, option: c_int, value: c_int) {
@@ -95,6 +105,29 @@ impl Opened {
 
     fn set_bytes(&self, option: c_int, value: &[u8]) {
         check(unsafe { zmq_setsockopt(self.socket, option, value.as_ptr().cast(), value.len()) });
+    }
+
+    fn is_client(&self) {
+        self.set_bytes(CURVE_PUBLICKEY, &public(CLIENT));
+        self.set_bytes(CURVE_SECRETKEY, &CLIENT);
+        self.set_bytes(CURVE_SERVERKEY, &public(SERVER));
+    }
+
+    fn connect(&self, endpoint: &str) {
+        let endpoint = CString::new(endpoint).expect("no zero byte");
+        check(unsafe { zmq_connect(self.socket, endpoint.as_ptr()) });
+    }
+
+    fn run(self, place: Place, role: Role) -> Result<(), Cannot> {
+        match &place {
+            Place::Bind { endpoint, .. } => {
+                let endpoint = CString::new(endpoint.as_str()).expect("no zero byte");
+                check(unsafe { zmq_bind(self.socket, endpoint.as_ptr()) });
+            }
+            Place::Connect { endpoint } => self.connect(endpoint),
+        }
+        role.run(self);
+        Ok(())
     }
 
     fn recv_message(&mut self) -> usize {
@@ -122,8 +155,6 @@ impl Contender for Libzmq {
 
     fn open(context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
         let opened = Opened::new(context, kind);
-        opened.set(SNDHWM, 1000);
-        opened.set(RCVHWM, 1000);
         match kind {
             Kind::Pub => opened.set(XPUB_NODROP, 1),
             Kind::Sub(count) => {
@@ -135,12 +166,37 @@ impl Contender for Libzmq {
             }
             _ => {}
         }
-        let endpoint = CString::new(place.endpoint()).expect("no zero byte");
-        check(match place {
-            Place::Bind { .. } => unsafe { zmq_bind(opened.socket, endpoint.as_ptr()) },
-            Place::Connect { .. } => unsafe { zmq_connect(opened.socket, endpoint.as_ptr()) },
-        });
-        role.run(opened);
+        opened.run(place, role)
+    }
+
+    /// Without an authenticator (ZAP) a server lets all in.
+    fn open_sealed(context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
+        let opened = Opened::new(context, kind);
+        match place {
+            Place::Bind { .. } => {
+                opened.set(CURVE_SERVER, 1);
+                opened.set_bytes(CURVE_SECRETKEY, &SERVER);
+            }
+            Place::Connect { .. } => opened.is_client(),
+        }
+        opened.run(place, role)
+    }
+
+    /// With `ZMQ_IMMEDIATE` there is nobody to send to before the handshake is done: `zmq_send` returns just then.
+    fn greet(context: &Context, endpoint: &str, clients: usize) -> Result<(), Cannot> {
+        let connecting = |_| {
+            let opened = Opened::new(*context, Kind::Push);
+            opened.set(LINGER, 0);
+            opened.set(IMMEDIATE, 1);
+            opened.is_client();
+            opened.connect(endpoint);
+            opened
+        };
+        let mut all: Vec<_> = (0..clients).map(connecting).collect();
+        all.iter_mut().for_each(|opened| opened.send(b"h"));
+        for opened in all {
+            check(unsafe { zmq_close(opened.socket) });
+        }
         Ok(())
     }
 }

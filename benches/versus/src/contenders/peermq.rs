@@ -2,9 +2,12 @@
 //! that take many messages at a time.
 
 use crate::contender::blocking::{Contender, Socket};
-use crate::contender::{About, Cannot, Kind, Place, prefixes, seen};
+use crate::contender::{About, CLIENT, Cannot, Kind, Place, SERVER, prefixes, seen};
 use crate::roles::blocking::Role;
-use peermq::{AtMark, Context, ContextOptions, Dealer, Message, Options, Pair, Pub, Pull, Push, Rep, Req, Router, Sub};
+use peermq::{
+    AtMark, Context, ContextOptions, Curve, Dealer, Event, Message, Options, Pair, Pub, Pull, Push, Rep, Req, Router,
+    SecretKey, Security, Sub,
+};
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -19,7 +22,11 @@ pub trait Variant: 'static {
 pub struct Defaults;
 
 impl Variant for Defaults {
-    const SETTINGS: &'static str = "defaults; PUB waits at the mark";
+    const SETTINGS: &'static str = if cfg!(feature = "dryoc") {
+        "defaults, CURVE with its feature dryoc; PUB waits at the mark"
+    } else {
+        "defaults, CURVE without its feature dryoc; PUB waits at the mark"
+    };
 
     fn context() -> Context {
         Context::new().expect("a context")
@@ -68,26 +75,57 @@ impl<V: Variant> Contender for Peermq<V> {
     }
 
     fn open(context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
-        let options = V::options();
-        match kind {
-            Kind::Push => role.run(open!(Push, context, options, place)),
-            Kind::Pull => role.run(open!(Pull, context, options, place)),
-            Kind::Pub => role.run(open!(Pub, context, options.at_mark(AtMark::Block), place)),
-            Kind::Sub(count) => {
-                let sub = open!(Sub, context, options, place);
-                for prefix in prefixes(count) {
-                    sub.subscribe(prefix).expect("subscribe");
-                }
-                role.run(sub);
-            }
-            Kind::Req => role.run(open!(Req, context, options, place)),
-            Kind::Rep => role.run(open!(Rep, context, options, place)),
-            Kind::Dealer => role.run(open!(Dealer, context, options, place)),
-            Kind::Router => role.run(open!(Router, context, options, place)),
-            Kind::Pair => role.run(open!(Pair, context, options, place)),
+        open_with(V::options(), context, kind, place, role)
+    }
+
+    fn open_sealed(context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
+        let security = match &place {
+            Place::Bind { .. } => Curve::server(SecretKey::from_bytes(SERVER)).allow_any(),
+            Place::Connect { .. } => client(),
+        };
+        open_with(V::options().security(security), context, kind, place, role)
+    }
+
+    fn greet(context: &Context, endpoint: &str, clients: usize) -> Result<(), Cannot> {
+        let options = || V::options().security(client()).linger(Duration::ZERO);
+        let connecting = |_| {
+            let push = Push::with_options(context, options()).expect("options");
+            let monitor = push.monitor();
+            push.connect(endpoint).expect("connect");
+            (push, monitor)
+        };
+        let all: Vec<_> = (0..clients).map(connecting).collect();
+        for (_, monitor) in &all {
+            while !matches!(monitor.recv().expect("an event"), Event::Connected { .. }) {}
         }
         Ok(())
     }
+}
+
+fn client() -> Security {
+    let server = SecretKey::from_bytes(SERVER).public();
+    Curve::client(SecretKey::from_bytes(CLIENT), server)
+}
+
+fn open_with(options: Options, context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
+    match kind {
+        Kind::Push => role.run(open!(Push, context, options, place)),
+        Kind::Pull => role.run(open!(Pull, context, options, place)),
+        Kind::Pub => role.run(open!(Pub, context, options.at_mark(AtMark::Block), place)),
+        Kind::Sub(count) => {
+            let sub = open!(Sub, context, options, place);
+            for prefix in prefixes(count) {
+                sub.subscribe(prefix).expect("subscribe");
+            }
+            role.run(sub);
+        }
+        Kind::Req => role.run(open!(Req, context, options, place)),
+        Kind::Rep => role.run(open!(Rep, context, options, place)),
+        Kind::Dealer => role.run(open!(Dealer, context, options, place)),
+        Kind::Router => role.run(open!(Router, context, options, place)),
+        Kind::Pair => role.run(open!(Pair, context, options, place)),
+    }
+    Ok(())
 }
 
 pub struct Many;
