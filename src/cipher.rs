@@ -4,8 +4,8 @@
 //! Knows keys, nonces and bytes; nothing of commands, nor of who is allowed what. A nonce must never be used twice with one
 //! key: who seals counts.
 //!
-//! How a text is sealed is written twice, in `careful` and, with the feature `dryoc`, in `dryoc`: the same bytes come of both,
-//! and tests have both at once.
+//! How keys are agreed and texts sealed is written twice, in `careful` and, for the feature `dryoc`, in `dryoc`: the same
+//! bytes come of both, and tests have both at once.
 
 #[cfg(any(test, not(feature = "dryoc")))]
 mod careful;
@@ -13,12 +13,13 @@ mod careful;
 mod dryoc;
 
 #[cfg(not(feature = "dryoc"))]
-pub(crate) use self::careful::MessageKey;
+use self::careful as backend;
 #[cfg(feature = "dryoc")]
-pub(crate) use self::dryoc::MessageKey;
+use self::dryoc as backend;
+
+pub(crate) use self::backend::MessageKey;
 
 use crate::keys::{PublicKey, SecretKey};
-use salsa20::cipher::consts::U10;
 use std::io;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -38,10 +39,7 @@ impl BoxKey {
     /// What both sides agree on: X25519, then HSalsa20. `None` if what comes out is all zeros: their key is a point of low
     /// order, by which anybody would know the shared secret.
     pub(crate) fn agreed(secret: &SecretKey, public: &PublicKey) -> Option<BoxKey> {
-        let secret = x25519_dalek::StaticSecret::from(*secret.as_bytes());
-        let shared = secret.diffie_hellman(&(*public.as_bytes()).into());
-        let is_sound = shared.was_contributory();
-        is_sound.then(|| BoxKey(hsalsa20(shared.as_bytes(), &[0; 16])))
+        backend::agreed(secret.as_bytes(), public.as_bytes()).map(BoxKey)
     }
 
     /// A key that is made up, for a secretbox.
@@ -81,10 +79,6 @@ impl BoxKey {
             u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
         )
     }
-}
-
-fn hsalsa20(key: &[u8; 32], input: &[u8; 16]) -> Zeroizing<[u8; 32]> {
-    Zeroizing::new(salsa20::hsalsa::<U10>(key.into(), input.into()).into())
 }
 
 /// Fills it with the system's random bytes.

@@ -1,11 +1,19 @@
-//! The default: Salsa20 and Poly1305 from those who write each for everybody, put together here.
+//! The default: X25519, Salsa20 and Poly1305 from those who write each for everybody, put together here.
 
-use super::{TAG_BYTES, hsalsa20, is_equal};
+use super::{TAG_BYTES, is_equal};
 use poly1305::Poly1305;
 use poly1305::universal_hash::{KeyInit, UniversalHash};
 use salsa20::Salsa20;
-use salsa20::cipher::{KeyIvInit, StreamCipher};
+use salsa20::cipher::{KeyIvInit, StreamCipher, consts::U10};
 use zeroize::Zeroizing;
+
+/// X25519, then HSalsa20. `None` if what both have is all zeros.
+pub(super) fn agreed(secret: &[u8; 32], public: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    let secret = x25519_dalek::StaticSecret::from(*secret);
+    let shared = secret.diffie_hellman(&(*public).into());
+    let is_sound = shared.was_contributory();
+    is_sound.then(|| hsalsa20(shared.as_bytes(), &[0; 16]))
+}
 
 /// The key of the messages of one direction, whose nonces differ in a counter only. Overwritten when it is dropped.
 ///
@@ -63,4 +71,8 @@ fn tag_of(mut authenticator: Poly1305, text: &[u8]) -> [u8; TAG_BYTES] {
     let (blocks, rest) = poly1305::Block::slice_as_chunks(text);
     authenticator.update(blocks);
     authenticator.compute_unpadded(rest).into()
+}
+
+pub(super) fn hsalsa20(key: &[u8; 32], input: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(salsa20::hsalsa::<U10>(key.into(), input.into()).into())
 }

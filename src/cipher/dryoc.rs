@@ -1,8 +1,15 @@
-//! The fast one: dryoc's secretbox, which has the processor's vector instructions.
+//! The fast one: dryoc's box, which has the processor's vector instructions.
 
 use super::TAG_BYTES;
-use ::dryoc::classic::crypto_box::{crypto_box_detached_afternm_inplace, crypto_box_open_detached_afternm_inplace};
+use ::dryoc::classic::crypto_box::{
+    crypto_box_beforenm, crypto_box_detached_afternm_inplace, crypto_box_open_detached_afternm_inplace,
+};
 use zeroize::Zeroizing;
+
+/// X25519, then HSalsa20. `None` if what both have is all zeros.
+pub(super) fn agreed(secret: &[u8; 32], public: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    crypto_box_beforenm(public, secret).map(Zeroizing::new).ok()
+}
 
 /// The key of the messages of one direction, whose nonces differ in a counter only. Overwritten when it is dropped.
 ///
