@@ -51,6 +51,13 @@ pub struct PublicKey([u8; 32]);
 /// ```
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
+/// Both halves, for those who need the public one often: computing it costs a third of what an agreement does.
+#[derive(Debug)]
+pub(crate) struct KeyPair {
+    pub(crate) secret: SecretKey,
+    pub(crate) public: PublicKey,
+}
+
 /// A secret key in Z85, to be written where it is kept. Overwritten when it is dropped; a copy that is made of it is not.
 pub struct SecretText([u8; z85::CHARACTERS]);
 
@@ -155,6 +162,15 @@ impl SecretKey {
     pub fn public(&self) -> PublicKey {
         let secret = x25519_dalek::StaticSecret::from(*self.0);
         PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes())
+    }
+}
+
+impl From<SecretKey> for KeyPair {
+    fn from(secret: SecretKey) -> Self {
+        KeyPair {
+            public: secret.public(),
+            secret,
+        }
     }
 }
 

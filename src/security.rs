@@ -4,7 +4,7 @@
 
 use crate::cipher::is_equal;
 use crate::failure::printable;
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{KeyPair, PublicKey, SecretKey};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -124,7 +124,8 @@ impl PlainServer {
 impl Curve {
     /// Makes a client with this secret key, of the server that has this public key.
     pub fn client(secret: SecretKey, server: PublicKey) -> Security {
-        Role::CurveClient(Arc::new(CurveClient { secret, server })).into()
+        let ours = secret.into();
+        Role::CurveClient(Arc::new(CurveClient { ours, server })).into()
     }
 
     /// Begins a server with this secret key: it says next whom it lets in.
@@ -138,18 +139,18 @@ impl CurveServer {
     /// [user id](crate::PeerInfo::user).
     pub fn allow(self, keys: impl IntoIterator<Item = PublicKey>) -> Security {
         let keys = keys.into_iter().collect();
-        Role::CurveServer(Arc::new(self.0), Admission::Keys(Arc::new(keys))).into()
+        Role::CurveServer(Arc::new(self.0.into()), Admission::Keys(Arc::new(keys))).into()
     }
 
     /// Lets all in who know this server's public key. The key that each proved to hold is its
     /// [user id](crate::PeerInfo::user).
     pub fn allow_any(self) -> Security {
-        Role::CurveServer(Arc::new(self.0), Admission::Any).into()
+        Role::CurveServer(Arc::new(self.0.into()), Admission::Any).into()
     }
 
     /// Asks this authoriser about each that has proved to hold its key.
     pub fn ask(self, authoriser: impl Authoriser) -> Security {
-        Role::CurveServer(Arc::new(self.0), Admission::Asked(Asked::new(authoriser))).into()
+        Role::CurveServer(Arc::new(self.0.into()), Admission::Asked(Asked::new(authoriser))).into()
     }
 }
 
@@ -332,7 +333,7 @@ pub(crate) enum Role {
     PlainClient(Arc<Login>),
     PlainServer(Admission),
     CurveClient(Arc<CurveClient>),
-    CurveServer(Arc<SecretKey>, Admission),
+    CurveServer(Arc<KeyPair>, Admission),
 }
 
 /// What a PLAIN client says.
@@ -344,7 +345,7 @@ pub(crate) struct Login {
 /// What a CURVE client knows.
 #[derive(Debug)]
 pub(crate) struct CurveClient {
-    pub(crate) secret: SecretKey,
+    pub(crate) ours: KeyPair,
     pub(crate) server: PublicKey,
 }
 

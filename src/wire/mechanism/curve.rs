@@ -14,7 +14,7 @@
 use super::{Accord, Admitted, Reached, Seals};
 use crate::cipher::{BoxKey, is_equal};
 use crate::failure::Failure;
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{KeyPair, PublicKey, SecretKey};
 use crate::security::{Credentials, CurveClient};
 use crate::wire::command::{Command, ERROR, READY, malformed, put_command};
 use crate::wire::metadata::{heard_facts, put_metadata};
@@ -31,7 +31,7 @@ pub(in crate::wire) enum Client {
 
 /// What a client keeps until WELCOME.
 pub(in crate::wire) struct Hello {
-    transient: SecretKey,
+    transient: KeyPair,
     /// C' and S.
     key: BoxKey,
     vouch_nonce: [u8; 16],
@@ -66,16 +66,17 @@ pub(in crate::wire) struct Initiate {
 impl Client {
     pub(super) fn begin(ours: &CurveClient, fresh: Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
         let Keys {
-            secret: transient,
+            secret,
             nonces: [vouch_nonce, _],
             ..
         } = fresh.take()?;
-        let key =
-            BoxKey::agreed(&transient, &ours.server).ok_or_else(|| unopened("the server's key, which is none"))?;
+        let transient = KeyPair::from(secret);
+        let key = BoxKey::agreed(&transient.secret, &ours.server)
+            .ok_or_else(|| unopened("the server's key, which is none"))?;
         let mut signature = Vec::new();
         key.seal(&short(HELLO_NONCE, 1), &[0; 64], &mut signature);
-        let public = transient.public();
-        let data: [&[u8]; 5] = [&VERSION, &[0; 72], public.as_bytes(), &1_u64.to_be_bytes(), &signature];
+        let public = transient.public.as_bytes();
+        let data: [&[u8]; 5] = [&VERSION, &[0; 72], public, &1_u64.to_be_bytes(), &signature];
         put_command(out, HELLO, &data);
         Ok(Client::ExpectWelcome(Box::new(Hello {
             transient,
@@ -89,14 +90,14 @@ impl Client {
         command: &Command<'_>,
         version: (u8, u8),
         local: &Local,
-        ours: &CurveClient,
+        client: &CurveClient,
         out: &mut Vec<u8>,
     ) -> Result<Reached<Self>, Failure> {
         match (self, command.name) {
             // Before WELCOME it may be anybody's.
             (Client::ExpectReady(_), ERROR) => Err(command.refusal()),
             (Client::ExpectWelcome(hello), WELCOME) => {
-                let key = hello.welcomed(command.data, local, ours, out)?;
+                let key = hello.welcomed(command.data, local, client, out)?;
                 Ok(Reached::Await(Client::ExpectReady(Box::new(key))))
             }
             (Client::ExpectReady(key), READY) => {
@@ -125,7 +126,8 @@ impl Client {
 
 impl Hello {
     /// WELCOME is in: says INITIATE. Gives the key of this connection.
-    fn welcomed(&self, data: &[u8], local: &Local, ours: &CurveClient, out: &mut Vec<u8>) -> Result<BoxKey, Failure> {
+    fn welcomed(&self, data: &[u8], local: &Local, client: &CurveClient, out: &mut Vec<u8>) -> Result<BoxKey, Failure> {
+        let CurveClient { ours, server: theirs } = client;
         let wrong_length = || malformed("WELCOME", "it has not 160 bytes");
         let (nonce, sealed) = data.split_first_chunk().ok_or_else(wrong_length)?;
         if sealed.len() != 32 + COOKIE + TAG {
@@ -136,12 +138,12 @@ impl Hello {
         let (server, cookie) = welcome.split_first_chunk().ok_or_else(wrong_length)?;
         let server = PublicKey::from_bytes(*server);
         let agreed = |secret| BoxKey::agreed(secret, &server).ok_or_else(|| unopened("WELCOME: its key is none"));
-        let (key, vouching) = (agreed(&self.transient)?, agreed(&ours.secret)?);
+        let (key, vouching) = (agreed(&self.transient.secret)?, agreed(&ours.secret)?);
 
-        let vouched = [*self.transient.public().as_bytes(), *ours.server.as_bytes()].concat();
+        let vouched = [*self.transient.public.as_bytes(), *theirs.as_bytes()].concat();
         let mut vouch = self.vouch_nonce.to_vec();
         vouching.seal(&long(VOUCH_NONCE, &self.vouch_nonce), &vouched, &mut vouch);
-        let mut plain = Zeroizing::new([ours.secret.public().as_bytes(), &vouch[..]].concat());
+        let mut plain = Zeroizing::new([ours.public.as_bytes(), &vouch[..]].concat());
         put_metadata(&mut plain, local);
         let mut sealed = Vec::new();
         key.seal(&short(INITIATE_NONCE, 2), &plain, &mut sealed);
@@ -154,12 +156,12 @@ impl Server {
     pub(super) fn handle(
         self,
         command: &Command<'_>,
-        ours: &SecretKey,
+        ours: &KeyPair,
         out: &mut Vec<u8>,
     ) -> Result<Reached<Self>, Failure> {
         match (self, command.name) {
             (Server::ExpectHello(fresh), HELLO) => {
-                let welcome = Welcome::answering(command.data, ours, fresh, out)?;
+                let welcome = Welcome::answering(command.data, &ours.secret, fresh, out)?;
                 Ok(Reached::Await(Server::ExpectInitiate(Box::new(welcome))))
             }
             (Server::ExpectInitiate(welcome), INITIATE) => {
@@ -238,7 +240,7 @@ impl Welcome {
     }
 
     /// INITIATE is in. Gives the key whose secret half the client holds, and what is left to be looked at.
-    fn initiated(&self, data: &[u8], ours: &SecretKey) -> Result<(PublicKey, Initiate), Failure> {
+    fn initiated(&self, data: &[u8], ours: &KeyPair) -> Result<(PublicKey, Initiate), Failure> {
         let cut = || malformed("INITIATE", "it is cut short");
         let (cookie, rest) = data.split_first_chunk::<COOKIE>().ok_or_else(cut)?;
         // One for each connection, which remembers it: nobody else's will do.
@@ -256,7 +258,7 @@ impl Welcome {
         let (vouch_nonce, vouch) = vouch.split_first_chunk().ok_or_else(cut)?;
         let vouching = agreed(&client).ok_or_else(|| unopened("INITIATE: its key is none"))?;
         let vouched = vouching.open(&long(VOUCH_NONCE, vouch_nonce), vouch);
-        let expected = [*self.client.as_bytes(), *ours.public().as_bytes()].concat();
+        let expected = [*self.client.as_bytes(), *ours.public.as_bytes()].concat();
         if !vouched.is_some_and(|vouched| is_equal(&vouched, &expected)) {
             return Err(unopened("the vouch in INITIATE"));
         }
