@@ -5,13 +5,14 @@
 
 use super::command::malformed;
 use super::partial::check_flags;
-use crate::batch::frame::{COMMAND, Header, LONG, MORE, header_len, put_header};
+use crate::batch::frame::{COMMAND, Header, LONG, MAX_HEADER, MORE, header_len, put_header};
 use crate::cipher::MessageKey;
 use crate::failure::Failure;
 use crate::limit::Limit;
 use crate::options::Limits;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::io::IoSlice;
+use std::ops::Range;
 
 /// Seals what goes out of one connection.
 pub(crate) struct Sealer {
@@ -39,6 +40,9 @@ impl Sealer {
     /// Seals whole frames from the front of what is to be written, at least one, until there are about `enough` bytes of
     /// boxes. Gives how many bytes were sealed; `None`: no nonce is left.
     pub(crate) fn seal(&mut self, pieces: &[IoSlice<'_>], enough: usize, out: &mut Vec<u8>) -> Option<usize> {
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        // At once for one frame, and for a whole group; in between it grows.
+        out.reserve(bytes.min(enough) + MAX_HEADER + OVERHEAD);
         let mut all = Pieces { pieces, at: 0 };
         let mut taken = 0;
         while out.len() < enough
@@ -101,11 +105,15 @@ impl Opener {
     pub(super) fn open(&mut self, input: &[u8]) -> Bytes {
         self.make_room(input.len());
         self.sealed.extend_from_slice(input);
-        // Opened, a frame is shorter: what is opened never meets what is not.
-        let (mut from, mut to) = (0, 0);
+        // Opened, a frame is shorter: what is opened never meets what is not. The first stays where it is, and others move up
+        // to it: of large ones there is one at a time.
+        let (mut from, mut opened) = (0, None::<Range<usize>>);
         loop {
-            match self.open_one(from, to) {
-                Ok(Some((read, put))) => (from, to) = (read, put),
+            match self.open_one(from, opened.as_ref().map(|opened| opened.end)) {
+                Ok(Some((read, frame))) => {
+                    let start = opened.map_or(frame.start, |opened| opened.start);
+                    (from, opened) = (read, Some(start..frame.end));
+                }
                 Ok(None) => break,
                 Err(failure) => {
                     self.failure = Some(failure);
@@ -113,13 +121,14 @@ impl Opener {
                 }
             }
         }
-        if to == 0 {
+        let Some(Range { start, end }) = opened else {
             return Bytes::new();
-        }
+        };
         let rest = self.sealed.get(from..).unwrap_or_default();
         let rest = BytesMut::from(rest);
         let mut opened = std::mem::replace(&mut self.sealed, rest);
-        opened.truncate(to);
+        opened.truncate(end);
+        opened.advance(start);
         opened.freeze()
     }
 
@@ -154,8 +163,9 @@ impl Opener {
         self.sealed.capacity()
     }
 
-    /// Opens the frame at `from`, and puts what it was to `to`. Gives where both end; `None`: it is not whole.
-    fn open_one(&mut self, from: usize, to: usize) -> Result<Option<(usize, usize)>, Failure> {
+    /// Opens the frame at `from`, and puts what it was to `to`, or leaves it where it is. Gives where the frame ends, and
+    /// where what it was lies; `None`: it is not whole.
+    fn open_one(&mut self, from: usize, to: Option<usize>) -> Result<Option<(usize, Range<usize>)>, Failure> {
         let Some(header) = self.sealed.get(from..).and_then(Header::parse) else {
             return Ok(None);
         };
@@ -221,11 +231,12 @@ impl Opener {
             room.put_u8(flags | LONG);
             room.put_u64(len as u64);
         }
+        let to = to.unwrap_or(end - len - head_len);
         if let Some(slot) = self.sealed.get_mut(to..to + head_len) {
             slot.iter_mut().zip(head).for_each(|(slot, byte)| *slot = byte);
         }
         self.sealed.copy_within(end - len..end, to + head_len);
-        Ok(Some((end, to + head_len + len)))
+        Ok(Some((end, to..to + head_len + len)))
     }
 }
 
