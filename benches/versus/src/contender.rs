@@ -6,6 +6,8 @@
 //! Marks are 1,000 messages where a library has marks. Messages are lent: who wants to own one copies it, and what is
 //! received is looked at, but not copied. All failures panic, which ends the process and marks the figure as failed.
 
+use std::sync::LazyLock;
+
 /// The kinds of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -97,7 +99,11 @@ impl Place {
 pub const SERVER: [u8; 32] = [0x51; 32];
 pub const CLIENT: [u8; 32] = [0x62; 32];
 
-pub fn public(secret: [u8; 32]) -> [u8; 32] {
+/// Their public halves, computed once: so do those who keep their keys.
+pub static SERVER_PUBLIC: LazyLock<[u8; 32]> = LazyLock::new(|| public(SERVER));
+pub static CLIENT_PUBLIC: LazyLock<[u8; 32]> = LazyLock::new(|| public(CLIENT));
+
+fn public(secret: [u8; 32]) -> [u8; 32] {
     *peermq::SecretKey::from_bytes(secret).public().as_bytes()
 }
 

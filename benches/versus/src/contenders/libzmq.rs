@@ -1,7 +1,7 @@
 //! libzmq: the system's library, through the few functions that its own perf tools use.
 
 use crate::contender::blocking::{Contender, Socket};
-use crate::contender::{About, CLIENT, Cannot, Kind, Place, SERVER, prefixes, public};
+use crate::contender::{About, CLIENT, CLIENT_PUBLIC, Cannot, Kind, Place, SERVER, SERVER_PUBLIC, prefixes};
 use crate::roles::blocking::Role;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -108,9 +108,9 @@ impl Opened {
     }
 
     fn is_client(&self) {
-        self.set_bytes(CURVE_PUBLICKEY, &public(CLIENT));
+        self.set_bytes(CURVE_PUBLICKEY, &*CLIENT_PUBLIC);
         self.set_bytes(CURVE_SECRETKEY, &CLIENT);
-        self.set_bytes(CURVE_SERVERKEY, &public(SERVER));
+        self.set_bytes(CURVE_SERVERKEY, &*SERVER_PUBLIC);
     }
 
     fn connect(&self, endpoint: &str) {

@@ -2,13 +2,14 @@
 //! that take many messages at a time.
 
 use crate::contender::blocking::{Contender, Socket};
-use crate::contender::{About, CLIENT, Cannot, Kind, Place, SERVER, prefixes, seen};
+use crate::contender::{About, CLIENT, Cannot, Kind, Place, SERVER, SERVER_PUBLIC, prefixes, seen};
 use crate::roles::blocking::Role;
 use peermq::{
-    AtMark, Context, ContextOptions, Curve, Dealer, Event, Message, Options, Pair, Pub, Pull, Push, Rep, Req, Router,
-    SecretKey, Security, Sub,
+    AtMark, Context, ContextOptions, Curve, Dealer, Event, Message, Options, Pair, Pub, PublicKey, Pull, Push, Rep,
+    Req, Router, SecretKey, Security, Sub,
 };
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 pub struct Peermq<V>(PhantomData<V>);
@@ -102,9 +103,13 @@ impl<V: Variant> Contender for Peermq<V> {
     }
 }
 
+/// One for all sockets, with the keys that it computes of those it is given.
 fn client() -> Security {
-    let server = SecretKey::from_bytes(SERVER).public();
-    Curve::client(SecretKey::from_bytes(CLIENT), server)
+    static SECURITY: LazyLock<Security> = LazyLock::new(|| {
+        let server = PublicKey::from_bytes(*SERVER_PUBLIC);
+        Curve::client(SecretKey::from_bytes(CLIENT), server)
+    });
+    SECURITY.clone()
 }
 
 fn open_with(options: Options, context: Context, kind: Kind, place: Place, role: Role) -> Result<(), Cannot> {
