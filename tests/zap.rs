@@ -6,6 +6,9 @@ use common::{LONG, wait_for};
 use peermq::*;
 use std::time::Duration;
 
+/// What a handler makes of a question.
+type Answers = fn(&[&[u8]]) -> Option<Vec<Vec<u8>>>;
+
 fn quick() -> Options {
     Options::default().reconnect(Duration::from_millis(10), Duration::from_millis(50))
 }
@@ -128,7 +131,7 @@ fn t41_status_400_and_500_end_it_and_300_does_not() {
 
 #[test]
 fn t41_a_broken_reply_decides_nothing_and_is_told_as_500() {
-    let broken: [fn(&[&[u8]]) -> Option<Vec<Vec<u8>>>; 5] = [
+    let broken: [Answers; 5] = [
         |question| changed(question, 0, b"1.1"),
         |question| changed(question, 2, b"600"),
         |question| changed(question, 4, &[b'x'; 256]),
@@ -150,8 +153,7 @@ fn t41_a_broken_reply_decides_nothing_and_is_told_as_500() {
 /// A reply to another question, silence, and nobody at all: whoever asks is turned away, and comes again.
 #[test]
 fn t41_without_an_answer_nobody_comes_in() {
-    let silent: [fn(&[&[u8]]) -> Option<Vec<Vec<u8>>>; 2] =
-        [|_| None, |question| changed(question, 1, b"\0\0\0\0\0\0\xff\xff")];
+    let silent: [Answers; 2] = [|_| None, |question| changed(question, 1, b"\0\0\0\0\0\0\xff\xff")];
     for answer in silent {
         for_each(Duration::from_millis(50), answer, |_, _, _, at_server, at_client| {
             assert!(refusal(at_server).contains("no ZAP handler has answered"));

@@ -23,7 +23,6 @@ pub(in crate::wire) fn put_error(out: &mut Vec<u8>, reason: &str) {
 
 /// What is awaited.
 #[derive(Debug)]
-#[expect(clippy::enum_variant_names, reason = "states are named for what they await")]
 pub(in crate::wire) enum Null {
     ExpectReady,
     /// Of a peer that has said this.
