@@ -97,13 +97,15 @@ fn run(row: &Row) {
             continue;
         }
         println!("{}", pairing.name);
+        // What is sealed takes its time without optimisation; one large one stands among the tests of security.
+        let largest = if pairing.name == "NULL" { usize::MAX } else { 10_000 };
         for_each_way(&format!("{}{name} {}", row.theirs, (pairing.theirs)()), |peer, way| {
             they_admit(peer, "*");
             let ours = make(row.ours, &way.context, Options::default().security((pairing.ours)()));
             way.link(peer, &*ours);
             meet(row, peer, way, &*ours);
             for &says in row.says {
-                row.talk(says, peer, way, &*ours);
+                row.talk(says, peer, way, &*ours, largest);
             }
         });
     }
@@ -148,7 +150,8 @@ fn meet(row: &Row, peer: &mut Peer, way: &Way, ours: &dyn Ours) {
 }
 
 impl Row {
-    fn talk(&self, says: Says, peer: &mut Peer, way: &Way, ours: &dyn Ours) {
+    fn talk(&self, says: Says, peer: &mut Peer, way: &Way, ours: &dyn Ours, largest: usize) {
+        let shapes = || shapes().filter(|shape| shape.size <= largest);
         let our_front: Vec<&[u8]> = self.our_front.iter().map(|frame| frame.as_bytes()).collect();
         let their_front = match self.their_front {
             [] => String::from("."),

@@ -222,10 +222,13 @@ fn who_it_is() {
             assert_eq!(peer.ask(format_args!("property {name} User-Id")), user);
             peer.ask(format_args!("close {name}"));
         }
+        let large: Vec<u8> = (0..1 << 20).map(|at| (at * 7) as u8).collect();
         let server = Curve::server(server_key()).allow_any();
         let pull = Pull::with_options(&context, quick(server)).unwrap();
         let here = pull.bind("tcp://127.0.0.1:0").unwrap();
         let name = they_connect(peer, format_args!("PUSH {}", their_curve_client()), here);
+        peer.say(&name, &[&large[..]]);
+        assert_eq!(pull.recv_timeout(LIMIT).unwrap(), Message::from(large));
         peer.say(&name, &["any"]);
         assert_eq!(
             pull.recv_from_timeout(LIMIT).unwrap().1.user().map(User::id),
