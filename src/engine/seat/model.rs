@@ -35,6 +35,7 @@ use crate::routing::{Awaited, Pattern, PeerId, Peers, Want};
 use crate::socket_type::SocketType;
 use crate::sync::{Parker, Ring, let_time_pass};
 use crate::transport::{Address, Reached, Resolved, Stream};
+use crate::wire::Fresh;
 use loom::thread::{JoinHandle, spawn};
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Duration;
@@ -160,6 +161,14 @@ impl Net for Nowhere {
         0
     }
 
+    fn secret(&mut self, _: &mut [u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn run_aside(&mut self, _: Box<dyn FnOnce() + Send>) -> bool {
+        false
+    }
+
     fn resolve(&mut self, _: &str, _: u16, _: Box<dyn FnOnce(Resolved) + Send>) {}
 
     fn connect(&mut self, _: &Address, _: &TransportOptions, _: usize) -> io::Result<Takes> {
@@ -259,7 +268,7 @@ impl World {
         let station: Arc<dyn Station> = self.hub.clone();
         let stream = Takes(Arc::clone(&self.hub));
         let origin = Origin::Accepted("".into());
-        let session = Session::new(0, stream, station, Arc::clone(&self.seat), origin);
+        let session = Session::new(0, stream, station, Arc::clone(&self.seat), origin, Fresh::none());
         session.transmit();
         session
     }
