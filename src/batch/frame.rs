@@ -3,6 +3,8 @@
 //! A length is only ever compared here, never added to or reserved
 //! ([RFC 37](https://rfc.zeromq.org/spec/37/), "Framing").
 
+use bytes::BufMut;
+
 /// More frames of this message follow.
 pub(crate) const MORE: u8 = 0b001;
 /// The length takes eight bytes.
@@ -54,13 +56,13 @@ impl Header {
     }
 }
 
-/// Writes the header of a body of `len` bytes: short where it fits.
-pub(crate) fn put_header(out: &mut Vec<u8>, flags: u8, len: usize) {
+/// Writes the header of a body of `len` bytes, short where it fits, to where there is room for [`header_len`].
+pub(crate) fn put_header(out: &mut impl BufMut, flags: u8, len: usize) {
     match u8::try_from(len) {
-        Ok(short) => out.extend_from_slice(&[flags, short]),
+        Ok(short) => out.put_slice(&[flags, short]),
         Err(_) => {
             let [a, b, c, d, e, f, g, h] = (len as u64).to_be_bytes();
-            out.extend_from_slice(&[flags | LONG, a, b, c, d, e, f, g, h]);
+            out.put_slice(&[flags | LONG, a, b, c, d, e, f, g, h]);
         }
     }
 }

@@ -5,6 +5,9 @@
 use crate::batch::frame::{COMMAND, put_header};
 use crate::failure::{Failure, printable};
 
+pub(super) const HELLO: &[u8] = b"HELLO";
+pub(super) const WELCOME: &[u8] = b"WELCOME";
+pub(super) const INITIATE: &[u8] = b"INITIATE";
 pub(super) const READY: &[u8] = b"READY";
 pub(super) const ERROR: &[u8] = b"ERROR";
 pub(super) const PING: &[u8] = b"PING";

@@ -163,13 +163,7 @@ impl Connection {
         match std::mem::replace(&mut self.state, State::ExpectVerdict(None)) {
             State::ExpectPeer(handshake) => match handshake.admit(&self.local, self.side, &mut self.handshake) {
                 Ok(handshake) => self.state = State::ExpectPeer(handshake),
-                Err(failure) => {
-                    self.state = State::Ended {
-                        stage,
-                        failure: failure.clone(),
-                    };
-                    return Err(failure);
-                }
+                Err(failure) => return Err(self.end_at(stage, failure)),
             },
             other => self.state = other,
         }
@@ -189,13 +183,13 @@ impl Connection {
     fn error(&mut self, status: &str, why: String) -> Failure {
         debug_assert!(self.awaits_admission(), "nobody asked");
         null::put_error(&mut self.handshake, status);
-        self.leave(Failure::NotAdmitted { why })
+        self.end(Failure::NotAdmitted { why })
     }
 
     /// It may not now: nothing is said, so that it tries again. Gives why the connection is over.
     pub(crate) fn turn_away(&mut self, why: String) -> Failure {
         debug_assert!(self.awaits_admission(), "nobody asked");
-        self.leave(Failure::NotAdmitted { why })
+        self.end(Failure::NotAdmitted { why })
     }
 
     /// Whether nothing goes on until [`Connection::admit`] or [`Connection::deny`].
@@ -231,7 +225,7 @@ impl Connection {
         if let Some(reason) = error {
             null::put_error(&mut self.handshake, reason);
         }
-        self.end(Failure::Refused {
+        let _told = self.end(Failure::Refused {
             why: "the socket did not take this peer",
         });
     }
@@ -327,13 +321,7 @@ impl Connection {
                     let user = self.user.take();
                     return Ok(Step::Ready(Facts { user, ..facts }));
                 }
-                Err(failure) => {
-                    self.state = State::Ended {
-                        stage,
-                        failure: failure.clone(),
-                    };
-                    return Err(failure);
-                }
+                Err(failure) => return Err(self.end_at(stage, failure)),
             }
         }
     }
@@ -356,7 +344,7 @@ impl Connection {
         if step == Step::More
             && let Some(failure) = self.opener.as_mut().and_then(|opener| opener.take_failure())
         {
-            return Err(self.leave(failure));
+            return Err(self.end(failure));
         }
         Ok(step)
     }
@@ -383,7 +371,7 @@ impl Connection {
                 Ok(Taken::Command(body)) => self.handle_command(&body),
                 Err(failure) => Err(failure),
             };
-            if let Some(notice) = handled.inspect_err(|failure| self.end(failure.clone()))? {
+            if let Some(notice) = handled.map_err(|failure| self.end(failure))? {
                 return Ok(Step::Notice(notice));
             }
         }
@@ -419,16 +407,17 @@ impl Connection {
         Ok(None)
     }
 
-    fn leave(&mut self, failure: Failure) -> Failure {
-        self.end(failure.clone());
-        failure
+    /// It is over, where it is. Gives why.
+    fn end(&mut self, failure: Failure) -> Failure {
+        self.end_at(self.stage(), failure)
     }
 
-    fn end(&mut self, failure: Failure) {
+    fn end_at(&mut self, stage: Stage, failure: Failure) -> Failure {
         self.state = State::Ended {
-            stage: self.stage(),
-            failure,
+            stage,
+            failure: failure.clone(),
         };
+        failure
     }
 }
 

@@ -293,4 +293,4 @@ pub(super) const OWN_BUFFER: usize = 16 * 1024;
 /// From this many bytes on, what is copied of a message is a part of its own.
 const PART: usize = 64 * 1024;
 /// Most bytes of a command's body; in traffic a subscription is the longest that there is.
-const COMMAND_BYTES: usize = 64 * 1024;
+pub(super) const COMMAND_BYTES: usize = 64 * 1024;

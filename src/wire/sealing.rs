@@ -4,13 +4,14 @@
 //! which messages, commands and limits are looked for as they are without CURVE.
 
 use super::command::malformed;
+use super::inbox::COMMAND_BYTES;
 use super::partial::check_flags;
-use crate::batch::frame::{COMMAND, Header, LONG, MAX_HEADER, MORE, header_len, put_header};
-use crate::cipher::MessageKey;
+use crate::batch::frame::{COMMAND, Header, MAX_HEADER, MORE, header_len, put_header};
+use crate::cipher::{MessageKey, TAG_BYTES};
 use crate::failure::Failure;
 use crate::limit::Limit;
 use crate::options::Limits;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::io::IoSlice;
 use std::ops::Range;
 
@@ -63,7 +64,7 @@ impl Sealer {
         out.extend_from_slice(NAME);
         out.extend_from_slice(&nonce.to_be_bytes());
         let tag_at = out.len();
-        out.extend_from_slice(&[0; TAG]);
+        out.extend_from_slice(&[0; TAG_BYTES]);
         let plain_at = out.len();
         out.push((header.flags & MORE) | if header.is_command() { INNER_COMMAND } else { 0 });
         all.skip(header.len);
@@ -177,7 +178,7 @@ impl Opener {
         let most = self
             .limits
             .message_bytes
-            .max(COMMAND_BYTES)
+            .max(COMMAND_BYTES as u64)
             .saturating_add(OVERHEAD as u64);
         if header.body > most {
             return Err(Failure::too_large(
@@ -221,19 +222,10 @@ impl Opener {
         let end = begin + body;
         let len = body - OVERHEAD;
         let flags = (inner & MORE) | if inner & INNER_COMMAND != 0 { COMMAND } else { 0 };
-        let mut head = [0; 9];
         let head_len = header_len(len);
-        let mut room = &mut head[..];
-        if head_len == 2 {
-            room.put_u8(flags);
-            room.put_u8(len as u8);
-        } else {
-            room.put_u8(flags | LONG);
-            room.put_u64(len as u64);
-        }
         let to = to.unwrap_or(end - len - head_len);
-        if let Some(slot) = self.sealed.get_mut(to..to + head_len) {
-            slot.iter_mut().zip(head).for_each(|(slot, byte)| *slot = byte);
+        if let Some(mut place) = self.sealed.get_mut(to..to + head_len) {
+            put_header(&mut place, flags, len);
         }
         self.sealed.copy_within(end - len..end, to + head_len);
         Ok(Some((end, to..to + head_len + len)))
@@ -303,10 +295,7 @@ impl std::fmt::Debug for Sealer {
 
 /// How a MESSAGE begins.
 const NAME: &[u8; 8] = b"\x07MESSAGE";
-const TAG: usize = 16;
 /// What a box adds to a frame's body: name, nonce, tag and flags.
-const OVERHEAD: usize = 8 + 8 + TAG + 1;
+const OVERHEAD: usize = 8 + 8 + TAG_BYTES + 1;
 /// In a box the flag of commands is another.
 const INNER_COMMAND: u8 = 2;
-/// Most bytes of a command's body, whatever the limit of messages is.
-const COMMAND_BYTES: u64 = 64 * 1024;

@@ -12,11 +12,11 @@
 //! sends, and are looked at before a box is.
 
 use super::{Accord, Admitted, Reached, Seals};
-use crate::cipher::{BoxKey, is_equal};
+use crate::cipher::{BoxKey, TAG_BYTES, is_equal};
 use crate::failure::Failure;
 use crate::keys::{KeyPair, PublicKey, SecretKey};
 use crate::security::{Credentials, CurveClient};
-use crate::wire::command::{Command, ERROR, READY, malformed, put_command};
+use crate::wire::command::{Command, ERROR, HELLO, INITIATE, READY, WELCOME, malformed, put_command};
 use crate::wire::metadata::{heard_facts, put_metadata};
 use crate::wire::sealing::{Opener, Sealer};
 use crate::wire::{Fresh, Keys, Local};
@@ -130,7 +130,7 @@ impl Hello {
         let CurveClient { ours, server: theirs } = client;
         let wrong_length = || malformed("WELCOME", "it has not 160 bytes");
         let (nonce, sealed) = data.split_first_chunk().ok_or_else(wrong_length)?;
-        if sealed.len() != 32 + COOKIE + TAG {
+        if sealed.len() != 32 + COOKIE + TAG_BYTES {
             return Err(wrong_length());
         }
         let welcome = self.key.open(&long(WELCOME_NONCE, nonce), sealed);
@@ -199,7 +199,7 @@ impl Welcome {
     /// HELLO is in: says WELCOME.
     fn answering(data: &[u8], ours: &SecretKey, fresh: Fresh, out: &mut Vec<u8>) -> Result<Self, Failure> {
         let wrong_length = || malformed("HELLO", "it has not 194 bytes");
-        if data.len() != 2 + 72 + 32 + 8 + 64 + TAG {
+        if data.len() != 2 + 72 + 32 + 8 + 64 + TAG_BYTES {
             return Err(wrong_length());
         }
         let (version, rest) = data.split_first_chunk().ok_or_else(wrong_length)?;
@@ -324,9 +324,6 @@ impl std::fmt::Debug for Initiate {
     }
 }
 
-const HELLO: &[u8] = b"HELLO";
-const WELCOME: &[u8] = b"WELCOME";
-const INITIATE: &[u8] = b"INITIATE";
 const VERSION: [u8; 2] = [1, 0];
 
 const HELLO_NONCE: &[u8; 16] = b"CurveZMQHELLO---";
@@ -338,7 +335,6 @@ const WELCOME_NONCE: &[u8; 8] = b"WELCOME-";
 const COOKIE_NONCE: &[u8; 8] = b"COOKIE--";
 const VOUCH_NONCE: &[u8; 8] = b"VOUCH---";
 
-const TAG: usize = 16;
 /// A nonce, and a box of two keys.
-const COOKIE: usize = 16 + 64 + TAG;
-const VOUCH: usize = 16 + 64 + TAG;
+const COOKIE: usize = 16 + 64 + TAG_BYTES;
+const VOUCH: usize = COOKIE;

@@ -12,8 +12,10 @@ use super::sealing::{Opener, Sealer};
 use super::{Facts, Fresh, Local, Side};
 use crate::cipher::BoxKey;
 use crate::failure::{Failure, Stage, printable};
-use crate::security::{Admission, Credentials, Role};
+use crate::keys::KeyPair;
+use crate::security::{Admission, Credentials, CurveClient, Role};
 use null::Null;
+use std::sync::Arc;
 
 /// The name in both greetings, and who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,8 @@ impl Mechanism {
         }
         if self.is_server && *as_server == 1 {
             return Err(Failure::MechanismMismatch {
-                ours: "a server's",
-                theirs: "a server's, too".to_owned(),
+                ours: self.name,
+                theirs: format!("{}, and it is its server, too", self.name),
             });
         }
         Ok(())
@@ -73,8 +75,8 @@ pub(super) enum Exchange {
     Null(null::Null),
     PlainClient(plain::Client),
     PlainServer(plain::Server),
-    CurveClient(curve::Client),
-    CurveServer(curve::Server),
+    CurveClient(curve::Client, Arc<CurveClient>),
+    CurveServer(curve::Server, Arc<KeyPair>),
 }
 
 /// What a command has led to.
@@ -192,8 +194,11 @@ impl Exchange {
             }
             Role::PlainClient(login) => Exchange::PlainClient(plain::Client::begin(login, out)),
             Role::PlainServer(_) => Exchange::PlainServer(plain::Server::ExpectHello),
-            Role::CurveClient(ours) => Exchange::CurveClient(curve::Client::begin(ours, fresh, out)?),
-            Role::CurveServer(..) => Exchange::CurveServer(curve::Server::ExpectHello(fresh)),
+            Role::CurveClient(ours) => {
+                let client = curve::Client::begin(ours, fresh, out)?;
+                Exchange::CurveClient(client, Arc::clone(ours))
+            }
+            Role::CurveServer(ours, _) => Exchange::CurveServer(curve::Server::ExpectHello(fresh), Arc::clone(ours)),
         })
     }
 
@@ -210,34 +215,32 @@ impl Exchange {
             Exchange::PlainClient(_) => plain::parse(body)?,
             _ => Command::parse(body)?,
         };
-        match (self, &local.role) {
-            (Exchange::Null(_), Role::Null(Admission::Any)) => {
+        match self {
+            Exchange::Null(_) => {
                 let facts = null::ready(&command, version, local, out)?;
-                Ok(Reached::Ready(facts, Accord::of_null(side)))
+                Ok(match local.role {
+                    Role::Null(Admission::Any) => Reached::Ready(facts, Accord::of_null(side)),
+                    _ => {
+                        let exchange = Exchange::Null(Null::ExpectAdmission(Box::new(facts)));
+                        Reached::Claim(Credentials::Null, exchange)
+                    }
+                })
             }
-            (Exchange::Null(_), _) => {
-                let facts = null::ready(&command, version, local, out)?;
-                let exchange = Exchange::Null(Null::ExpectAdmission(Box::new(facts)));
-                Ok(Reached::Claim(Credentials::Null, exchange))
-            }
-            (Exchange::PlainClient(client), _) => {
+            Exchange::PlainClient(client) => {
                 let reached = client.handle(&command, version, local, out)?;
                 Ok(reached.map(Exchange::PlainClient))
             }
-            (Exchange::PlainServer(server), _) => {
+            Exchange::PlainServer(server) => {
                 let reached = server.handle(&command, version, local, out)?;
                 Ok(reached.map(Exchange::PlainServer))
             }
-            (Exchange::CurveClient(client), Role::CurveClient(ours)) => {
-                let reached = client.handle(&command, version, local, ours, out)?;
-                Ok(reached.map(Exchange::CurveClient))
+            Exchange::CurveClient(client, ours) => {
+                let reached = client.handle(&command, version, local, &ours, out)?;
+                Ok(reached.map(|client| Exchange::CurveClient(client, ours)))
             }
-            (Exchange::CurveServer(server), Role::CurveServer(ours, _)) => {
-                let reached = server.handle(&command, ours, out)?;
-                Ok(reached.map(Exchange::CurveServer))
-            }
-            (Exchange::CurveClient(_) | Exchange::CurveServer(_), _) => {
-                unreachable!("the exchange began as what the role is")
+            Exchange::CurveServer(server, ours) => {
+                let reached = server.handle(&command, &ours, out)?;
+                Ok(reached.map(|server| Exchange::CurveServer(server, ours)))
             }
         }
     }
@@ -253,8 +256,11 @@ impl Exchange {
         match self {
             Exchange::Null(Null::ExpectAdmission(facts)) => Ok(Admitted::Ready(*facts, Accord::of_null(side))),
             Exchange::PlainServer(server) => Ok(Admitted::Await(Exchange::PlainServer(server.admit(out)))),
-            Exchange::CurveServer(server) => Ok(server.admit(version, local, out)?.map(Exchange::CurveServer)),
-            asks_nobody @ (Exchange::Null(_) | Exchange::PlainClient(_) | Exchange::CurveClient(_)) => {
+            Exchange::CurveServer(server, ours) => {
+                let admitted = server.admit(version, local, out)?;
+                Ok(admitted.map(|server| Exchange::CurveServer(server, ours)))
+            }
+            asks_nobody @ (Exchange::Null(_) | Exchange::PlainClient(_) | Exchange::CurveClient(..)) => {
                 Ok(Admitted::Await(asks_nobody))
             }
         }
@@ -266,13 +272,11 @@ impl Exchange {
             Exchange::Null(_) => "READY",
             Exchange::PlainClient(client) => client.awaited(),
             Exchange::PlainServer(server) => server.awaited(),
-            Exchange::CurveClient(client) => client.awaited(),
-            Exchange::CurveServer(server) => server.awaited(),
+            Exchange::CurveClient(client, _) => client.awaited(),
+            Exchange::CurveServer(server, _) => server.awaited(),
         }
     }
-}
 
-impl Exchange {
     pub(super) fn stage(&self) -> Stage {
         match self {
             Exchange::Null(_)
@@ -281,8 +285,8 @@ impl Exchange {
             // A CURVE client hears only with READY whether it may come in.
             Exchange::PlainClient(_)
             | Exchange::PlainServer(_)
-            | Exchange::CurveClient(_)
-            | Exchange::CurveServer(_) => Stage::Security,
+            | Exchange::CurveClient(..)
+            | Exchange::CurveServer(..) => Stage::Security,
         }
     }
 }

@@ -11,7 +11,9 @@ use super::{Accord, Reached};
 use crate::failure::Failure;
 use crate::security::{Credentials, LONGEST, Login};
 use crate::wire::Local;
-use crate::wire::command::{Command, ERROR, READY, malformed, put_command, put_short, split_short};
+use crate::wire::command::{
+    Command, ERROR, HELLO, INITIATE, READY, WELCOME, malformed, put_command, put_short, split_short,
+};
 use crate::wire::metadata::{heard_facts, put_metadata};
 use zeroize::Zeroizing;
 
@@ -125,7 +127,3 @@ fn hello(data: &[u8]) -> Result<Credentials, Failure> {
     }
     Ok(Credentials::plain(username, password))
 }
-
-const HELLO: &[u8] = b"HELLO";
-const WELCOME: &[u8] = b"WELCOME";
-const INITIATE: &[u8] = b"INITIATE";
