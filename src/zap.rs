@@ -10,11 +10,11 @@ use crate::message::Message;
 use crate::options::{InvalidOptions, Options};
 use crate::security::{Answer, Authoriser, Claim, Credentials, User, Verdict};
 use crate::socket::dealer::Dealer;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::transport::real::now;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Asks a ZAP handler who may come in, as libzmq's servers do ([RFC 27](https://rfc.zeromq.org/spec/27/)).
@@ -70,12 +70,17 @@ struct Asking {
     open: Mutex<Open>,
 }
 
-/// What is asked and not answered yet. At most as many as there are handshakes.
+/// What is asked and not answered yet.
 #[derive(Debug, Default)]
 struct Open {
+    /// The thread that takes the replies; it sleeps while nothing is open.
+    listener: Option<Thread>,
+    /// Nobody asks any more.
+    is_over: bool,
     /// The last number.
     number: u64,
-    /// By number, so oldest first; and since all may take as long, the first is the first that is too late.
+    /// By number, so oldest first; and since all may take as long, the first is the first that is too late. At most
+    /// [`MOST`].
     waiting: BTreeMap<u64, (Option<Instant>, Answer)>,
 }
 
@@ -127,10 +132,11 @@ impl ZapBuilder {
             open: Mutex::default(),
         });
         let theirs = Arc::clone(&asking);
-        thread::Builder::new()
+        let listener = thread::Builder::new()
             .name("peermq-zap".to_owned())
             .spawn(move || theirs.listen())
             .map_err(ZapError::Thread)?;
+        asking.open.lock().listener = Some(listener.thread().clone());
         Ok(Zap { asking })
     }
 }
@@ -160,16 +166,27 @@ impl Drop for Zap {
     fn drop(&mut self) {
         // Ends the thread; what is open is dropped with it, unanswered.
         let _over = self.asking.dealer.close();
+        let mut open = self.asking.open.lock();
+        open.is_over = true;
+        wake(open);
     }
 }
 
 impl Asking {
     fn ask(&self, claim: &Claim, answer: Answer) {
+        let until = now().checked_add(self.timeout);
         let mut open = self.open.lock();
+        if open.waiting.len() >= MOST {
+            drop(open);
+            answer.give(Verdict::NotNow(format!(
+                "{MOST} questions wait for the ZAP handler already"
+            )));
+            return;
+        }
         open.number += 1;
         let number = open.number;
-        open.waiting.insert(number, (now().checked_add(self.timeout), answer));
-        drop(open);
+        open.waiting.insert(number, (until, answer));
+        wake(open);
         let question = self.question(number, claim);
         if self.dealer.try_send(question).is_err() {
             self.answer(
@@ -198,21 +215,27 @@ impl Asking {
         Message::from_frames(frames).unwrap_or_else(|_| Message::empty())
     }
 
-    /// Takes replies until the socket is closed.
+    /// Takes replies while something is open, until nobody asks any more or the socket is closed.
     fn listen(&self) {
         loop {
-            let next = self
-                .open
-                .lock()
-                .waiting
-                .first_key_value()
-                .and_then(|(_, (until, _))| *until);
-            let patience = next.map_or(IDLE, |until| until.saturating_duration_since(now()).min(IDLE));
+            let open = self.open.lock();
+            let first = open.waiting.first_key_value().map(|(_, (until, _))| *until);
+            let is_over = open.is_over;
+            drop(open);
+            let patience = match first {
+                _ if is_over => break,
+                None => {
+                    thread::park();
+                    continue;
+                }
+                Some(until) => until.map_or(Duration::MAX, |until| until.saturating_duration_since(now())),
+            };
             match self.dealer.recv_timeout(patience) {
                 Ok(reply) => self.reply(&reply),
-                Err(RecvError::TimedOut) => self.give_up(),
+                Err(RecvError::TimedOut) => {}
                 Err(_) => break,
             }
+            self.give_up();
         }
         // Dropped without the lock: each tells.
         let open = std::mem::take(&mut self.open.lock().waiting);
@@ -254,6 +277,15 @@ impl Asking {
                 )));
             }
         }
+    }
+}
+
+/// The thread looks again at what is open.
+fn wake(open: MutexGuard<'_, Open>) {
+    let listener = open.listener.clone();
+    drop(open);
+    if let Some(listener) = listener {
+        listener.unpark();
     }
 }
 
@@ -312,9 +344,8 @@ fn host_of(address: &str) -> &str {
 const HANDLER: &str = "inproc://zeromq.zap.01";
 const VERSION: &[u8] = b"1.0";
 const LONGEST_ID: usize = 255;
-/// How long the thread sleeps when nothing is asked. It is woken by a reply only: a question that comes meanwhile is too late
-/// by so much at most.
-const IDLE: Duration = Duration::from_millis(250);
+/// Questions that are open at most: those of peers that have gone are, too, until they are answered or too late.
+const MOST: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,8 @@ mod common;
 
 use common::{LONG, wait_for};
 use peermq::*;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// What a handler makes of a question.
@@ -234,4 +236,38 @@ fn a_context_ends_while_somebody_is_asked_about() {
     context.shutdown();
 
     assert_eq!(pull.recv_timeout(LONG).unwrap_err(), RecvError::Closed);
+}
+
+/// Who asks and goes does not pile up at a handler that says nothing.
+#[test]
+fn threat_23_questions_that_nobody_answers_are_bounded() {
+    let context = Context::new().unwrap();
+    let handler = Router::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let zap = Zap::new(&context).timeout(LONG).connect().unwrap();
+    let options = quick().security(Plain::server().ask(zap)).max_pending_handshakes(4);
+    let pull = Pull::with_options(&context, options).unwrap();
+    let monitor = pull.monitor();
+    let here = common::address(&pull.bind("tcp://127.0.0.1:0").unwrap());
+    let mut hello = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01PLAIN".to_vec();
+    hello.resize(64, 0);
+    hello.extend_from_slice(b"\x04\x08\x05HELLO\0\0");
+    let mut asked = 0;
+
+    // The handler takes each question, so that the socket's mark is none.
+    for _ in 0..1_024 {
+        let mut stranger = TcpStream::connect(&here).unwrap();
+        stranger.write_all(&hello).unwrap();
+        let _question = handler.recv_timeout(LONG).unwrap();
+        asked += 1;
+    }
+    let mut one_more = TcpStream::connect(&here).unwrap();
+    one_more.write_all(&hello).unwrap();
+
+    common::wait_until(
+        &monitor,
+        "a refusal",
+        |event| matches!(event, Event::HandshakeFailed { failure, .. } if failure.to_string().contains("1024 questions")),
+    );
+    assert_eq!((asked, handler.try_recv().is_err()), (1_024, true));
 }
