@@ -189,6 +189,18 @@ impl Endpoint {
         Err(Wrong::because(why).of(&self.to_string()))
     }
 
+    /// Whether all that comes and goes here is as its mechanism has it. Datagrams have none: what a socket asks of its peers
+    /// they cannot give.
+    pub(crate) fn check_secure(&self, asks_nothing: bool) -> Result<(), InvalidEndpoint> {
+        match self.0 {
+            Kind::Udp(_) if !asks_nothing => Err(Wrong::because(
+                "datagrams are neither sealed nor asked for: udp has no security",
+            )
+            .of(&self.to_string())),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether this is something to connect to.
     pub(crate) fn check_connect(&self) -> Result<(), InvalidEndpoint> {
         let at = match &self.0 {

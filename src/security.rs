@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 /// Says how a socket proves who it is, and whom it lets in ([`Options::security`](crate::Options::security)). The default is
 /// NULL: nobody proves anything, all are let in, and everything goes in clear.
 ///
-/// Made by [`Plain`] and [`Curve`]. Both sides of a connection must have the same mechanism, one as its client and the other as
-/// its server; which of them binds and which connects does not matter. Over inproc there is none: who is in the process is
-/// trusted.
+/// Made by [`Null`], [`Plain`] and [`Curve`]. Both sides of a connection must have the same mechanism, with the latter two one
+/// as its client and the other as its server; which of them binds and which connects does not matter. Over inproc there is
+/// none: who is in the process is trusted. Over udp there is none either, and whoever wants one is refused.
 ///
 /// ```
 /// use peermq::{Context, Curve, Options, Pull, Push, SecretKey};
@@ -208,6 +208,11 @@ impl Role {
 
     pub(crate) fn is_server(&self) -> bool {
         matches!(self, Role::PlainServer(_) | Role::CurveServer(..))
+    }
+
+    /// Whether peers have to show nothing, and nobody is asked about them.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        matches!(self, Role::Null(Admission::Any))
     }
 
     /// Whether all that is sent is sealed.

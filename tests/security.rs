@@ -392,6 +392,25 @@ fn a_name_or_password_that_plain_cannot_say_is_refused() {
     assert!(matches!(stream.unwrap_err(), InvalidOptions::NotForType { .. }));
 }
 
+/// What would go in clear, though it was to be secret, does not go.
+#[test]
+fn udp_is_refused_where_there_is_to_be_security() {
+    let context = Context::new().unwrap();
+    let (server, client) = curve_pair();
+    let dish = Dish::with_options(&context, server).unwrap();
+    let radio = Radio::with_options(&context, client).unwrap();
+    let asks = quick().security(Null::ask(|_: &Claim| Verdict::deny("all")));
+    let asking = Dish::with_options(&context, asks).unwrap();
+    for refused in [
+        dish.bind("udp://127.0.0.1:0").unwrap_err().to_string(),
+        asking.bind("udp://127.0.0.1:0").unwrap_err().to_string(),
+        radio.connect("udp://127.0.0.1:5555").unwrap_err().to_string(),
+    ] {
+        assert!(refused.contains("udp has no security"), "{refused}");
+    }
+    radio.connect(dish.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+}
+
 #[test]
 fn nothing_secret_is_shown() {
     let secret = SecretKey::from_bytes(*b"this key is to be seen by nobody");
@@ -449,15 +468,8 @@ fn threat_09_old_versions_do_not_get_around_a_mechanism() {
 fn threat_19_what_was_recorded_cannot_be_replayed() {
     let (server, client) = curve_pair();
     let context = Context::new().unwrap();
-    let pull = Pull::with_options(&context, server).unwrap();
+    let (push, pull, here, [near, far]) = with_a_man_between(&context, server, client);
     let monitor = pull.monitor();
-    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
-    let between = TcpListener::bind("127.0.0.1:0").unwrap();
-    let push = Push::with_options(&context, client).unwrap();
-    push.connect(format!("tcp://{}", between.local_addr().unwrap()).as_str())
-        .unwrap();
-    let (near, _) = between.accept().unwrap();
-    let far = TcpStream::connect(&here).unwrap();
     let back = carry(far.try_clone().unwrap(), near.try_clone().unwrap());
     let forth = carry(near, far);
     push.send("once").unwrap();
@@ -480,6 +492,20 @@ fn threat_19_what_was_recorded_cannot_be_replayed() {
     assert!(pull.try_recv().is_err());
 }
 
+/// A client that reaches its server by way of somebody, who has two streams: to the client and to the server, whose address
+/// is given, too.
+fn with_a_man_between(context: &Context, server: Options, client: Options) -> (Push, Pull, String, [TcpStream; 2]) {
+    let pull = Pull::with_options(context, server).unwrap();
+    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let push = Push::with_options(context, client).unwrap();
+    push.connect(format!("tcp://{}", between.local_addr().unwrap()).as_str())
+        .unwrap();
+    let (near, _) = between.accept().unwrap();
+    let far = TcpStream::connect(&here).unwrap();
+    (push, pull, here, [near, far])
+}
+
 /// Carries all from one to the other, to its end. Gives what it was.
 fn carry(mut from: TcpStream, mut to: TcpStream) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
@@ -499,17 +525,9 @@ fn carry(mut from: TcpStream, mut to: TcpStream) -> std::thread::JoinHandle<Vec<
 fn threat_19_no_frame_can_be_taken_out() {
     let (server, client) = curve_pair();
     let context = Context::new().unwrap();
-    let pull = Pull::with_options(&context, server).unwrap();
+    let (push, pull, _, [mut near, mut far]) = with_a_man_between(&context, server, client);
     let monitor = pull.monitor();
-    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
-    let between = TcpListener::bind("127.0.0.1:0").unwrap();
-    let push = Push::with_options(&context, client).unwrap();
-    push.connect(format!("tcp://{}", between.local_addr().unwrap()).as_str())
-        .unwrap();
-    let (near, _) = between.accept().unwrap();
-    let far = TcpStream::connect(&here).unwrap();
     carry(far.try_clone().unwrap(), near.try_clone().unwrap());
-    let (mut near, mut far) = (near, far);
     std::thread::spawn(move || {
         // The greeting, HELLO and INITIATE, whose length is in its header; then the boxes of three frames.
         let mut pass = |len: usize, is_kept: bool| {

@@ -14,7 +14,6 @@ use crate::transport::{Net, Stream};
 use crate::wire::{Fresh, Heard, Pulse};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tracing::error;
 
 impl<N: Net> Engine<N> {
     /// A stream came about, or is on its way: a session speaks for it.
@@ -31,11 +30,10 @@ impl<N: Net> Engine<N> {
     ) -> usize {
         let token = self.slots.next_token();
         let mut fresh = Fresh::for_role(&station.local().role);
-        // Without chance there are no keys, and no handshake comes to an end: all zeros would be known to everybody.
+        // Without chance there are no keys, and the handshake ends with that: all zeros would be known to everybody.
         if let Some(secret) = fresh.as_mut()
-            && let Err(error) = self.net.secret(secret)
+            && self.net.secret(secret).is_err()
         {
-            error!(%error, "the system gives no random bytes: nobody is let in");
             fresh = Fresh::none();
         }
         let session = Session::new(

@@ -6,7 +6,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use tracing::error;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
@@ -32,13 +31,8 @@ impl Aside {
 fn start() -> Option<SyncSender<Job>> {
     let (jobs, taken) = sync_channel(MOST);
     let work = move || work(&taken);
-    match thread::Builder::new().name("peermq-aside".to_owned()).spawn(work) {
-        Ok(_) => Some(jobs),
-        Err(error) => {
-            error!(%error, "there is no thread to ask an authoriser on");
-            None
-        }
-    }
+    let thread = thread::Builder::new().name("peermq-aside".to_owned()).spawn(work);
+    thread.is_ok().then_some(jobs)
 }
 
 fn work(jobs: &Receiver<Job>) {

@@ -13,7 +13,7 @@ use super::{Facts, Fresh, Local, Side};
 use crate::cipher::BoxKey;
 use crate::failure::{Failure, Stage, printable};
 use crate::keys::KeyPair;
-use crate::security::{Admission, Credentials, CurveClient, Role};
+use crate::security::{Credentials, CurveClient, Role};
 use null::Null;
 use std::sync::Arc;
 
@@ -218,13 +218,11 @@ impl Exchange {
         match self {
             Exchange::Null(_) => {
                 let facts = null::ready(&command, version, local, out)?;
-                Ok(match local.role {
-                    Role::Null(Admission::Any) => Reached::Ready(facts, Accord::of_null(side)),
-                    _ => {
-                        let exchange = Exchange::Null(Null::ExpectAdmission(Box::new(facts)));
-                        Reached::Claim(Credentials::Null, exchange)
-                    }
-                })
+                if local.role.asks_nothing() {
+                    return Ok(Reached::Ready(facts, Accord::of_null(side)));
+                }
+                let exchange = Exchange::Null(Null::ExpectAdmission(Box::new(facts)));
+                Ok(Reached::Claim(Credentials::Null, exchange))
             }
             Exchange::PlainClient(client) => {
                 let reached = client.handle(&command, version, local, out)?;
