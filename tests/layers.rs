@@ -86,9 +86,15 @@ fn shipped(source: &str) -> &str {
     source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }
 
-/// Test only, as a whole.
+/// Test only, as a whole; a model's parts as the model is.
 fn is_test(name: &str) -> bool {
-    name.starts_with("sim/") || name.contains("/tests") || name.ends_with("/model.rs")
+    let model = name
+        .split_once("/model/")
+        .map(|(folder, _)| format!("{folder}/model.rs"));
+    name.starts_with("sim/")
+        || name.contains("/tests")
+        || name.ends_with("/model.rs")
+        || model.is_some_and(|model| root().join("src").join(model).exists())
 }
 
 fn module_of(name: &str) -> &str {
