@@ -104,8 +104,8 @@ impl Feeds {
 /// At most [`Options::monitor_events`](crate::Options::monitor_events) wait to be read; further ones are dropped and
 /// counted in [`Monitor::missed`]: the loop never waits for a reader. Of strangers who fail by the thousand only some are
 /// told in the first place ([`Event::HandshakeFailed`]), so that they do not push out what else happens: who reads now and
-/// then misses nothing because of them. Peers that are let in, and go, are told each. It outlives its socket, and then says `Closed`.
-/// Several threads may read one; each event goes to one of them.
+/// then misses nothing because of them. Peers that are let in, and go, are told each. It outlives its socket, and then says
+/// `Closed`. Several threads may read one; each event goes to one of them.
 ///
 /// ```
 /// use peermq::{Context, Pull, Push};

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 /// meanwhile, of all sockets of the context, unless it keeps the [`Answer`] for later. Who has none within
 /// [`handshake_timeout`](crate::Options::handshake_timeout) is turned away, and a panic turns away too.
 ///
-/// It is dropped on a thread of its own, once the last socket that has it is gone. A closure that takes a claim and gives a [`Verdict`] is an authoriser:
+/// It is dropped on a thread of its own, once the last socket that has it is gone. A closure that takes a claim and gives a
+/// [`Verdict`] is an authoriser:
 ///
 /// ```
 /// use peermq::{Claim, Context, Options, Plain, Pull, User, Verdict};
@@ -40,8 +41,8 @@ impl<F: Fn(&Claim) -> Verdict + Send + Sync + 'static> Authoriser for F {
     }
 }
 
-/// Where an [`Authoriser`] says what it has decided, once. Dropped without a word it is [`NotNow`](Verdict::NotNow). Of a peer that has
-/// gone meanwhile it comes too late, and is dropped.
+/// Where an [`Authoriser`] says what it has decided, once. Dropped without a word it is [`NotNow`](Verdict::NotNow). Of a peer
+/// that has gone meanwhile it comes too late, and is dropped.
 pub struct Answer {
     tell: Option<Box<dyn FnOnce(Verdict) + Send>>,
 }

@@ -64,7 +64,8 @@ macro_rules! life_verbs {
             ///
             /// Fails with `Endpoint` if the endpoint is none to bind, with `Io` if the system refuses it or the inproc
             /// name is taken in this context, with `Insecure` if the options do not allow it
-            /// ([`allow_insecure_bind`](crate::Options::allow_insecure_bind)), and with `Closed`. The endpoint is free again after `unbind` or `close`.
+            /// ([`allow_insecure_bind`](crate::Options::allow_insecure_bind)), and with `Closed`. The endpoint is free again
+            /// after `unbind` or `close`.
             pub fn bind<E>(&self, endpoint: E) -> Result<crate::Endpoint, crate::BindError>
             where
                 E: TryInto<crate::Endpoint, Error: Into<crate::InvalidEndpoint>>,
