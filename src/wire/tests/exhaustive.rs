@@ -207,28 +207,7 @@ impl Listener<'_> {
 
 /// The header of a frame of a length at some border, and some of its body.
 fn frame_of_any_length(chance: &mut Chance) -> Vec<u8> {
-    let borders = [
-        0,
-        1,
-        254,
-        255,
-        256,
-        65_535,
-        65_536,
-        65_537,
-        (1 << 30) - 1,
-        1 << 30,
-        (1 << 30) + 1,
-        (1 << 30) + 34,
-        (1 << 31) - 1,
-        1 << 31,
-        (1 << 32) - 1,
-        1 << 32,
-        (1 << 63) - 1,
-        1 << 63,
-        u64::MAX - 9,
-        u64::MAX,
-    ];
+    let borders = edges(LIMITS.message_bytes);
     let flags = chance.within(0..16) as u8;
     let len: u64 = borders[chance.within(0..borders.len())];
     let mut bytes = if flags & 2 != 0 {

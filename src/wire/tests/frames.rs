@@ -3,24 +3,7 @@
 use super::*;
 use crate::batch::frame::{COMMAND, LONG};
 
-const EDGES: [u64; 16] = [
-    0,
-    1,
-    254,
-    255,
-    256,
-    65_535,
-    65_536,
-    65_537,
-    LIMIT - 1,
-    LIMIT,
-    LIMIT + 1,
-    1 << 31,
-    1 << 32,
-    1 << 63,
-    u64::MAX - 8,
-    u64::MAX,
-];
+const EDGES: [u64; 20] = edges(LIMIT);
 const LIMIT: u64 = 100_000;
 
 fn header(flags: u8, len: u64, long: bool) -> Option<Vec<u8>> {

@@ -32,6 +32,32 @@ pub(super) const LIMITS: Limits = Limits {
     properties: 64,
 };
 
+/// Lengths of a frame at which something changes, if this is their limit.
+const fn edges(limit: u64) -> [u64; 20] {
+    [
+        0,
+        1,
+        254,
+        255,
+        256,
+        65_535,
+        65_536,
+        65_537,
+        limit - 1,
+        limit,
+        limit + 1,
+        limit + 34,
+        (1 << 31) - 1,
+        1 << 31,
+        (1 << 32) - 1,
+        1 << 32,
+        (1 << 63) - 1,
+        1 << 63,
+        u64::MAX - 8,
+        u64::MAX,
+    ]
+}
+
 pub(super) const PLENTY: Credit = Credit {
     messages: usize::MAX,
     bytes: usize::MAX,
