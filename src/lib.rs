@@ -149,7 +149,10 @@ pub use proxy::{
     Passage, Proxy, ProxyEnd, ProxyError, ProxyHandle, ProxyReport, ProxyStats, forwarder, proxy, queue, streamer,
 };
 pub use routing_id::RoutingId;
-pub use security::{Answer, Authoriser, Claim, Curve, CurveServer, Null, Plain, PlainServer, Security, User, Verdict};
+pub use security::{
+    Answer, Authoriser, Claim, Curve, CurveServer, InvalidSubnet, Null, Plain, PlainServer, Security, Subnet, User,
+    Verdict,
+};
 pub use socket::AnySocket;
 pub use socket::channel::Channel;
 pub use socket::client::Client;

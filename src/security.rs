@@ -2,10 +2,14 @@
 //!
 //! A server that does not say whom it lets in cannot be written down: only saying it gives a [`Security`].
 
+mod addresses;
 mod authoriser;
+mod subnet;
 
+pub(crate) use addresses::Addresses;
 pub use authoriser::{Answer, Authoriser, Claim, User, Verdict};
 pub(crate) use authoriser::{Asked, Credentials};
+pub use subnet::{InvalidSubnet, Subnet};
 
 use crate::failure::printable;
 use crate::keys::{KeyPair, PublicKey, SecretKey};
@@ -45,6 +49,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Default)]
 pub struct Security {
     pub(crate) role: Role,
+    pub(crate) addresses: Addresses,
 }
 
 /// NULL: nobody proves anything, and everything goes in clear. What a socket has unless it is told otherwise.
@@ -76,7 +81,53 @@ pub struct Curve;
 #[must_use = "a server says whom it lets in"]
 pub struct CurveServer(SecretKey);
 
+impl Security {
+    /// Takes tcp connections from these addresses only. Called again, it adds to them; with none, nobody can come.
+    ///
+    /// Whoever comes from elsewhere is closed before a word, with [`NotAdmitted`](crate::Failure::NotAdmitted), and tries
+    /// again after its waits. What is said here is about those who come: whom this socket connects to it has chosen. An ipc
+    /// file is for those who may open it, and inproc for the process; udp is refused, for its addresses can be forged.
+    ///
+    /// An address is no proof of who is there: whoever is on the way, or in that network, can have it.
+    ///
+    /// ```
+    /// use peermq::{Context, Null, Options, Pull, Subnet};
+    ///
+    /// let office: Subnet = "192.0.2.0/24".parse()?;
+    /// let printer: Subnet = "192.0.2.9".parse()?;
+    /// let security = Null::allow_from([office]).deny_from([printer]);
+    /// let pull = Pull::with_options(&Context::new()?, Options::default().security(security))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_from(mut self, subnets: impl IntoIterator<Item = Subnet>) -> Self {
+        self.addresses.allow(subnets);
+        self
+    }
+
+    /// Takes no tcp connections from these addresses, even if they are among those that are
+    /// [allowed](Security::allow_from), where the rest is said. Called again, it adds to them.
+    pub fn deny_from(mut self, subnets: impl IntoIterator<Item = Subnet>) -> Self {
+        self.addresses.deny(subnets);
+        self
+    }
+
+    /// Whether peers have to show nothing, may be anywhere, and nobody is asked about them.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        self.role.asks_nothing() && self.addresses.are_all()
+    }
+}
+
 impl Null {
+    /// Takes connections from these addresses only: see [`Security::allow_from`].
+    pub fn allow_from(subnets: impl IntoIterator<Item = Subnet>) -> Security {
+        Security::default().allow_from(subnets)
+    }
+
+    /// Takes connections from all addresses but these: see [`Security::deny_from`].
+    pub fn deny_from(subnets: impl IntoIterator<Item = Subnet>) -> Security {
+        Security::default().deny_from(subnets)
+    }
+
     /// Asks this authoriser about each peer, of which only the [address](Claim::address) is known.
     pub fn ask(authoriser: impl Authoriser) -> Security {
         Role::Null(Admission::Asked(Asked::new(authoriser))).into()
@@ -279,7 +330,10 @@ impl Default for Role {
 
 impl From<Role> for Security {
     fn from(role: Role) -> Self {
-        Security { role }
+        Security {
+            role,
+            addresses: Addresses::default(),
+        }
     }
 }
 

@@ -55,6 +55,10 @@ fn why(event: Event) -> (String, Failure) {
     }
 }
 
+fn why_not(monitor: &Monitor) -> (String, Failure) {
+    why(wait_for!(monitor, HandshakeFailed))
+}
+
 fn turned_away(limit: Limit, value: u64) -> Failure {
     Failure::TurnedAway {
         limit,
@@ -342,4 +346,49 @@ fn threat_16_a_topic_is_taken_up_to_its_length() {
     assert_eq!(counted.incoming.dropped.of(DropReason::Oversubscribed), 1);
     assert!(counted.incoming.is_conserved());
     assert_eq!(counted.failed_handshakes, 0);
+}
+
+/// NULL proves nothing; where somebody comes from can be asked all the same.
+#[test]
+fn who_comes_from_where_nobody_may_is_closed_before_a_word() {
+    let subnets = |text: &[&str]| text.iter().map(|one| one.parse().unwrap()).collect::<Vec<Subnet>>();
+    let security = Null::allow_from(subnets(&["127.0.0.0/30"])).deny_from(subnets(&["127.0.0.2"]));
+    let (_context, pull, monitor, here) = pull(Options::default().security(security));
+
+    for (host, why) in [
+        ([127, 0, 0, 2], "127.0.0.2 is one of the addresses that are denied"),
+        ([127, 0, 0, 4], "127.0.0.4 is none of the addresses that are allowed"),
+    ] {
+        assert_eq!(heard(from(host, &here)), b"");
+        let (peer, failure) = why_not(&monitor);
+        assert!(
+            peer.starts_with(&format!("tcp://{}:", std::net::Ipv4Addr::from(host))),
+            "{peer}"
+        );
+        assert_eq!(failure.to_string(), format!("not admitted: {why}"));
+    }
+
+    let mut allowed = from([127, 0, 0, 3], &here);
+    allowed.write_all(&hello("PUSH")).unwrap();
+    wait_connected(&monitor);
+    assert_eq!(pull.stats().failed_handshakes, 2);
+
+    // Whom this socket connects to it has chosen; and who is in the process is trusted.
+    let theirs = Context::new().unwrap();
+    let push = Push::new(&theirs);
+    let there = push.bind("tcp://127.0.0.4:0").unwrap();
+    pull.connect(there).unwrap();
+    wait_connected(&monitor);
+    push.send("over tcp").unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "over tcp");
+}
+
+/// An address in a datagram is whatever its sender writes there.
+#[test]
+fn addresses_are_not_asked_of_datagrams() {
+    let context = Context::new().unwrap();
+    let security = Null::deny_from(["192.0.2.0/24".parse().unwrap()]);
+    let dish = Dish::with_options(&context, Options::default().security(security)).unwrap();
+    let refused = dish.bind("udp://127.0.0.1:0").unwrap_err();
+    assert!(refused.to_string().contains("udp has no security"), "{refused}");
 }

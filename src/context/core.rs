@@ -71,7 +71,7 @@ impl Core {
     pub(crate) fn bind<P: Pattern>(&self, hub: &Arc<Hub<P>>, endpoint: Endpoint) -> Result<Endpoint, BindError> {
         endpoint.check_bind()?;
         endpoint.check_type(P::TYPE, false)?;
-        endpoint.check_secure(hub.options().security.role.asks_nothing())?;
+        endpoint.check_secure(hub.options().security.asks_nothing())?;
         if self.is_forked() {
             return Err(BindError::Forked);
         }
@@ -149,7 +149,7 @@ impl Core {
     ) -> Result<PeerId, ConnectError> {
         endpoint.check_connect()?;
         endpoint.check_type(P::TYPE, true)?;
-        endpoint.check_secure(hub.options().security.role.asks_nothing())?;
+        endpoint.check_secure(hub.options().security.asks_nothing())?;
         if self.is_forked() {
             return Err(ConnectError::Forked);
         }

@@ -31,11 +31,16 @@ impl<N: Net> Engine<N> {
             Kind::Tcp(_) => ip_of(&remote),
             _ => None,
         };
-        let strangers = &station.options().strangers;
-        let address = address.filter(|_| strangers.peers_per_address != usize::MAX);
+        let options = station.options();
+        let counted = address.filter(|_| options.strangers.peers_per_address != usize::MAX);
         // Of datagrams there is one for all who send: it is no stranger.
         let is_counted = !stream.is_datagrams();
-        if is_counted && let Err(failure) = self.count_in(&station, address) {
+        let is_taken = match address.map(|address| options.security.addresses.judge(address)) {
+            Some(Err(why)) => Err(Failure::NotAdmitted { why }),
+            _ if is_counted => self.count_in(&station, counted),
+            _ => Ok(()),
+        };
+        if let Err(failure) = is_taken {
             drop(stream);
             let failed = Failed {
                 endpoint,
@@ -56,7 +61,7 @@ impl<N: Net> Engine<N> {
         let arrival = Arrival {
             listener,
             number: it.gate.enter(token),
-            address,
+            address: counted,
             is_counted,
         };
         let origin = Origin::Accepted(Arc::clone(&remote));

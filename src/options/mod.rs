@@ -106,6 +106,7 @@ use std::time::Duration;
 /// | `ZMQ_MAX_SOCKETS` | none: as many as there are descriptors for |
 /// | `ZMQ_BLOCKY` | none: [`linger`](Options::linger) has a limit unless it is [`Duration::MAX`] |
 /// | `ZMQ_PLAIN_SERVER`, `ZMQ_PLAIN_USERNAME`, `ZMQ_PLAIN_PASSWORD` | [`security`](Options::security) with [`Plain`](crate::Plain) |
+/// | `ZMQ_TCP_ACCEPT_FILTER` (not in newer ones) | [`security`](Options::security) with [`Null::allow_from`](crate::Null::allow_from) |
 /// | `ZMQ_ZAP_DOMAIN` | an authoriser that is a [`Zap`](crate::Zap), with a [`domain`](crate::ZapBuilder::domain) |
 /// | `ZMQ_CURVE_SERVER`, `ZMQ_CURVE_PUBLICKEY`, `ZMQ_CURVE_SECRETKEY`, `ZMQ_CURVE_SERVERKEY` | [`security`](Options::security) with [`Curve`](crate::Curve) |
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ impl Options {
     /// Sets how this socket proves who it is, and whom it lets in: see [`Security`]. Default: NULL, which proves nothing and
     /// lets all in. All types but STREAM.
     ///
-    /// It counts for tcp and ipc; over inproc there is none, and an endpoint of udp is refused if there is to be one. Who is not let in is told to the
-    /// [`Monitor`](crate::Monitor) as [`HandshakeFailed`](crate::Event::HandshakeFailed), with
+    /// It counts for tcp and ipc; over inproc there is none, and an endpoint of udp is refused if there is to be one. Who is
+    /// not let in is told to the [`Monitor`](crate::Monitor) as [`HandshakeFailed`](crate::Event::HandshakeFailed), with
     /// [`NotAdmitted`](crate::Failure::NotAdmitted); at its own side it fails with
     /// [`RefusedByPeer`](crate::Failure::RefusedByPeer), and is not tried again unless there is
     /// [`retry_refused`](Options::retry_refused).
