@@ -3,7 +3,7 @@
 //! Events are facts that came about; they ask for nothing. The receiving end is [`Monitor`](crate::Monitor).
 
 use crate::endpoint::Endpoint;
-use crate::failure::{Failure, Stage};
+use crate::failure::{Failure, Stage, printable};
 use std::fmt;
 use std::time::Duration;
 
@@ -122,6 +122,19 @@ pub enum Event {
         /// How many it has missed.
         missed: u64,
     },
+    /// A peer subscribed to a topic, or joined a group, that it may not have
+    /// ([`User::limit_topics`](crate::User::limit_topics)). That was not taken; the connection goes on.
+    ///
+    /// Of each peer the first is told, the second, the fourth, the eighth, and so on. All are counted in
+    /// [`PeerStats::refused_subscriptions`](crate::PeerStats::refused_subscriptions).
+    SubscriptionRefused {
+        /// Its address.
+        peer: String,
+        /// What it asked for: of a longer one the first 128 bytes.
+        topic: Vec<u8>,
+        /// How many of its subscriptions were refused, with this one.
+        refused: u64,
+    },
     /// A `send` begins to wait, and there is no peer at all.
     NoPeer,
 }
@@ -163,6 +176,10 @@ impl fmt::Display for Event {
             Event::SubscriberFull { peer } => write!(f, "{peer}: misses messages, it is at its mark"),
             Event::SubscriberRecovered { peer, missed } => {
                 write!(f, "{peer}: misses no more messages, {missed} so far")
+            }
+            Event::SubscriptionRefused { peer, topic, refused } => {
+                let topic = printable(topic);
+                write!(f, "{peer}: may not subscribe to \"{topic}\" ({refused} refused so far)")
             }
             Event::NoPeer => write!(f, "a call to send waits, and there is no peer"),
         }

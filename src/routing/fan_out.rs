@@ -133,10 +133,10 @@ impl FanOut {
         peers.wants.push(Want::ReadyAll(Awaited::Subscribers));
     }
 
-    /// A peer asks for this. `None`: it is over its limit, and is to end.
-    pub(crate) fn ask(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Option<Change> {
+    /// A peer asks for this. It does not get it if it may not have it; nor over its limit, where it is to end.
+    pub(crate) fn ask(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> Result<Change, DropReason> {
         if self.over.contains(&id) {
-            return None;
+            return Err(DropReason::Oversubscribed);
         }
         if topic.len() > self.longest {
             return self.refuse(peers, id, (Limit::TopicLen, self.longest, topic.len()));
@@ -145,17 +145,20 @@ impl FanOut {
         if weight > self.most_asked {
             return self.refuse(peers, id, (Limit::SubscriptionBytes, self.most_asked, weight));
         }
-        Some(self.subscribe(peers, id, topic))
+        if !peers.may_subscribe(id, topic) {
+            return Err(DropReason::NotAuthorised);
+        }
+        Ok(self.subscribe(peers, id, topic))
     }
 
-    fn refuse(&mut self, peers: &mut Peers, id: PeerId, why: (Limit, usize, usize)) -> Option<Change> {
+    fn refuse(&mut self, peers: &mut Peers, id: PeerId, why: (Limit, usize, usize)) -> Result<Change, DropReason> {
         self.over.insert(id);
         let (what, limit, observed) = why;
         let [limit, observed] = [limit, observed].map(|it| u64::try_from(it).unwrap_or(u64::MAX));
         peers
             .wants
             .push(Want::Sever(id, Failure::too_large(what, limit, observed)));
-        None
+        Err(DropReason::Oversubscribed)
     }
 
     /// A peer gets this from now on.
@@ -397,8 +400,8 @@ fn make_room(peers: &mut Peers, id: PeerId) -> bool {
     has_dropped
 }
 
-/// Bytes of a topic that are kept for who asks.
-const TOLD: usize = 128;
+/// Bytes of a topic that are kept, or told, for people.
+pub(super) const TOLD: usize = 128;
 
 #[cfg(test)]
 mod model;

@@ -57,6 +57,8 @@ pub(super) struct Peer {
     pub(super) round_trip: Option<Duration>,
     /// Commands of it that mean nothing to us.
     pub(super) ignored: u64,
+    /// Subscriptions of it to topics that it may not have.
+    pub(super) refused: u64,
     pub(super) out: Staged,
     pub(super) incoming: IncomingQueue,
     /// It takes no more messages; what is queued still goes.
@@ -86,6 +88,7 @@ impl Peer {
             last_error: None,
             round_trip: None,
             ignored: 0,
+            refused: 0,
             out: Staged::new(),
             incoming: IncomingQueue::default(),
             is_leaving: false,
@@ -128,6 +131,7 @@ impl Peer {
             last_error: self.last_error.clone(),
             round_trip: self.round_trip,
             ignored_commands: self.ignored,
+            refused_subscriptions: self.refused,
         }
     }
 }

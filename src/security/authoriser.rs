@@ -111,6 +111,8 @@ impl Verdict {
 pub struct User {
     id: Arc<str>,
     metadata: Arc<[(String, Bytes)]>,
+    /// What the topics begin with that it may subscribe to. `None`: with anything.
+    topics: Option<Arc<[Box<[u8]>]>>,
 }
 
 impl User {
@@ -119,6 +121,7 @@ impl User {
         User {
             id: id.into().into(),
             metadata: Arc::new([]),
+            topics: None,
         }
     }
 
@@ -127,6 +130,34 @@ impl User {
         let more = (name.into(), Bytes::copy_from_slice(value.as_ref()));
         User {
             metadata: self.metadata.iter().cloned().chain([more]).collect(),
+            ..self
+        }
+    }
+
+    /// Limits what the user may subscribe to, at sockets that publish: topics, or groups, that begin with one of these.
+    /// Without a limit these are all.
+    ///
+    /// A subscription to another topic is not taken: [`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)
+    /// tells of it here, [`SocketStats::refused_subscriptions`](crate::SocketStats::refused_subscriptions) counts it, and
+    /// the connection goes on. ZMTP has no words for it: the subscriber hears nothing, and
+    /// [`subscribe_confirmed`](crate::Sub::subscribe_confirmed) says that the subscription was dealt with, not that it was
+    /// taken. Whoever may have `news.` may not have all, nor `news`, of which that is a part.
+    ///
+    /// ```
+    /// use peermq::{Claim, Context, Curve, Options, Pub, SecretKey, User, Verdict};
+    ///
+    /// let decide = |claim: &Claim| match claim.key() {
+    ///     Some(key) => Verdict::Admit(User::new(key.to_string()).limit_topics(["news.", "weather."])),
+    ///     None => Verdict::deny("it has no key"),
+    /// };
+    /// let security = Curve::server(SecretKey::generate()?).ask(decide);
+    /// let publisher = Pub::with_options(&Context::new()?, Options::default().security(security))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limit_topics<T: AsRef<[u8]>>(self, beginnings: impl IntoIterator<Item = T>) -> Self {
+        let topics = beginnings.into_iter().map(|it| it.as_ref().into()).collect();
+        User {
+            topics: Some(topics),
             ..self
         }
     }
@@ -140,6 +171,12 @@ impl User {
     pub fn property(&self, name: &str) -> Option<&[u8]> {
         let mut all = self.metadata.iter();
         all.find_map(|(it, value)| it.eq_ignore_ascii_case(name).then_some(&value[..]))
+    }
+
+    /// Returns whether it may subscribe to this topic, or join this group.
+    pub fn may_subscribe(&self, topic: &[u8]) -> bool {
+        let Some(topics) = &self.topics else { return true };
+        topics.iter().any(|beginning| topic.starts_with(beginning))
     }
 }
 

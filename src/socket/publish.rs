@@ -82,8 +82,7 @@ impl Pattern for PubPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         while let Some(message) = run.pop() {
             let dropped = match subscription(&message) {
-                Some((true, topic)) if self.fan.ask(peers, id, topic).is_none() => Some(DropReason::Oversubscribed),
-                Some((true, _)) => None,
+                Some((true, topic)) => self.fan.ask(peers, id, topic).err(),
                 Some((false, topic)) => {
                     self.fan.cancel(peers, id, topic);
                     None
@@ -102,7 +101,7 @@ impl Pattern for PubPattern {
 
     fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
         match notice {
-            Notice::Subscribe(topic) if self.fan.ask(peers, id, &topic).is_some() => {}
+            Notice::Subscribe(topic) if self.fan.ask(peers, id, &topic).is_ok() => {}
             Notice::Cancel(topic) => drop(self.fan.cancel(peers, id, &topic)),
             _ => peers.ignored(id, 1),
         }

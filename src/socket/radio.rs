@@ -271,7 +271,7 @@ impl Pattern for RadioPattern {
 
     fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
         match notice {
-            Notice::Join(group) if group.len() <= MOST_GROUP && self.fan.ask(peers, id, &group).is_some() => {}
+            Notice::Join(group) if group.len() <= MOST_GROUP && self.fan.ask(peers, id, &group).is_ok() => {}
             Notice::Leave(group) => drop(self.fan.cancel(peers, id, &group)),
             _ => peers.ignored(id, 1),
         }

@@ -215,25 +215,25 @@ impl XPubPattern {
         self.queue.recv(peers, &mut message).map(|peer| (peer, message))
     }
 
-    /// A peer asks for a topic, or does not want it any more. `false`: it asks for too much.
-    fn heard(&mut self, peers: &mut Peers, id: PeerId, is_new: bool, topic: &[u8]) -> bool {
+    /// A peer asks for a topic, or does not want it any more. An error: it does not get it, and why.
+    fn heard(&mut self, peers: &mut Peers, id: PeerId, is_new: bool, topic: &[u8]) -> Result<(), DropReason> {
         let is_manual = self.asked.is_some();
         let fan = self.asked.as_mut().unwrap_or(&mut self.fan);
         let change = match is_new {
-            true => fan.ask(peers, id, topic),
-            false => Some(fan.cancel(peers, id, topic)),
+            true => fan.ask(peers, id, topic)?,
+            false => fan.cancel(peers, id, topic),
         };
-        let Some(change) = change else { return false };
         let is_told = match (self.verbosity, is_new) {
-            _ if is_manual => true,
             (Verbosity::All, true) | (Verbosity::Subscriptions, true) => true,
             (Verbosity::All, false) => change != Change::Nothing,
+            // What never began does not end: it may have been refused.
+            _ if is_manual => is_new || change != Change::Nothing,
             _ => change == Change::Socket,
         };
         if is_told {
             self.tell(peers, id, is_new, topic);
         }
-        true
+        Ok(())
     }
 
     /// Hands a subscription to the application: like a message of the peer, in its order.
@@ -296,14 +296,13 @@ impl Pattern for XPubPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         while let Some(message) = run.pop() {
             match subscription(&message) {
-                Some((is_new, topic)) => {
-                    if self.heard(peers, id, is_new, topic) {
-                        peers.hand_over(id, message.byte_count());
-                    } else {
-                        peers.discard(id, 1, message.byte_count(), DropReason::Oversubscribed);
+                Some((is_new, topic)) => match self.heard(peers, id, is_new, topic) {
+                    Ok(()) => peers.hand_over(id, message.byte_count()),
+                    Err(why) => {
+                        peers.discard(id, 1, message.byte_count(), why);
                         peers.drop_later(message);
                     }
-                }
+                },
                 None => {
                     let mut batch = Batch::default();
                     batch.push(&[], &mut message.into());
@@ -315,8 +314,8 @@ impl Pattern for XPubPattern {
 
     fn notice(&mut self, peers: &mut Peers, id: PeerId, notice: Notice) {
         let is_heard = match notice {
-            Notice::Subscribe(topic) => self.heard(peers, id, true, &topic),
-            Notice::Cancel(topic) => self.heard(peers, id, false, &topic),
+            Notice::Subscribe(topic) => self.heard(peers, id, true, &topic).is_ok(),
+            Notice::Cancel(topic) => self.heard(peers, id, false, &topic).is_ok(),
             _ => false,
         };
         if !is_heard {

@@ -76,6 +76,9 @@ pub enum DropReason {
     /// [`Options::max_topic_len`](crate::Options::max_topic_len) and
     /// [`max_subscription_bytes`](crate::Options::max_subscription_bytes).
     Oversubscribed,
+    /// It was a subscription to a topic that its peer may not have
+    /// ([`User::limit_topics`](crate::User::limit_topics)).
+    NotAuthorised,
 }
 
 impl DropReason {
@@ -101,6 +104,7 @@ impl DropReason {
         DropReason::Unnoticed,
         DropReason::TooLarge,
         DropReason::Oversubscribed,
+        DropReason::NotAuthorised,
     ];
 }
 
@@ -110,7 +114,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-const REASONS: usize = 20;
+const REASONS: usize = 21;
 
 /// Messages that were dropped, by reason. Counts only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -250,8 +254,10 @@ pub struct PeerStats {
     /// How long the last PING took to be answered, what waited to be written before it included; `None` until one was,
     /// and over inproc. See [`Options::heartbeat`](crate::Options::heartbeat).
     pub round_trip: Option<Duration>,
-    /// Commands of it that mean nothing to this socket, and were ignored.
+    /// Commands of it that mean nothing to this socket, or ask for what it does not get, and were ignored.
     pub ignored_commands: u64,
+    /// Its subscriptions to topics that it may not have ([`User::limit_topics`](crate::User::limit_topics)).
+    pub refused_subscriptions: u64,
 }
 
 /// Counts what a socket has done: in total, and for each peer that it has now. A copy, true at one moment.
@@ -273,8 +279,11 @@ pub struct SocketStats {
     pub incoming_rate: Throughput,
     /// Connections that became ready again, of all peers that ever were.
     pub reconnects: u64,
-    /// Commands that mean nothing to this socket, and were ignored, of all peers that ever were.
+    /// Commands that mean nothing to this socket, or ask for what their peer does not get, and were ignored, of all peers
+    /// that ever were.
     pub ignored_commands: u64,
+    /// Subscriptions to topics that their peers may not have, of all peers that ever were.
+    pub refused_subscriptions: u64,
     /// Requests that were sent again ([`Options::retry`](crate::Options::retry)), each time counted.
     pub retried_requests: u64,
     /// Connections that came to this socket, and ended before they were ready: all of them, whether they were told

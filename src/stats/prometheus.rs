@@ -296,6 +296,12 @@ const FAMILIES: &[Family] = &[
         samples: |text, stats| text.put(&[], stats.ignored_commands),
     },
     Family {
+        name: "peermq_refused_subscriptions_total",
+        kind: "counter",
+        help: "Subscriptions to topics that the peer may not have.",
+        samples: |text, stats| text.put(&[], stats.refused_subscriptions),
+    },
+    Family {
         name: "peermq_failed_handshakes_total",
         kind: "counter",
         help: "Connections that came, and ended before they were ready.",

@@ -332,6 +332,7 @@ impl Peers {
             self.gone.out_residence.merge(&all.out_residence);
             self.gone.incoming_residence.merge(&all.incoming_residence);
             self.gone.ignored_commands += all.ignored_commands;
+            self.gone.refused_subscriptions += all.refused_subscriptions;
             self.gone.reconnects += all.reconnects;
             self.wants.push(Want::Forget(id));
         }
@@ -469,6 +470,7 @@ impl Peers {
             stats.incoming_residence.merge(&one.incoming_residence);
             stats.reconnects += one.reconnects;
             stats.ignored_commands += one.ignored_commands;
+            stats.refused_subscriptions += one.refused_subscriptions;
             if !peer.is_over {
                 stats.peers.push(one);
             }

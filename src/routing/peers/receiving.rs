@@ -3,7 +3,9 @@
 use super::Peers;
 use crate::batch::Run;
 use crate::message::Message;
+use crate::monitor::Event;
 use crate::routing::dropped::Dropped;
+use crate::routing::fan_out::TOLD;
 use crate::routing::incoming::{Popped, Room, discard, drop_received, hand_over};
 use crate::routing::peer::PeerId;
 use crate::routing::wants::Want;
@@ -37,6 +39,25 @@ impl Peers {
         if let Some(peer) = self.get_mut(id) {
             peer.ignored += commands;
         }
+    }
+
+    /// Whether it may subscribe to this. If not, that is counted, and told the first time, the second, the fourth, and so on:
+    /// it may ask as often as it likes.
+    pub(crate) fn may_subscribe(&mut self, id: PeerId, topic: &[u8]) -> bool {
+        let Some(peer) = self.get_mut(id) else { return false };
+        let user = peer.info.as_ref().and_then(|info| info.user());
+        if user.is_none_or(|user| user.may_subscribe(topic)) {
+            return true;
+        }
+        peer.refused += 1;
+        let refused = peer.refused;
+        if refused.is_power_of_two() {
+            let peer = peer.endpoint.to_string();
+            let topic = topic.get(..TOLD).unwrap_or(topic).to_vec();
+            self.wants
+                .push(Want::Tell(Event::SubscriptionRefused { peer, topic, refused }));
+        }
+        false
     }
 
     /// Counts a message that was written to it and never queued.
