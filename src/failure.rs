@@ -68,9 +68,10 @@ pub enum Failure {
         theirs: String,
     },
     /// The peer refused us with an ERROR command.
-    #[error("the peer refused: {reason}")]
+    #[error("the peer refused: {reason}{}", meaning(reason))]
     RefusedByPeer {
-        /// The reason that it gave, escaped.
+        /// The reason that it gave, escaped. Of who was not let in it is a status of
+        /// [RFC 27](https://rfc.zeromq.org/spec/27/), often: 300, 400 or 500.
         reason: String,
     },
     /// What was sealed cannot be opened: it was sealed with another key, or changed on its way.
@@ -259,6 +260,16 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What a status of RFC 27 says, which is all that most servers say.
+fn meaning(reason: &str) -> &'static str {
+    match reason {
+        "300" => " (it cannot decide now whether to let us in)",
+        "400" => " (it does not let us in: our credentials, or our address)",
+        "500" => " (it has failed to find out whether to let us in)",
+        _ => "",
+    }
+}
+
 /// What a peer sent, for people: escaped, so that it cannot write into logs, and cut at 128 characters.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let mut text = bytes
@@ -275,3 +286,23 @@ pub(crate) const METADATA: &str = "metadata";
 
 /// Of a [`Failure::Proxy`]: nobody is there.
 pub(crate) const PROXY_REFUSED: &str = "connection refused";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_said_in_words() {
+        let shown = |reason: &str| {
+            Failure::RefusedByPeer {
+                reason: reason.to_owned(),
+            }
+            .to_string()
+        };
+        assert_eq!(
+            shown("400"),
+            "the peer refused: 400 (it does not let us in: our credentials, or our address)"
+        );
+        assert_eq!(shown("404"), "the peer refused: 404");
+    }
+}
