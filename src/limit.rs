@@ -32,6 +32,8 @@ pub enum Limit {
     Peers,
     /// [`Options::max_peers_per_address`](crate::Options::max_peers_per_address).
     PeersPerAddress,
+    /// [`Options::fd_reserve`](crate::Options::fd_reserve), which is undercut rather than exceeded.
+    FdReserve,
 }
 
 impl Limit {
@@ -48,6 +50,7 @@ impl Limit {
         Limit::PendingHandshakes,
         Limit::Peers,
         Limit::PeersPerAddress,
+        Limit::FdReserve,
     ];
 
     /// The name of its option.
@@ -64,6 +67,7 @@ impl Limit {
             Limit::PendingHandshakes => "max_pending_handshakes",
             Limit::Peers => "max_peers",
             Limit::PeersPerAddress => "max_peers_per_address",
+            Limit::FdReserve => "fd_reserve",
         }
     }
 
@@ -81,6 +85,7 @@ impl Limit {
             Limit::PendingHandshakes => "pending handshakes",
             Limit::Peers => "peers",
             Limit::PeersPerAddress => "peers of one address",
+            Limit::FdReserve => "descriptors left",
         }
     }
 }
@@ -91,7 +96,7 @@ impl fmt::Display for Limit {
     }
 }
 
-pub(crate) const LIMITS: usize = 11;
+pub(crate) const LIMITS: usize = 12;
 
 #[cfg(test)]
 mod tests {

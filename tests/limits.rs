@@ -392,3 +392,24 @@ fn addresses_are_not_asked_of_datagrams() {
     let refused = dish.bind("udp://127.0.0.1:0").unwrap_err();
     assert!(refused.to_string().contains("udp has no security"), "{refused}");
 }
+
+/// T31: descriptors are exhausted by those who come, and the program needs some for itself.
+#[test]
+fn descriptors_are_left_to_the_program() {
+    const ALL: usize = usize::MAX;
+    let (_context, pull, monitor, here) = pull(Options::default().fd_reserve(ALL));
+
+    assert_eq!(heard(TcpStream::connect(&here).unwrap()), b"");
+
+    let (_, failure) = why_not(&monitor);
+    let limit = Limit::FdReserve;
+    let Failure::TurnedAway { observed, .. } = failure else {
+        panic!("{failure}")
+    };
+    assert!((100..1 << 40).contains(&observed), "{failure}");
+    assert_eq!(
+        failure.to_string(),
+        format!("turned away: {observed} descriptors left, fd_reserve is {ALL}")
+    );
+    assert_eq!(pull.stats().turned_away.by(limit), 1);
+}

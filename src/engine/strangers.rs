@@ -37,7 +37,7 @@ impl<N: Net> Engine<N> {
         let is_counted = !stream.is_datagrams();
         let is_taken = match address.map(|address| options.security.addresses.judge(address)) {
             Some(Err(why)) => Err(Failure::NotAdmitted { why }),
-            _ if is_counted => self.count_in(&station, counted),
+            _ if is_counted => self.count_in(&station, counted, stream.descriptors_left()),
             _ => Ok(()),
         };
         if let Err(failure) = is_taken {
@@ -79,9 +79,21 @@ impl<N: Net> Engine<N> {
         self.begin_handshake(session, now, effects);
     }
 
-    /// One more of a socket, if its limits allow that.
-    fn count_in(&mut self, station: &Arc<dyn Station>, address: Option<IpAddr>) -> Result<(), Failure> {
+    /// One more of a socket, if its limits allow that, and enough descriptors are left.
+    fn count_in(
+        &mut self,
+        station: &Arc<dyn Station>,
+        address: Option<IpAddr>,
+        descriptors_left: Option<usize>,
+    ) -> Result<(), Failure> {
         let strangers = &station.options().strangers;
+        if let Some(left) = descriptors_left.filter(|&left| left < strangers.fd_reserve) {
+            return Err(Failure::TurnedAway {
+                limit: Limit::FdReserve,
+                value: strangers.fd_reserve as u64,
+                observed: left as u64,
+            });
+        }
         // A listener belongs to a member.
         let Some(member) = self.members.get_mut(&station.key()) else {
             return Ok(());

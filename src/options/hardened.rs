@@ -57,6 +57,7 @@ impl Options {
             pending_handshakes: 256,
             peers: 10_000,
             peers_per_address: 100,
+            fd_reserve: 32,
             accept_rate: Some(AcceptRate {
                 per_second: 200,
                 burst: 400,

@@ -100,7 +100,7 @@ use std::time::Duration;
 /// | `ZMQ_RCVMORE`, `ZMQ_SNDMORE` | none: a [`Message`](crate::Message) has all of its frames |
 /// | `ZMQ_TYPE` | none: each type of socket is a type; that of a peer is in [`PeerInfo`](crate::PeerInfo) |
 /// | `ZMQ_IO_THREADS`, `ZMQ_AFFINITY` | none: a [`Context`](crate::Context) has one loop; sockets of several contexts share none |
-/// | none | [`max_pending_handshakes`](Options::max_pending_handshakes), [`accept_rate`](Options::accept_rate) |
+/// | none | [`max_pending_handshakes`](Options::max_pending_handshakes), [`accept_rate`](Options::accept_rate), [`fd_reserve`](Options::fd_reserve) |
 /// | none (a handler of `ZMQ_ZAP_DOMAIN` can count) | [`max_peers`](Options::max_peers), [`max_peers_per_address`](Options::max_peers_per_address) |
 /// | none | [`allow_insecure_bind`](Options::allow_insecure_bind) |
 /// | `ZMQ_MAX_SOCKETS` | none: as many as there are descriptors for |
@@ -270,6 +270,8 @@ pub(crate) struct Strangers {
     pub(crate) pending_handshakes: usize,
     pub(crate) peers: usize,
     pub(crate) peers_per_address: usize,
+    /// Descriptors that are left to others.
+    pub(crate) fd_reserve: usize,
     /// Of each listener; `None`: as fast as they come.
     pub(crate) accept_rate: Option<AcceptRate>,
 }
@@ -287,6 +289,7 @@ impl Default for Strangers {
             pending_handshakes: 1_024,
             peers: usize::MAX,
             peers_per_address: usize::MAX,
+            fd_reserve: 32,
             accept_rate: None,
         }
     }

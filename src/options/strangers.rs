@@ -46,6 +46,20 @@ impl Options {
         self
     }
 
+    /// Sets how many descriptors are left to others: connections that come and would leave fewer to the process are closed
+    /// without a word, with [`Failure::TurnedAway`](crate::Failure::TurnedAway), and try again after their waits. Default
+    /// 32; 0 for none. On Linux and Android; elsewhere nobody asks how many there are.
+    ///
+    /// Those that a socket makes are not counted, nor those over inproc. How many there may be is the system's limit for the
+    /// process (`ulimit -n`), which is asked for each connection, and may be changed meanwhile.
+    ///
+    /// More: fewer peers. Fewer: when strangers hold all other descriptors, the program may fail to open a file, and its
+    /// sockets to connect.
+    pub fn fd_reserve(mut self, descriptors: usize) -> Self {
+        self.strangers.fd_reserve = descriptors;
+        self
+    }
+
     /// Sets how many connections each listener takes in a second, and how many at once after a time with fewer. Default:
     /// as many as come. Both at least 1.
     ///

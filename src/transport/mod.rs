@@ -102,6 +102,11 @@ pub(crate) trait Stream: Send + Sync + 'static {
         None
     }
 
+    /// How many more descriptors the process may open, about; `None` where nobody knows.
+    fn descriptors_left(&self) -> Option<usize> {
+        None
+    }
+
     /// A write was refused: an event is to tell of room. May have been called before.
     fn await_room(&self) -> io::Result<()> {
         Ok(())

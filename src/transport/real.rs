@@ -276,6 +276,19 @@ impl Stream for RealStream {
         }
     }
 
+    /// The lowest number that is free is given to each: all below this stream's are taken.
+    fn descriptors_left(&self) -> Option<usize> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            use nix::sys::resource::{Resource, getrlimit};
+            let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+            let own = u64::try_from(self.socket().as_raw_fd()).ok()?;
+            usize::try_from(most.saturating_sub(own.saturating_add(1))).ok()
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        None
+    }
+
     fn await_room(&self) -> io::Result<()> {
         match self {
             RealStream::Unix { stream, more } => more.reports.change(stream, BOTH),
