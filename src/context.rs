@@ -11,7 +11,7 @@ use crate::engine::seat::{Seat, is_driving};
 use crate::error::ContextError;
 use crate::hub::{Drive, Hub, Station};
 use crate::options::ContextOptions;
-use crate::routing::Pattern;
+use crate::routing::{Pattern, Pool};
 use crate::stats::{CloseReport, ContextStats, SocketEntry};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::transport::real::RealNet;
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     /// gone is taken out when the next is made.
     live: Mutex<Vec<Weak<dyn Closing>>>,
     is_shut_down: crate::sync::AtomicBool,
+    /// What all queues may hold together, if that has a limit.
+    pool: Option<Arc<Pool>>,
     next_key: AtomicU64,
 }
 
@@ -103,6 +105,7 @@ impl Context {
     pub fn with_options(options: ContextOptions) -> Result<Self, ContextError> {
         options.check()?;
         let (seat, thread) = reactor::start(&options)?;
+        let has_limit = options.max_queued_bytes < usize::MAX;
         Ok(Context(Arc::new(Handle {
             core: Arc::new(Core {
                 seat,
@@ -110,6 +113,7 @@ impl Context {
                 copies: Copies::default(),
                 live: Mutex::default(),
                 is_shut_down: crate::sync::AtomicBool::new(false),
+                pool: has_limit.then(|| Arc::new(Pool::new(options.max_queued_bytes))),
                 next_key: AtomicU64::new(0),
             }),
             thread: Mutex::new(Some(thread)),

@@ -413,3 +413,66 @@ fn descriptors_are_left_to_the_program() {
     );
     assert_eq!(pull.stats().turned_away.by(limit), 1);
 }
+
+/// Who sends and is not read fills a part of what there is, over each transport; another gets through all the same.
+#[test]
+fn all_queues_of_a_context_hold_no_more_than_it_may() {
+    const LIMIT: usize = 1 << 20;
+    const SIZE: usize = 1_000;
+    let context = Context::with_options(ContextOptions::default().max_queued_bytes(LIMIT)).unwrap();
+    let (unread, unsent) = (
+        Options::default().recv_mark(usize::MAX),
+        Options::default().send_mark(usize::MAX),
+    );
+    let pulls: Vec<Pull> = (0..3)
+        .map(|_| Pull::with_options(&context, unread.clone()).unwrap())
+        .collect();
+    let pushes: Vec<Push> = ["tcp", "ipc", "inproc"]
+        .iter()
+        .zip(&pulls)
+        .map(|(transport, pull)| {
+            let push = Push::with_options(&context, unsent.clone()).unwrap();
+            push.connect(pull.bind(endpoint(transport)).unwrap()).unwrap();
+            push
+        })
+        .collect();
+    let mut sent = [0; 3];
+    let body = vec![7; SIZE];
+    let held = || usize::try_from(context.stats().queued_weight()).unwrap();
+
+    // All that fits, here and in the system.
+    for _ in 0..20_000 {
+        for (push, sent) in pushes.iter().zip(&mut sent) {
+            *sent += usize::from(push.try_send(&body[..]).is_ok());
+        }
+    }
+
+    let one_each = 6 * (SIZE + 64);
+    assert!((LIMIT / 2..=LIMIT + one_each).contains(&held()), "{}", held());
+    let many = Push::with_options(&context, unsent.clone()).unwrap();
+    many.connect(endpoint("inproc")).unwrap();
+    let taken = many.try_send_many((0..5_000).map(|_| &body[..]));
+    println!("one more takes {taken:?}");
+    assert!(held() <= LIMIT + one_each + SIZE + 64, "{}", held());
+    let (push, pull) = (Push::new(&context), Pull::new(&context));
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    push.send_timeout("beside", LONG).unwrap();
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "beside");
+
+    for (pull, sent) in pulls.iter().zip(sent) {
+        for _ in 0..sent {
+            assert_eq!(pull.recv_timeout(LONG).unwrap(), body);
+        }
+    }
+    for (push, pull) in pushes.iter().zip(&pulls) {
+        push.send_timeout("after", LONG).unwrap();
+        assert_eq!(pull.recv_timeout(LONG).unwrap(), "after");
+    }
+}
+
+#[test]
+fn a_context_that_may_queue_nothing_is_refused() {
+    let refused = Context::with_options(ContextOptions::default().max_queued_bytes(0)).unwrap_err();
+    assert_eq!(refused.to_string(), "max_queued_bytes must be at least 1");
+    Context::with_options(ContextOptions::hardened()).unwrap();
+}

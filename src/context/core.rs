@@ -24,7 +24,7 @@ impl Core {
     pub(crate) fn open<P: Pattern>(self: &Arc<Self>, pattern: P, options: Options) -> Arc<Hub<P>> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let drive: Arc<dyn Drive> = self.seat.clone();
-        let hub = Arc::new(Hub::new(pattern, options, key, drive));
+        let hub = Arc::new(Hub::new(pattern, options, key, drive, self.pool.clone()));
         let mut live = self.live.lock();
         live.retain(|hub| hub.strong_count() > 0);
         let closing: Arc<dyn Closing> = hub.clone();

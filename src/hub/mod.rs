@@ -26,7 +26,7 @@ use crate::explain::{EndpointState, Explanation, Facts, Life};
 use crate::failure::Failure;
 use crate::monitor::Event;
 use crate::options::{Mark, Options};
-use crate::routing::{Awaited, Pattern, PeerId, Peers, Turn, Want};
+use crate::routing::{Awaited, Pattern, PeerId, Peers, Pool, Turn, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, SocketStats, TurnedAway};
 use crate::sync::{Mutex, MutexGuard, Parker};
@@ -121,8 +121,12 @@ pub(crate) enum Stop {
 }
 
 impl<P: Pattern> Hub<P> {
-    pub(crate) fn new(pattern: P, options: Options, key: u64, drive: Arc<dyn Drive>) -> Self {
+    /// All queues of a pool share what that has.
+    pub(crate) fn new(pattern: P, options: Options, key: u64, drive: Arc<dyn Drive>, pool: Option<Arc<Pool>>) -> Self {
         let mut peers = Peers::new(options.send_mark, options.recv_mark);
+        if let Some(pool) = pool {
+            peers.share(pool);
+        }
         let sends = matches!(P::TYPE, Push | Dealer | Pub | XPub);
         let receives = matches!(P::TYPE, Pull | Dealer | Sub | XSub);
         peers.conflate(

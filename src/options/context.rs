@@ -22,6 +22,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct ContextOptions {
     pub(crate) spin: Duration,
+    pub(crate) max_queued_bytes: usize,
 }
 
 impl ContextOptions {
@@ -58,6 +59,32 @@ impl ContextOptions {
         self
     }
 
+    /// Sets how much all queues of all sockets may hold together, in bytes: those of messages, and 64 for each. Default
+    /// [`usize::MAX`], which is no limit; at least 1.
+    ///
+    /// A queue counts as at its mark once it holds as much as all of them leave. So one alone gets half of this, two full
+    /// ones a third each, and so on: a part is always left for others, and who fills his queue does not fill theirs. What
+    /// happens then is what happens at any mark: senders wait, subscribers miss messages, reading from a peer pauses. An
+    /// empty queue takes one message whatever there is, so all together may hold more by one message for each. What a
+    /// connection has read of a message that is not whole yet is not counted
+    /// ([`Options::max_message_size`](crate::Options::max_message_size) bounds it), nor are subscriptions
+    /// ([`Options::max_subscription_bytes`](crate::Options::max_subscription_bytes)).
+    /// [`ContextStats::queued_weight`](crate::ContextStats::queued_weight) says how much it is now.
+    ///
+    /// More: the process may take as much more memory. Less: with many peers the marks of each are hardly ever reached, and
+    /// streams go in shorter runs. With any limit each message is counted where all threads see it, which costs up to some
+    /// tens of nanoseconds.
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// Returns options for a context whose sockets strangers can reach: at most 1 GiB in all queues together. The sockets have
+    /// theirs ([`Options::hardened`](crate::Options::hardened)).
+    pub fn hardened() -> Self {
+        ContextOptions::default().max_queued_bytes(1 << 30)
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidOptions> {
         if self.spin > MOST_SPIN {
             return Err(InvalidOptions::OverLimit {
@@ -66,13 +93,20 @@ impl ContextOptions {
                 value: self.spin,
             });
         }
+        if self.max_queued_bytes == 0 {
+            let option = "max_queued_bytes";
+            return Err(InvalidOptions::Zero { option });
+        }
         Ok(())
     }
 }
 
 impl Default for ContextOptions {
     fn default() -> Self {
-        ContextOptions { spin: SPIN }
+        ContextOptions {
+            spin: SPIN,
+            max_queued_bytes: usize::MAX,
+        }
     }
 }
 

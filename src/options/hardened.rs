@@ -24,8 +24,9 @@ impl Options {
     /// | [`allow_insecure_bind`](Options::allow_insecure_bind) | yes, with a warning | no |
     ///
     /// It does not make a socket secure: that is [`security`](Options::security), without which such a socket binds `tcp`
-    /// to loopback only. Marks are for each peer, so that all of them together still may hold
-    /// [`max_peers`](Options::max_peers) times as much.
+    /// to loopback only. Marks are for each peer: all of them together hold up to [`max_peers`](Options::max_peers) times as
+    /// much, unless the context has a limit for that, as that of
+    /// [`ContextOptions::hardened`](crate::ContextOptions::hardened).
     ///
     /// ```
     /// use peermq::{BindError, Context, Curve, Options, Pull, SecretKey};

@@ -9,6 +9,7 @@ mod many;
 
 use super::conflation::Conflation;
 use super::counts::Counts;
+use super::pool::Share;
 use super::spares::Spares;
 use super::timing::Timing;
 use crate::batch::frame::SHORT;
@@ -62,6 +63,8 @@ pub(super) struct OutgoingQueue {
     counts: Counts,
     /// Frames beyond the first of each message that was queued.
     more_frames: u64,
+    /// What it holds of what there is for all queues, if that has a limit.
+    share: Option<Share>,
     /// Messages that were counted and never queued.
     refused: u64,
     /// The most that it held before it last became shorter.
@@ -85,10 +88,31 @@ impl OutgoingQueue {
             awaits_low: false,
             counts: Counts::default(),
             more_frames: 0,
+            share: None,
             refused: 0,
             peak: Tally::default(),
             timing: Timing::default(),
         }
+    }
+
+    /// From now on it has a part of what there is for all.
+    pub(super) fn share(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
+    /// Tells what it holds to those who share with it.
+    #[inline]
+    fn tell(&mut self) {
+        let weight = self.held().weight();
+        if let Some(share) = &mut self.share {
+            share.hold(weight);
+        }
+    }
+
+    /// What a mark is, with what others hold.
+    #[inline]
+    fn within(&self, mark: Mark) -> Mark {
+        self.share.as_ref().map_or(mark, |share| share.within(mark))
     }
 
     // -- sending
@@ -122,6 +146,7 @@ impl OutgoingQueue {
         }
         let payload = self.pack(mark, spares, envelope, message);
         self.queued.add(1, payload);
+        self.tell();
         self.counts.taken += 1;
         self.counts.taken_bytes += payload as u64;
         if !envelope.is_empty() || message.has_several_frames() {
@@ -143,6 +168,7 @@ impl OutgoingQueue {
             return Placed::Refused;
         }
         self.writing.add(1, payload);
+        self.tell();
         self.counts.taken += 1;
         self.counts.taken_bytes += payload as u64;
         self.is_busy = true;
@@ -155,6 +181,9 @@ impl OutgoingQueue {
 
     /// How many short messages may come before it has to be looked at again whether there is room.
     fn short_messages_ahead(&self, mark: Mark) -> usize {
+        if self.share.is_some() {
+            return 0;
+        }
         let held = self.held();
         let until_nearly_full = mark.messages.saturating_sub(held.messages + 2);
         let until_heavy = mark.bytes.saturating_sub(held.weight() + 1) / weight(1, SHORT);
@@ -243,18 +272,20 @@ impl OutgoingQueue {
     /// Whether it is at its mark, or would be with one message more.
     #[inline]
     pub(super) fn is_nearly_at(&self, mark: Mark) -> bool {
-        self.held().messages.saturating_add(1) >= mark.messages || self.is_at(mark)
+        // What others hold may bring it there at any time.
+        self.share.is_some() || self.held().messages.saturating_add(1) >= mark.messages || self.is_at(mark)
     }
 
     /// Whether it is at its mark.
     #[inline]
     pub(super) fn is_at(&self, mark: Mark) -> bool {
-        let held = self.held();
+        let (held, mark) = (self.held(), self.within(mark));
         held.messages >= mark.messages || held.weight() >= mark.bytes
     }
 
     /// Whether it was found full and is at its low mark now; says so once.
     pub(super) fn has_fallen_to_low(&mut self, mark: Mark) -> bool {
+        self.tell();
         let has = (self.awaits_room || self.awaits_low) && self.is_low(mark);
         self.awaits_room &= !has;
         self.awaits_low &= !has;
@@ -275,7 +306,7 @@ impl OutgoingQueue {
     }
 
     fn is_low(&self, mark: Mark) -> bool {
-        let held = self.held();
+        let (held, mark) = (self.held(), self.within(mark));
         held.messages <= mark.messages / 2 && held.weight() <= mark.bytes / 2
     }
 

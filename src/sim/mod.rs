@@ -27,6 +27,7 @@ mod service;
 mod strangers;
 mod stream;
 
+use crate::batch::weight;
 use crate::endpoint::Endpoint;
 use crate::engine::notes::{Note, answer};
 use crate::engine::seat::{Before, Seat, Work};
@@ -34,7 +35,7 @@ use crate::engine::spin::Spin;
 use crate::engine::{Engine, Readiness};
 use crate::hub::{Closed, Effects, Hub, Station, Watched};
 use crate::options::Options;
-use crate::routing::{Pattern, PeerId, PeerKind, Peers};
+use crate::routing::{Pattern, PeerId, PeerKind, Peers, Pool};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use chance::Chance;
 use fabric::Fabric;
@@ -49,6 +50,8 @@ struct World {
     nodes: Vec<Node>,
     chance: Chance,
     next_key: u64,
+    /// What all sockets that are opened from now on share.
+    pool: Option<Arc<Pool>>,
 }
 
 /// One context: an engine and its seat.
@@ -87,6 +90,7 @@ impl World {
             fabric,
             chance: Chance::new(!seed),
             next_key: 0,
+            pool: None,
         }
     }
 
@@ -100,10 +104,39 @@ impl World {
 
     // -- sockets
 
+    /// One seed of four has little for all queues together.
+    fn share(&mut self, seed: u64) {
+        if seed % 4 == 1 {
+            self.pool = Some(Arc::new(Pool::new(self.chance.within(0..2_000))));
+        }
+    }
+
+    /// What they share is kept.
+    fn check_share(&self) {
+        // Messages have up to 1,000 bytes and a head.
+        let heaviest = weight(1, 1_100);
+        assert!(
+            self.pool.as_ref().is_none_or(|pool| pool.is_kept(heaviest)),
+            "{:?}",
+            self.pool
+        );
+    }
+
+    /// They share nothing, or hold nothing of it.
+    fn is_share_whole(&self) -> bool {
+        self.pool.as_ref().is_none_or(|pool| pool.is_whole())
+    }
+
     fn open<P: Pattern>(&mut self, node: usize, pattern: impl FnOnce(&Options) -> P, options: Options) -> Arc<Hub<P>> {
         self.next_key += 1;
         let drive = Arc::clone(&self.nodes[node].seat);
-        let hub = Arc::new(Hub::new(pattern(&options), options, self.next_key, drive));
+        let hub = Arc::new(Hub::new(
+            pattern(&options),
+            options,
+            self.next_key,
+            drive,
+            self.pool.clone(),
+        ));
         // The law asks whether it is told of each change.
         hub.watch(Waker::noop().clone());
         hub

@@ -44,6 +44,7 @@ struct Totals {
 impl<A: Kind, B: Kind> Pipeline<A, B> {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 4);
+        world.share(seed);
         let mut options = || {
             let options = small(&mut world.chance);
             let options = options.connected_first(world.chance.once_in(3));
@@ -121,6 +122,7 @@ impl<A: Kind, B: Kind> Pipeline<A, B> {
                 _ => self.world.step_or_sleep(),
             }
             self.totals();
+            self.world.check_share();
         }
     }
 
@@ -183,6 +185,7 @@ fn pipelines_keep_the_law<A: Kind, B: Kind>(seeds: u64) {
         assert_eq!(before.accepted, before.written + before.dropped);
         assert_eq!(before.received, it.ledger.count());
         assert_eq!(before.received, before.arrived);
+        assert!(it.world.is_share_whole(), "nothing is queued");
 
         // No faults any more: all that is accepted from here on arrives.
         let first = it.next;
@@ -217,6 +220,7 @@ fn pipelines_keep_the_law<A: Kind, B: Kind>(seeds: u64) {
         );
         it.run_for(Duration::from_secs(2));
         assert_eq!(it.world.fabric().open_ends(), 0, "a stream is left open");
+        assert!(it.world.is_share_whole(), "all is closed");
         runs.set(runs.get() + 1);
         lent.set(lent.get() + it.lent);
     });

@@ -67,6 +67,7 @@ impl Subscribes for XSubPattern {
 impl<S: Subscribes> Publishing<S> {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 2 + SUBS);
+        world.share(seed);
         let at_mark = world.chance.one_of(&[
             AtMark::DropNewest,
             AtMark::DropOldest,
@@ -182,6 +183,7 @@ impl<S: Subscribes> Publishing<S> {
                 _ => self.world.step_or_sleep(),
             }
             self.check();
+            self.world.check_share();
         }
     }
 

@@ -44,6 +44,7 @@ impl Office {
     /// Each dealer has a name of its own; either side dials.
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed, 1 + DEALERS);
+        world.share(seed);
         let router_dials = world.chance.once_in(3);
         let secured = security(seed);
         let options = small(&mut world.chance)

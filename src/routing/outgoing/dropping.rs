@@ -25,7 +25,9 @@ impl OutgoingQueue {
         self.counts.taken_bytes += message.byte_count() as u64;
         self.more_frames += (message.frame_count() - 1) as u64;
         let replaced = newest.put(to_keep(message));
-        replaced.inspect(|replaced| self.drop_queued(replaced, DropReason::Conflated))
+        let replaced = replaced.inspect(|replaced| self.drop_queued(replaced, DropReason::Conflated));
+        self.tell();
+        replaced
     }
 
     /// Takes out and counts the oldest message that no connection has collected, to be dropped where no lock is held.
@@ -76,6 +78,7 @@ impl OutgoingQueue {
             messages: 1,
             payload: message.byte_count(),
         });
+        self.tell();
         self.counts.drop(why, 1);
         if self.timing.times_a_message() && self.left() >= self.timing.place() {
             self.timing.forget();

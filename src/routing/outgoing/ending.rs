@@ -25,6 +25,7 @@ impl OutgoingQueue {
         self.pass(Tally::of(&done), now);
         let rest_tally = Tally::of(&rest);
         self.queued.add(rest_tally.messages, rest_tally.payload);
+        self.tell();
         (rest, Dropped::messages(done))
     }
 
@@ -62,6 +63,7 @@ impl OutgoingQueue {
         let mut all = unwritten;
         all.append(&mut self.drain());
         let queued = std::mem::take(&mut self.queued);
+        self.tell();
         self.counts.taken -= queued.messages as u64;
         self.counts.taken_bytes -= queued.payload as u64;
         let frames: usize = all.iter().map(Message::frame_count).sum();
@@ -91,6 +93,7 @@ impl OutgoingQueue {
         self.note_peak();
         self.timing.forget();
         let queued = std::mem::take(&mut self.queued);
+        self.tell();
         self.counts.drop(why, queued.messages);
         let mut batches: Vec<_> = self.closed.drain(..).collect();
         batches.push(self.take_open());

@@ -10,6 +10,7 @@ mod sending;
 use super::dropped::Dropped;
 use super::outgoing::{OutgoingQueue, Unwritten};
 use super::peer::{Peer, PeerId, PeerKind};
+use super::pool::{Pool, Share};
 use super::spares::Spares;
 use super::stage::Stage;
 use super::wants::{Want, Wants};
@@ -30,6 +31,8 @@ pub(crate) struct Peers {
     next_generation: u64,
     send_mark: Mark,
     recv_mark: Mark,
+    /// What all queues of the context may hold together, if that has a limit.
+    pool: Option<Arc<Pool>>,
     spares: Spares,
     stage: Stage,
     /// What peers that are gone have counted, and what was dropped without one.
@@ -58,6 +61,7 @@ impl Peers {
             next_generation: 0,
             send_mark,
             recv_mark,
+            pool: None,
             spares: Spares::default(),
             stage: Stage::new(),
             gone: SocketStats::default(),
@@ -70,6 +74,11 @@ impl Peers {
             sender: None,
             wants: Wants::default(),
         }
+    }
+
+    /// From now on the queues of each new peer share this with those of others.
+    pub(crate) fn share(&mut self, pool: Arc<Pool>) {
+        self.pool = Some(pool);
     }
 
     fn get(&self, id: PeerId) -> Option<&Peer> {
@@ -153,6 +162,10 @@ impl Peers {
         let [out, incoming] = self.conflate;
         out.inspect(|&kind| peer.out.reach(&mut self.stage).conflate(kind));
         incoming.inspect(|&kind| peer.incoming.conflate(kind));
+        if let Some(pool) = &self.pool {
+            peer.out.reach(&mut self.stage).share(Share::of(pool));
+            peer.incoming.share(Share::of(pool));
+        }
         let index = self.slots.insert(peer);
         PeerId { index, generation }
     }

@@ -184,7 +184,7 @@ impl World {
         });
         let (rings, tells) = (Arc::clone(&bell), Arc::clone(&clock));
         let seat = Seat::new(move || rings.ring(), move || tells.now(), Spin::of(Duration::ZERO));
-        let hub = Arc::new(Hub::new(Basket::default(), Options::default(), 1, seat.clone()));
+        let hub = Arc::new(Hub::new(Basket::default(), Options::default(), 1, seat.clone(), None));
         World { seat, bell, hub, clock }
     }
 
