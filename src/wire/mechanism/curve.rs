@@ -206,7 +206,10 @@ impl Welcome {
         if *version != VERSION {
             return Err(malformed("HELLO", "its version is not 1.0"));
         }
-        let (_padding, rest) = rest.split_first_chunk::<72>().ok_or_else(wrong_length)?;
+        let (padding, rest) = rest.split_first_chunk::<72>().ok_or_else(wrong_length)?;
+        if *padding != [0; 72] {
+            return Err(malformed("HELLO", "its padding is not zeros"));
+        }
         let (client, rest) = rest.split_first_chunk().ok_or_else(wrong_length)?;
         let client = PublicKey::from_bytes(*client);
         let (nonce, signature) = split_nonce(rest, 0, "HELLO")?;
