@@ -24,7 +24,7 @@ pub(super) fn put_metadata(out: &mut Vec<u8>, local: &Local) {
 }
 
 /// What the peer's properties say, if our socket may speak with such a peer at all.
-fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure> {
+pub(super) fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure> {
     let limits = &local.limits;
     if data.len() > limits.metadata_bytes {
         return Err(over(Limit::MetadataBytes, limits.metadata_bytes, data.len()));
@@ -78,7 +78,7 @@ fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Facts, Failure
     })
 }
 
-/// The same; if such a peer will never do, an ERROR that says why goes to `out`.
+/// The same; if such a peer will never do, an ERROR that says why goes to `out`. Clients of PLAIN and CURVE say none.
 pub(super) fn heard_facts(data: &[u8], version: (u8, u8), local: &Local, out: &mut Vec<u8>) -> Result<Facts, Failure> {
     facts(data, version, local).inspect_err(|failure| put_error(out, &failure.to_string()))
 }

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::keys::{KeyPair, PublicKey, SecretKey};
 use crate::security::{Credentials, CurveClient};
 use crate::wire::command::{Command, ERROR, HELLO, INITIATE, READY, WELCOME, malformed, put_command};
-use crate::wire::metadata::{heard_facts, put_metadata};
+use crate::wire::metadata::{facts, heard_facts, put_metadata};
 use crate::wire::sealing::{Opener, Sealer};
 use crate::wire::{Fresh, Keys, Local};
 use zeroize::Zeroizing;
@@ -105,7 +105,7 @@ impl Client {
                 let metadata = key
                     .open(&short(READY_NONCE, nonce), sealed)
                     .ok_or_else(|| unopened("READY"))?;
-                let facts = heard_facts(&metadata, version, local, out)?;
+                let facts = facts(&metadata, version, local)?;
                 let seals = Seals {
                     sealer: Sealer::new(key.messages(CLIENT_MESSAGE), 3),
                     opener: Opener::new(key.messages(SERVER_MESSAGE), nonce, local.limits),

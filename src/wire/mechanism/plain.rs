@@ -14,7 +14,7 @@ use crate::wire::Local;
 use crate::wire::command::{
     Command, ERROR, HELLO, INITIATE, READY, WELCOME, malformed, put_command, put_short, split_short,
 };
-use crate::wire::metadata::{heard_facts, put_metadata};
+use crate::wire::metadata::{facts, heard_facts, put_metadata};
 use zeroize::Zeroizing;
 
 /// The client's side, named for what it awaits.
@@ -61,7 +61,7 @@ impl Client {
                 Ok(Reached::Await(Client::ExpectReady))
             }
             (Client::ExpectReady, READY) => {
-                heard_facts(command.data, version, local, out).map(|facts| Reached::Ready(facts, Accord::SAID))
+                facts(command.data, version, local).map(|facts| Reached::Ready(facts, Accord::SAID))
             }
             (client, _) => Err(command.unexpected(client.awaited())),
         }

@@ -8,27 +8,27 @@ use crate::security::{Curve, Plain, Security};
 use SocketType::{Dealer, Pull, Push, Router};
 use std::io::IoSlice;
 
-fn with(socket_type: SocketType, security: &Security) -> Local {
+pub(super) fn with(socket_type: SocketType, security: &Security) -> Local {
     Local {
         role: security.role.clone(),
         ..local(socket_type)
     }
 }
 
-fn secret(byte: u8) -> SecretKey {
+pub(super) fn secret(byte: u8) -> SecretKey {
     SecretKey::from_bytes([byte; 32])
 }
 
-fn server() -> Security {
+pub(super) fn server() -> Security {
     Curve::server(secret(1)).allow([secret(2).public()])
 }
 
-fn client() -> Security {
+pub(super) fn client() -> Security {
     Curve::client(secret(2), secret(1).public())
 }
 
 /// Server and client that fit, of each mechanism.
-fn pairs() -> [(Security, Security); 2] {
+pub(super) fn pairs() -> [(Security, Security); 2] {
     [
         (Plain::server().allow([("me", "word")]), Plain::client("me", "word")),
         (server(), client()),
@@ -36,7 +36,7 @@ fn pairs() -> [(Security, Security); 2] {
 }
 
 /// A dealer that is the client, and a router that is the server, before their first word.
-fn ends((server, client): &(Security, Security)) -> (End, End) {
+pub(super) fn ends((server, client): &(Security, Security)) -> (End, End) {
     (
         End::new(with(Dealer, client), Side::Dialed),
         End::new(with(Router, server), Side::Accepted),
@@ -44,8 +44,12 @@ fn ends((server, client): &(Security, Security)) -> (End, End) {
 }
 
 /// All that each side says until both are silent, one word after the other.
-fn transcript(pair: &(Security, Security)) -> [Vec<Vec<u8>>; 2] {
-    let (mut a, mut b) = ends(pair);
+pub(super) fn transcript(pair: &(Security, Security)) -> [Vec<Vec<u8>>; 2] {
+    let (a, b) = ends(pair);
+    transcript_of(a, b)
+}
+
+pub(super) fn transcript_of(mut a: End, mut b: End) -> [Vec<Vec<u8>>; 2] {
     let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
     loop {
         let (said_a, said_b) = (a.say(), b.say());
@@ -61,7 +65,7 @@ fn transcript(pair: &(Security, Security)) -> [Vec<Vec<u8>>; 2] {
 
 impl End {
     /// What these messages are on the wire, from this side.
-    fn sealed(&mut self, plain: &[u8]) -> Vec<u8> {
+    pub(super) fn sealed(&mut self, plain: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         match &mut self.sealer {
             Some(sealer) => {
@@ -74,7 +78,7 @@ impl End {
     }
 }
 
-fn in_sealed_traffic() -> (End, End) {
+pub(super) fn in_sealed_traffic() -> (End, End) {
     let (mut a, mut b) = ends(&(server(), client()));
     pump(&mut a, &mut b, usize::MAX).unwrap();
     (a, b)

@@ -1,10 +1,12 @@
 //! Two connections, and what carries bytes between them.
 
+mod curve;
 mod exhaustive;
 mod frames;
 mod handshakes;
 mod hostile;
 mod mechanisms;
+mod plain;
 mod streams;
 mod types;
 
