@@ -26,3 +26,4 @@ mod shapes;
 mod streams;
 mod subscriptions;
 mod ways;
+mod zap;

@@ -12,7 +12,6 @@ import time
 
 import zmq
 import zmq.auth
-import zmq.utils.z85
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
@@ -125,10 +124,25 @@ def wait(name, event):
 # ---- whom their servers admit ----
 
 
+class Reachable(zmq.auth.Authenticator):
+    """Its socket is bound where other processes reach it, too, and is the same."""
+
+    def start(self):
+        super().start()
+        self.places = {}
+        for transport, place in (("tcp", "tcp://127.0.0.1:*"), ("ipc", "ipc://*")):
+            self.zap_socket.bind(place)
+            self.places[transport] = self.zap_socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+class Handler(ThreadAuthenticator, Reachable):
+    """A ZAP handler of pyzmq's."""
+
+
 def admit(username, password, *keys):
     """One name, and these keys; `*` is any."""
     if "auth" not in globals():
-        globals()["auth"] = ThreadAuthenticator(context)
+        globals()["auth"] = Handler(context)
         auth.start()
         auth.certs["*"] = {}
     auth.configure_plain(domain="*", passwords={username: password})
@@ -144,7 +158,19 @@ class Keys:
         self.keys = [key.encode() for key in keys]
 
     def callback(self, domain, key):
-        return zmq.utils.z85.encode(key) in self.keys
+        return key in self.keys
+
+
+def shut_out(*addresses):
+    """Nobody from there is admitted from now on, whatever is shown; of none: all may show it again."""
+    auth._denied.clear()
+    auth.deny(*addresses)
+    return ""
+
+
+def handler(transport):
+    """Where the one that admits can be asked, once it was told whom."""
+    return auth.places[transport]
 
 
 # ---- bodies, behind the frames that stand in front of them ----
@@ -306,7 +332,7 @@ def end_proxy(name):
 
 
 ORDERS = (
-    (admit, call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
+    (admit, shut_out, handler, call, bind, connect, close, watch, send, recv, echo, ask, fill, read_late, say, hear, hear_now, errno_of_say, look)
     + (property, subscribe_all, unsubscribe_all, hear_all, count_up, follow, proxy, end_proxy)
 )
 COMMANDS = {order.__name__: order for order in ORDERS} | {"open": open_socket, "set": set_options, "await": wait}

@@ -14,11 +14,11 @@ pub(crate) struct Pairing {
     pub(crate) theirs: fn() -> String,
 }
 
-fn server_key() -> SecretKey {
+pub(crate) fn server_key() -> SecretKey {
     SecretKey::from_bytes([5; 32])
 }
 
-fn client_key() -> SecretKey {
+pub(crate) fn client_key() -> SecretKey {
     SecretKey::from_bytes([6; 32])
 }
 
@@ -30,7 +30,7 @@ fn pair(secret: &SecretKey) -> String {
     )
 }
 
-fn their_curve_server() -> String {
+pub(crate) fn their_curve_server() -> String {
     format!("CURVE_SERVER=1 {}", pair(&server_key()))
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn they_admit(peer: &mut Peer, keys: &str) {
     peer.ask(format_args!("admit admin secret {keys}"));
 }
 
-fn quick(security: Security) -> Options {
+pub(crate) fn quick(security: Security) -> Options {
     Options::default()
         .reconnect(Duration::from_millis(10), Duration::from_millis(50))
         .handshake_timeout(LIMIT)
