@@ -4,6 +4,7 @@ mod common;
 
 use common::{Chance, LONG, address, endpoint, wait_for, wait_until};
 use peermq::*;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
@@ -518,6 +519,42 @@ fn carry(mut from: TcpStream, mut to: TcpStream) -> std::thread::JoinHandle<Vec<
         let _ = to.shutdown(std::net::Shutdown::Write);
         all
     })
+}
+
+/// RFC 26: "The client SHALL generate a unique key pair for each connection it creates to a server", "The server SHALL
+/// generate a new cookie for each WELCOME command it sends", and no long nonce of its is there twice.
+#[test]
+fn each_connection_has_keys_and_nonces_of_its_own() {
+    const TIMES: usize = 8;
+    let (server, client) = curve_pair();
+    let context = Context::new().unwrap();
+    let pull = Pull::with_options(&context, server).unwrap();
+    let here = address(&pull.bind("tcp://127.0.0.1:0").unwrap());
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let push = Push::with_options(&context, client).unwrap();
+    push.connect(format!("tcp://{}", between.local_addr().unwrap()))
+        .unwrap();
+    let (mut keys, mut nonces, mut cookies) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+
+    for n in 0..TIMES {
+        let (near, _) = between.accept().unwrap();
+        let far = TcpStream::connect(&here).unwrap();
+        let back = carry(far.try_clone().unwrap(), near.try_clone().unwrap());
+        let forth = carry(near.try_clone().unwrap(), far);
+        push.send(n.to_string()).unwrap();
+        assert_eq!(pull.recv_timeout(LONG).unwrap(), n.to_string().as_str());
+        near.shutdown(std::net::Shutdown::Both).unwrap();
+        let (said, answered) = (forth.join().unwrap(), back.join().unwrap());
+
+        // Behind greeting, header and name: version and padding, the key; a nonce; and a cookie, which begins with its own.
+        keys.insert(said[64 + 8 + 74..][..32].to_vec());
+        nonces.insert(answered[64 + 2 + 8..][..16].to_vec());
+        let cookie = &said[64 + 202 + 9 + 9..][..96];
+        nonces.insert(cookie[..16].to_vec());
+        cookies.insert(cookie.to_vec());
+    }
+
+    assert_eq!((keys.len(), nonces.len(), cookies.len()), (TIMES, 2 * TIMES, TIMES));
 }
 
 /// A man in the middle who takes a frame out of a message is found out.
