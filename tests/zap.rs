@@ -5,7 +5,7 @@ mod common;
 use common::{LONG, wait_for};
 use peermq::*;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 /// What a handler makes of a question.
@@ -219,6 +219,154 @@ fn threat_23_answers_are_for_those_who_were_asked_about() {
         assert_eq!(message.to_str().ok(), peer.user().map(User::id));
     }
     drop(pushes);
+}
+
+/// RFC 27, "The request message SHALL consist of the following message frames", of each mechanism, as they are on the wire.
+#[test]
+fn a_question_has_these_frames() {
+    let context = Context::new().unwrap();
+    let handler = Router::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let key = SecretKey::from_bytes([2; 32]).public();
+    let shown: [&[&[u8]]; 3] = [
+        &[b"NULL"],
+        &[b"PLAIN", b"admin", b"secret"],
+        &[b"CURVE", key.as_bytes()],
+    ];
+    let mut places = vec![("tcp://127.0.0.1:0", "127.0.0.1"), ("ipc://*", "")];
+    if TcpListener::bind("[::1]:0").is_ok() {
+        places.push(("tcp://[::1]:0", "::1"));
+    }
+    let mut numbers = Vec::new();
+    for (place, address) in places {
+        for ((_, server, client), shown) in pairs(&context, LONG).into_iter().zip(shown) {
+            let pull = Pull::with_options(&context, server).unwrap();
+            let push = Push::with_options(&context, client).unwrap();
+            push.connect(pull.bind(place).unwrap()).unwrap();
+
+            let (_, question) = handler.recv_timeout(LONG).unwrap();
+
+            let frames: Vec<&[u8]> = question.frames().collect();
+            assert_eq!(frames[..2], [&b""[..], b"1.0"]);
+            numbers.push(frames[2].to_vec());
+            assert_eq!(frames[3..6], [&b"tests"[..], address.as_bytes(), b""]);
+            assert_eq!(&frames[6..], shown);
+        }
+    }
+    assert!(numbers.iter().all(|number| number.len() == 8));
+
+    // Of no domain, unless it is told one.
+    let zap = Zap::new(&context).connect().unwrap();
+    let pull = Pull::with_options(&context, quick().security(Null::ask(zap))).unwrap();
+    let push = Push::new(&context);
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let (_, question) = handler.recv_timeout(LONG).unwrap();
+    assert_eq!(question.frames().nth(3), Some(&b""[..]));
+}
+
+/// RFC 27: "There SHALL be one handler in a process."
+#[test]
+fn there_is_one_handler_in_a_context() {
+    let context = Context::new().unwrap();
+    let (first, second) = (Rep::new(&context), Rep::new(&context));
+    first.bind("inproc://zeromq.zap.01").unwrap();
+    let refused = second.bind("inproc://zeromq.zap.01").unwrap_err();
+    assert!(
+        matches!(&refused, BindError::Io { error, .. } if error.kind() == std::io::ErrorKind::AddrInUse),
+        "{refused}"
+    );
+}
+
+/// RFC 27: "An authentication dialog SHALL consist of one request from a server to the handler, with one reply from the
+/// handler back to the server."
+#[test]
+fn a_second_reply_is_nobodys() {
+    let context = Context::new().unwrap();
+    let handler = Router::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let [_, (_, server, client), _] = pairs(&context, LONG);
+    let pull = Pull::with_options(&context, server).unwrap();
+    let here = pull.bind("tcp://127.0.0.1:0").unwrap();
+    let reply = |id: &Identity, question: &Message, status: &[u8], user: &[u8]| {
+        let asked: Vec<&[u8]> = question.frames().collect();
+        let frames = [asked[0], asked[1], asked[2], status, b"", user, b""];
+        handler.send_to(id, Message::from_frames(frames).unwrap()).unwrap();
+    };
+    let push = |name: &str| {
+        let push = Push::with_options(&context, client.clone()).unwrap();
+        push.connect(here.clone()).unwrap();
+        push.send(name).unwrap();
+        let (id, question) = handler.recv_timeout(LONG).unwrap();
+        (push, id, question)
+    };
+    let (_first, id, question) = push("first");
+    reply(&id, &question, b"200", b"one");
+    for _ in 0..10 {
+        reply(&id, &question, b"200", b"another");
+        reply(&id, &question, b"400", b"");
+    }
+    let (_second, id, question) = push("second");
+    reply(&id, &question, b"200", b"two");
+
+    for (said, user) in [("first", "one"), ("second", "two")] {
+        let (message, peer) = pull.recv_from_timeout(LONG).unwrap();
+        assert_eq!((message.to_str(), peer.user().map(User::id)), (Ok(said), Some(user)));
+    }
+}
+
+/// RFC 27: a handler that passes questions on, "including the first routing ID frame", to another, and that to one which
+/// sends "the same envelope back with the reply".
+#[test]
+fn a_handler_may_be_a_proxy() {
+    let context = Context::new().unwrap();
+    let sockets = || (Router::new(&context), Dealer::new(&context));
+    let ((near, onward), (far, last)) = (sockets(), sockets());
+    near.bind("inproc://zeromq.zap.01").unwrap();
+    onward.connect(far.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let there = last.bind("tcp://127.0.0.1:0").unwrap();
+    let elsewhere = Context::new().unwrap();
+    let handler = Rep::new(&elsewhere);
+    handler.connect(there).unwrap();
+    std::thread::scope(|scope| {
+        for (front, back) in [(&near, &onward), (&far, &last)] {
+            scope.spawn(move || queue(front, back));
+        }
+        scope.spawn(|| {
+            while let Ok(request) = handler.recv() {
+                let asked: Vec<&[u8]> = request.message().frames().collect();
+                assert_eq!(
+                    (asked[0], asked[2], asked.len() >= 6),
+                    (&b"1.0"[..], &b"tests"[..], true)
+                );
+                let status: &[u8] = if asked[6..].contains(&&b"wrong"[..]) {
+                    b"400"
+                } else {
+                    b"200"
+                };
+                let reply = [asked[0], asked[1], status, b"", asked[5], b""];
+                let reply = Message::from_frames(reply).unwrap();
+                request.reply(reply).unwrap();
+            }
+        });
+        for (mechanism, server, client) in pairs(&context, LONG) {
+            let pull = Pull::with_options(&context, server).unwrap();
+            let push = Push::with_options(&context, client).unwrap();
+            let here = pull.bind("tcp://127.0.0.1:0").unwrap();
+            push.connect(here.clone()).unwrap();
+            push.send("in").unwrap();
+            let (_, peer) = pull.recv_from_timeout(LONG).unwrap();
+            assert_eq!(peer.user().map(User::id), Some(mechanism));
+            if mechanism == "PLAIN" {
+                let other = quick().security(Plain::client("admin", "wrong"));
+                let push = Push::with_options(&context, other).unwrap();
+                let monitor = push.monitor();
+                push.connect(here).unwrap();
+                wait_for!(monitor, GaveUp);
+            }
+        }
+        context.shutdown();
+        elsewhere.shutdown();
+    });
 }
 
 /// A context that ends leaves nobody waiting, whatever is being asked.
