@@ -327,7 +327,15 @@ fn a_handler_may_be_a_proxy() {
     let elsewhere = Context::new().unwrap();
     let handler = Rep::new(&elsewhere);
     handler.connect(there).unwrap();
+    /// Ends what runs under them, also if the test fails.
+    struct End<'a>([&'a Context; 2]);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.iter().for_each(|context| drop(context.shutdown()));
+        }
+    }
     std::thread::scope(|scope| {
+        let _end = End([&context, &elsewhere]);
         for (front, back) in [(&near, &onward), (&far, &last)] {
             scope.spawn(move || queue(front, back));
         }
@@ -364,8 +372,6 @@ fn a_handler_may_be_a_proxy() {
                 wait_for!(monitor, GaveUp);
             }
         }
-        context.shutdown();
-        elsewhere.shutdown();
     });
 }
 
