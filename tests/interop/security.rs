@@ -34,7 +34,7 @@ pub(crate) fn their_curve_server() -> String {
     format!("CURVE_SERVER=1 {}", pair(&server_key()))
 }
 
-fn their_curve_client() -> String {
+pub(crate) fn their_curve_client() -> String {
     format!("CURVE_SERVERKEY={} {}", server_key().public(), pair(&client_key()))
 }
 

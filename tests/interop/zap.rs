@@ -3,8 +3,8 @@
 
 use crate::common::wait_until;
 use crate::peer::{LIMIT, Peer, with_peer};
-use crate::security::{client_key, quick, server_key, their_curve_server, they_admit};
-use crate::ways::{Place, they_bind};
+use crate::security::{client_key, quick, server_key, their_curve_client, their_curve_server, they_admit};
+use crate::ways::{Place, they_bind, unique};
 use peermq::*;
 
 /// What became of one that came.
@@ -62,20 +62,28 @@ fn dial(context: &Context, client: Security, there: &str) -> (Push, Option<Strin
     (push, refusal)
 }
 
-fn at_ours(server: &Server, handler: &str, client: Security) -> Outcome {
-    let context = Context::new().unwrap();
+/// A server of ours that asks there, and where it is bound.
+fn ours(context: &Context, server: &Server, handler: &str) -> (Pull, String) {
     // Of theirs, only the one with NULL has a domain.
     let domain = (server.theirs)();
     let domain = domain.strip_prefix("ZAP_DOMAIN=").unwrap_or_default();
-    let zap = Zap::new(&context).endpoint(handler).domain(domain).timeout(LIMIT);
+    let zap = Zap::new(context).endpoint(handler).domain(domain).timeout(LIMIT);
     let security = (server.ours)(zap.connect().unwrap());
-    let pull = Pull::with_options(&context, quick(security)).unwrap();
+    let pull = Pull::with_options(context, quick(security)).unwrap();
     let here = pull.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    (pull, here)
+}
+
+fn received_from(pull: &Pull) -> Outcome {
+    let (_, peer) = pull.recv_from_timeout(LIMIT).unwrap();
+    admitted(peer.user().unwrap().id())
+}
+
+fn at_ours(server: &Server, handler: &str, client: Security) -> Outcome {
+    let context = Context::new().unwrap();
+    let (pull, here) = ours(&context, server, handler);
     let (_push, refusal) = dial(&context, client, &here);
-    refusal.map_or_else(
-        || admitted(pull.recv_from_timeout(LIMIT).unwrap().1.user().unwrap().id()),
-        Outcome::Refused,
-    )
+    refusal.map_or_else(|| received_from(&pull), Outcome::Refused)
 }
 
 fn at_theirs(peer: &mut Peer, server: &Server, client: Security) -> Outcome {
@@ -117,6 +125,43 @@ fn zap_asks_a_handler_of_theirs_over_a_wire() {
             }
             peer.ask("shut_out");
         }
+        they_admit(peer, "*");
+    });
+}
+
+/// What their clients make of the same; of PLAIN's ERROR nothing, since their own lacks a letter.
+#[test]
+fn clients_of_theirs_are_let_in_and_refused_by_it() {
+    let plain = |word: &str| format!("PLAIN_USERNAME=admin PLAIN_PASSWORD={word}");
+    with_peer(|peer| {
+        they_admit(peer, &client_key().public().to_string());
+        let handler = peer.ask("handler tcp");
+        for is_shut_out in [false, true] {
+            peer.ask(format_args!("shut_out {}", if is_shut_out { "127.0.0.1" } else { "" }));
+            let cases = [
+                (NULL, String::new(), "anonymous", "AUTH"),
+                (PLAIN, plain("secret"), "admin", "PROTOCOL"),
+                (PLAIN, plain("secre"), "", "PROTOCOL"),
+                (CURVE, their_curve_client(), &client_key().public().to_string(), "AUTH"),
+            ];
+            for (server, client, user, refusal) in cases {
+                peer.about = format!("{client}, shut out: {is_shut_out}");
+                let context = Context::new().unwrap();
+                let (pull, here) = ours(&context, &server, &handler);
+                let name = unique();
+                peer.ask(format_args!("open {name} PUSH {client}"));
+                peer.ask(format_args!("watch {name}"));
+                peer.ask(format_args!("connect {name} {here}"));
+                if is_shut_out || user.is_empty() {
+                    peer.ask(format_args!("await {name} HANDSHAKE_FAILED_{refusal}"));
+                } else {
+                    peer.say(&name, &["any"]);
+                    assert_eq!(received_from(&pull), admitted(user));
+                }
+                peer.ask(format_args!("close {name}"));
+            }
+        }
+        peer.ask("shut_out");
         they_admit(peer, "*");
     });
 }
