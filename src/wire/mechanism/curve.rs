@@ -101,7 +101,7 @@ impl Client {
                 Ok(Reached::Await(Client::ExpectReady(Box::new(key))))
             }
             (Client::ExpectReady(key), READY) => {
-                let (nonce, sealed) = split_nonce(command.data, 0, "READY")?;
+                let (nonce, sealed) = split_nonce(command.data, None, "READY")?;
                 let metadata = key
                     .open(&short(READY_NONCE, nonce), sealed)
                     .ok_or_else(|| unopened("READY"))?;
@@ -212,7 +212,7 @@ impl Welcome {
         }
         let (client, rest) = rest.split_first_chunk().ok_or_else(wrong_length)?;
         let client = PublicKey::from_bytes(*client);
-        let (nonce, signature) = split_nonce(rest, 0, "HELLO")?;
+        let (nonce, signature) = split_nonce(rest, None, "HELLO")?;
         let key = BoxKey::agreed(ours, &client).ok_or_else(|| unopened("HELLO: its key is none"))?;
         let zeros = key.open(&short(HELLO_NONCE, nonce), signature);
         if !zeros.is_some_and(|zeros| is_equal(&zeros, &[0; 64])) {
@@ -250,7 +250,7 @@ impl Welcome {
         if !is_equal(cookie, &self.cookie) {
             return Err(unopened("the cookie in INITIATE"));
         }
-        let (nonce, sealed) = split_nonce(rest, self.nonce, "INITIATE")?;
+        let (nonce, sealed) = split_nonce(rest, Some(self.nonce), "INITIATE")?;
         let agreed = |client| BoxKey::agreed(&self.transient, client);
         let key = agreed(&self.client).ok_or_else(|| unopened("INITIATE"))?;
         let plain = key.open(&short(INITIATE_NONCE, nonce), sealed);
@@ -278,13 +278,13 @@ pub(super) fn put_ready(out: &mut Vec<u8>, key: &BoxKey, local: &Local) {
     put_command(out, READY, &[&1_u64.to_be_bytes(), &sealed]);
 }
 
-/// A nonce that is to be greater than the last, and what follows it.
-fn split_nonce<'a>(bytes: &'a [u8], last: u64, what: &'static str) -> Result<(u64, &'a [u8]), Failure> {
+/// A nonce that is to be greater than the last, if there was one, and what follows it.
+fn split_nonce<'a>(bytes: &'a [u8], last: Option<u64>, what: &'static str) -> Result<(u64, &'a [u8]), Failure> {
     let (nonce, rest) = bytes
         .split_first_chunk()
         .ok_or_else(|| malformed(what, "its nonce is cut short"))?;
     match u64::from_be_bytes(*nonce) {
-        nonce if last < nonce => Ok((nonce, rest)),
+        nonce if last < Some(nonce) => Ok((nonce, rest)),
         _ => Err(malformed(what, "its nonce was used before")),
     }
 }

@@ -288,6 +288,35 @@ fn a_server_that_uses_a_nonce_again_is_left() {
     }
 }
 
+/// Each side begins with what it likes.
+#[test]
+fn the_first_nonce_may_be_any() {
+    let it = secrets();
+    let [from_client, from_server] = transcript(&pairs()[1]);
+    for first in [0, 1, 2, 1 << 40] {
+        let (_, mut server) = ends(&pairs()[1]);
+        server.hear(&from_client[0]).unwrap();
+        let hello = Hello {
+            nonce: first,
+            ..Hello::right()
+        };
+        server.hear(&hello.said()).unwrap();
+        server.hear(&initiate(&from_client, first + 1)).unwrap();
+
+        let (mut client, _) = ends(&pairs()[1]);
+        client.hear(&from_server[..2].concat()).unwrap();
+        let key = key(&it.clients_transient, &it.servers_transient);
+        let ready = command("READY", &sealed(&key, b"CurveZMQREADY---", first, ROUTER));
+        client.hear(&ready).unwrap();
+
+        for (end, name) in [(&mut client, b"CurveZMQMESSAGES"), (&mut server, b"CurveZMQMESSAGEC")] {
+            let number = if end.role.is_server() { first + 2 } else { first + 1 };
+            end.hear(&message(&key, name, number, 0, b"first")).unwrap();
+            assert_eq!(end.received(), [Message::from("first")]);
+        }
+    }
+}
+
 // -- what is refused
 
 /// A HELLO, of which one thing may be another.
@@ -295,6 +324,7 @@ struct Hello<'a> {
     version: [u8; 2],
     padding: [u8; 72],
     key: PublicKey,
+    nonce: u64,
     text: &'a [u8],
     sealed_for: PublicKey,
 }
@@ -306,6 +336,7 @@ impl Hello<'_> {
             version: [1, 0],
             padding: [0; 72],
             key: it.clients_transient.public(),
+            nonce: 1,
             text: &[0; 64],
             sealed_for: it.server.public(),
         }
@@ -313,7 +344,7 @@ impl Hello<'_> {
 
     fn said(&self) -> Vec<u8> {
         let key = BoxKey::agreed(&secrets().clients_transient, &self.sealed_for).unwrap();
-        let sealed = sealed(&key, b"CurveZMQHELLO---", 1, self.text);
+        let sealed = sealed(&key, b"CurveZMQHELLO---", self.nonce, self.text);
         let data = [&self.version[..], &self.padding, self.key.as_bytes(), &sealed];
         command("HELLO", &data.concat())
     }
