@@ -255,6 +255,16 @@ fn a_question_has_these_frames() {
     }
     assert!(numbers.iter().all(|number| number.len() == 8));
 
+    // Who comes by IPv4 to a listener of both is asked about as such, as rules are written.
+    let [(_, server, client), ..] = pairs(&context, LONG);
+    let pull = Pull::with_options(&context, server).unwrap();
+    if let Ok(here) = pull.bind("tcp://[::]:0") {
+        let push = Push::with_options(&context, client).unwrap();
+        push.connect(here.to_string().replace("[::]", "127.0.0.1")).unwrap();
+        let (_, question) = handler.recv_timeout(LONG).unwrap();
+        assert_eq!(question.frames().nth(4), Some(&b"127.0.0.1"[..]));
+    }
+
     // Of no domain, unless it is told one.
     let zap = Zap::new(&context).connect().unwrap();
     let pull = Pull::with_options(&context, quick().security(Null::ask(zap))).unwrap();
@@ -373,6 +383,42 @@ fn a_handler_may_be_a_proxy() {
             }
         }
     });
+}
+
+/// One of another process may go while it is asked, and come again.
+#[test]
+fn a_handler_elsewhere_may_come_again() {
+    let context = Context::new().unwrap();
+    let elsewhere = Context::new().unwrap();
+    let handler = Rep::new(&elsewhere);
+    let there = handler.bind("tcp://127.0.0.1:0").unwrap();
+    let zap = Zap::new(&context)
+        .endpoint(there.to_string())
+        .timeout(Duration::from_millis(200));
+    let server = Plain::server().ask(zap.connect().unwrap());
+    let pull = Pull::with_options(&context, quick().security(server)).unwrap();
+    let push = Push::with_options(&context, quick().security(Plain::client("admin", "secret"))).unwrap();
+    let monitor = pull.monitor();
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    push.send("in").unwrap();
+    let _asked = handler.recv_timeout(LONG).unwrap();
+
+    elsewhere.shutdown();
+    assert!(refusal(&monitor).contains("no ZAP handler has answered"));
+    let elsewhere = Context::new().unwrap();
+    let handler = Rep::new(&elsewhere);
+    handler.bind(there).unwrap();
+
+    common::until("it is let in", || {
+        // Those who had given up are asked about, too.
+        if let Ok(request) = handler.recv_timeout(Duration::from_millis(10)) {
+            let question: Vec<&[u8]> = request.message().frames().collect();
+            let reply = Message::from_frames(changed(&question, 2, b"200").unwrap()).unwrap();
+            let _late = request.reply(reply);
+        }
+        !pull.stats().peers.is_empty()
+    });
+    assert_eq!(pull.recv_timeout(LONG).unwrap(), "in");
 }
 
 /// A context that ends leaves nobody waiting, whatever is being asked.
