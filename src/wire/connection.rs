@@ -122,7 +122,10 @@ impl Connection {
     /// chunk. Never empty.
     pub(crate) fn body_wanted(&mut self) -> Option<&mut [u8]> {
         match &mut self.state {
-            State::Traffic(inbox) if self.opener.is_none() => inbox.body_wanted(),
+            State::Traffic(inbox) => match &mut self.opener {
+                Some(opener) => opener.body_wanted(),
+                None => inbox.body_wanted(),
+            },
             _ => None,
         }
     }
@@ -130,7 +133,14 @@ impl Connection {
     /// `n` bytes were read into what [`Connection::body_wanted`] gave. Gives what lies behind the body: the next input.
     pub(crate) fn handle_body(&mut self, n: usize, buffers: &mut Buffers, run: &mut Run) -> Result<Bytes, Failure> {
         match &mut self.state {
-            State::Traffic(inbox) => Ok(inbox.handle_body(n, buffers, run)),
+            State::Traffic(inbox) => Ok(match &mut self.opener {
+                Some(opener) => {
+                    let opened = opener.handle_body(n, buffers);
+                    self.is_opened = !opened.is_empty();
+                    opened
+                }
+                None => inbox.handle_body(n, buffers, run),
+            }),
             State::Ended { failure, .. } => Err(failure.clone()),
             State::ExpectPeer(_) | State::Unknown | State::ExpectVerdict(_) | State::Raw | State::Datagrams => {
                 debug_assert!(false, "no body was wanted");
@@ -337,7 +347,7 @@ impl Connection {
         if !self.is_opened
             && let Some(opener) = &mut self.opener
         {
-            *input = opener.open(input);
+            *input = opener.open(std::mem::take(input), buffers);
         }
         let step = self.handle_traffic(input, credit, buffers, run)?;
         self.is_opened = !input.is_empty();

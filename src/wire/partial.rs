@@ -133,6 +133,12 @@ impl LargeBody {
         Bytes::copy_from_slice(self.buffer.get(self.filled..end).unwrap_or_default())
     }
 
+    /// As much of it as its memory holds: all of it, once it is whole.
+    pub(super) fn body_mut(&mut self) -> &mut [u8] {
+        let len = self.total.min(self.buffer.len());
+        self.buffer.get_mut(..len).unwrap_or_default()
+    }
+
     pub(super) fn is_whole(&self) -> bool {
         self.filled == self.total
     }

@@ -4,8 +4,9 @@
 //! which messages, commands and limits are looked for as they are without CURVE.
 
 use super::command::malformed;
-use super::inbox::COMMAND_BYTES;
-use super::partial::check_flags;
+use super::inbox::{COMMAND_BYTES, OWN_BUFFER};
+use super::partial::{LargeBody, check_flags};
+use crate::batch::Buffers;
 use crate::batch::frame::{COMMAND, Header, MAX_HEADER, MORE, header_len, put_header};
 use crate::cipher::{MessageKey, TAG_BYTES};
 use crate::failure::Failure;
@@ -27,8 +28,10 @@ pub(super) struct Opener {
     /// The last one. Invariant: each is one more than the one before.
     nonce: u64,
     limits: Limits,
-    /// A frame that is not whole.
+    /// A frame that is not whole, from its header on.
     sealed: BytesMut,
+    /// Instead of it, the body of one that is large: it is read straight into its place, and opened there.
+    large: Option<LargeBody>,
     /// What is wrong behind what was given: told once that is used up.
     failure: Option<Failure>,
 }
@@ -97,13 +100,86 @@ impl Opener {
             nonce,
             limits,
             sealed: BytesMut::new(),
+            large: None,
             failure: None,
         }
     }
 
     /// What these bytes were before they were sealed: whole frames. What is wrong with one is told by
     /// [`Opener::take_failure`].
-    pub(super) fn open(&mut self, input: &[u8]) -> Bytes {
+    pub(super) fn open(&mut self, mut input: Bytes, buffers: &mut Buffers) -> Bytes {
+        let Some(large) = &mut self.large else {
+            return self.open_all(&input, buffers);
+        };
+        large.fill(&mut input);
+        let first = self.open_large(buffers);
+        if input.is_empty() {
+            return first;
+        }
+        let others = self.open_all(&input, buffers);
+        Bytes::from([first, others].concat())
+    }
+
+    /// Where the rest of a large frame, and a header behind it, is to be read into.
+    pub(super) fn body_wanted(&mut self) -> Option<&mut [u8]> {
+        self.large.as_mut().map(LargeBody::room)
+    }
+
+    /// `n` bytes were read there. Gives what they were, like [`Opener::open`].
+    pub(super) fn handle_body(&mut self, n: usize, buffers: &mut Buffers) -> Bytes {
+        let behind = self.large.as_mut().map(|large| large.handle_filled(n));
+        let opened = self.open_large(buffers);
+        self.sealed.extend_from_slice(&behind.unwrap_or_default());
+        // No more than a header, so no frame is whole.
+        self.begin_large(buffers);
+        opened
+    }
+
+    /// Opens the large frame, if it is whole.
+    fn open_large(&mut self, buffers: &mut Buffers) -> Bytes {
+        let Some(mut large) = self.large.take_if(|large| large.is_whole()) else {
+            return Bytes::new();
+        };
+        match self.open_body(large.body_mut()) {
+            Ok(flags) => {
+                let len = large.body_mut().len() - OVERHEAD;
+                let start = OVERHEAD - header_len(len);
+                if let Some(mut place) = large.body_mut().get_mut(start..) {
+                    put_header(&mut place, flags, len);
+                }
+                let mut opened = large.into_bytes(buffers);
+                opened.advance(start);
+                opened
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                Bytes::new()
+            }
+        }
+    }
+
+    /// If what is not whole is a large frame, it gets its place.
+    fn begin_large(&mut self, buffers: &mut Buffers) {
+        let Some(header) = Header::parse(&self.sealed).filter(|_| self.failure.is_none()) else {
+            return;
+        };
+        match self.check(&header) {
+            Ok(body) if body >= OWN_BUFFER => {
+                let mut came = std::mem::take(&mut self.sealed).freeze();
+                came.advance(header.len);
+                let mut large = LargeBody::new(body, buffers);
+                large.fill(&mut came);
+                self.large = Some(large);
+            }
+            Ok(_) => {}
+            Err(failure) => self.failure = Some(failure),
+        }
+    }
+
+    fn open_all(&mut self, input: &[u8], buffers: &mut Buffers) -> Bytes {
+        if self.failure.is_some() {
+            return Bytes::new();
+        }
         self.make_room(input.len());
         self.sealed.extend_from_slice(input);
         // Opened, a frame is shorter: what is opened never meets what is not. The first stays where it is, and others move up
@@ -122,15 +198,16 @@ impl Opener {
                 }
             }
         }
-        let Some(Range { start, end }) = opened else {
-            return Bytes::new();
-        };
-        let rest = self.sealed.get(from..).unwrap_or_default();
-        let rest = BytesMut::from(rest);
-        let mut opened = std::mem::replace(&mut self.sealed, rest);
-        opened.truncate(end);
-        opened.advance(start);
-        opened.freeze()
+        let opened = opened.map_or_else(Bytes::new, |Range { start, end }| {
+            let rest = self.sealed.get(from..).unwrap_or_default();
+            let rest = BytesMut::from(rest);
+            let mut opened = std::mem::replace(&mut self.sealed, rest);
+            opened.truncate(end);
+            opened.advance(start);
+            opened.freeze()
+        });
+        self.begin_large(buffers);
+        opened
     }
 
     /// Room for so many bytes more: for no more than what came again, and not beyond the end of the frame that is begun.
@@ -151,25 +228,22 @@ impl Opener {
         let failure = self.failure.take();
         if failure.is_some() {
             self.sealed = BytesMut::new();
+            self.large = None;
         }
         failure
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sealed.is_empty()
+        self.sealed.is_empty() && self.large.is_none()
     }
 
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.sealed.capacity()
+        self.sealed.capacity() + self.large.as_ref().map_or(0, LargeBody::held)
     }
 
-    /// Opens the frame at `from`, and puts what it was to `to`, or leaves it where it is. Gives where the frame ends, and
-    /// where what it was lies; `None`: it is not whole.
-    fn open_one(&mut self, from: usize, to: Option<usize>) -> Result<Option<(usize, Range<usize>)>, Failure> {
-        let Some(header) = self.sealed.get(from..).and_then(Header::parse) else {
-            return Ok(None);
-        };
+    /// Whether a frame may begin so; gives how long its body is.
+    fn check(&self, header: &Header) -> Result<usize, Failure> {
         check_flags(header.flags)?;
         if header.has_more() {
             return Err(malformed("MESSAGE", "it says that more follows"));
@@ -180,22 +254,20 @@ impl Opener {
             .message_bytes
             .max(COMMAND_BYTES as u64)
             .saturating_add(OVERHEAD as u64);
-        if header.body > most {
-            return Err(Failure::too_large(
-                Limit::MessageSize,
-                self.limits.message_bytes,
-                header.body.saturating_sub(OVERHEAD as u64),
-            ));
+        let too_large = || {
+            let observed = header.body.saturating_sub(OVERHEAD as u64);
+            Failure::too_large(Limit::MessageSize, self.limits.message_bytes, observed)
+        };
+        match usize::try_from(header.body) {
+            Ok(body) if header.body <= most => Ok(body),
+            _ => Err(too_large()),
         }
-        let Ok(body) = usize::try_from(header.body) else {
-            return Ok(None);
-        };
-        let begin = from + header.len;
-        let Some(frame) = self.sealed.get_mut(begin..).and_then(|rest| rest.get_mut(..body)) else {
-            return Ok(None);
-        };
+    }
+
+    /// Opens a frame's body where it lies: behind what is added to it, which it still has in front. Gives its flags.
+    fn open_body(&mut self, body: &mut [u8]) -> Result<u8, Failure> {
         let short = || malformed("MESSAGE", "it is too short");
-        let (name, rest) = frame.split_first_chunk_mut::<8>().ok_or_else(short)?;
+        let (name, rest) = body.split_first_chunk_mut::<8>().ok_or_else(short)?;
         if name != NAME {
             return Err(malformed("MESSAGE", "it is none"));
         }
@@ -219,9 +291,28 @@ impl Opener {
         if inner & !(MORE | INNER_COMMAND) != 0 {
             return Err(malformed("MESSAGE", "reserved flags are set"));
         }
+        Ok((inner & MORE) | if inner & INNER_COMMAND != 0 { COMMAND } else { 0 })
+    }
+
+    /// Opens the frame at `from`, and puts what it was to `to`, or leaves it where it is. Gives where the frame ends, and
+    /// where what it was lies; `None`: it is not whole.
+    fn open_one(&mut self, from: usize, to: Option<usize>) -> Result<Option<(usize, Range<usize>)>, Failure> {
+        let Some(header) = self.sealed.get(from..).and_then(Header::parse) else {
+            return Ok(None);
+        };
+        let body = self.check(&header)?;
+        let begin = from + header.len;
+        let mut sealed = std::mem::take(&mut self.sealed);
+        let flags = match sealed.get_mut(begin..).and_then(|rest| rest.get_mut(..body)) {
+            Some(frame) => self.open_body(frame).map(Some),
+            None => Ok(None),
+        };
+        self.sealed = sealed;
+        let Some(flags) = flags? else {
+            return Ok(None);
+        };
         let end = begin + body;
         let len = body - OVERHEAD;
-        let flags = (inner & MORE) | if inner & INNER_COMMAND != 0 { COMMAND } else { 0 };
         let head_len = header_len(len);
         let to = to.unwrap_or(end - len - head_len);
         if let Some(mut place) = self.sealed.get_mut(to..to + head_len) {

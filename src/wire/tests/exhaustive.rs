@@ -290,7 +290,7 @@ fn no_change_of_a_sealed_stream_is_taken_for_a_message() {
             let mut changed = all.clone();
             changed[at] ^= change;
             let mut opener = super::super::sealing::Opener::new(key(), 6, LIMITS);
-            let opened = opener.open(&changed);
+            let opened = opener.open(changed.into(), &mut Buffers::default());
             // The flag of commands on the outside says nothing.
             let is_outer_flag = change == 4
                 && words

@@ -1,5 +1,6 @@
 //! Many messages in pieces of every kind: what was sent is what comes, in its order.
 
+use super::mechanisms::{client, ends, server};
 use super::*;
 use crate::wire::AT_ONCE;
 use crate::wire::inbox::OWN_BUFFER;
@@ -57,6 +58,7 @@ fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got:
             0
         }
         .min(bytes.len());
+        let rest = bytes;
         let (now, later) = bytes.split_at(piece);
         bytes = later;
         let is_straight = straight && end.rest.is_empty() && !now.is_empty();
@@ -64,7 +66,8 @@ fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got:
             Some((n, behind)) => {
                 got(end, Credit { messages: 1, bytes: 1 });
                 end.heard -= behind.len();
-                end.hear_on(&[&behind, &now[n..]].concat(), credit).unwrap();
+                bytes = rest.get(n..).unwrap_or_default();
+                end.hear_on(&behind, credit).unwrap();
             }
             None => end.hear_on(now, credit).unwrap(),
         }
@@ -79,12 +82,26 @@ fn hear_in_pieces(end: &mut End, mut bytes: &[u8], chance: &mut Chance, mut got:
     }
 }
 
+/// One that hears what the other seals.
+fn sealed_in_traffic() -> (End, End) {
+    let (mut a, mut b) = ends(&(server(), client()));
+    pump(&mut a, &mut b, usize::MAX).unwrap();
+    b.heard = 0;
+    (a, b)
+}
+
 #[test]
 fn what_was_sent_is_what_comes_in_any_pieces_on_any_credit() {
     with_seeds(120, |seed| {
         let mut chance = Chance::new(seed);
         let (bytes, messages, pings) = stream(&mut chance);
-        let mut end = End::in_traffic(LIMITS);
+        let (bytes, mut end) = match chance.once_in(2) {
+            false => (bytes, End::in_traffic(LIMITS)),
+            true => {
+                let (mut peer, end) = sealed_in_traffic();
+                (peer.sealed(&bytes), end)
+            }
+        };
         let mut received = Vec::new();
 
         hear_in_pieces(&mut end, &bytes, &mut chance, |end, credit| {
@@ -155,6 +172,57 @@ fn large_bodies_in_a_row_are_one_read_each_into_the_memory_of_the_first() {
     }
     assert!(rest.is_empty() && end.connection.is_idle());
     assert_eq!(places, vec![places[0]; messages]);
+}
+
+/// Each is opened where it was read to, and handed on without a copy; the next has its place before that.
+#[test]
+fn large_sealed_bodies_in_a_row_are_one_read_each_into_the_memory_of_the_last_but_one() {
+    let (size, messages) = (50_000, 5);
+    let (mut peer, mut end) = sealed_in_traffic();
+    let bytes = peer.sealed(&frame(0, &vec![7; size]).repeat(messages));
+    end.hear(&bytes[..9]).unwrap();
+    let mut rest = &bytes[9..];
+    let (mut places, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..messages {
+        let (n, opened) = end.read_straight(rest).unwrap();
+        rest = &rest[n..];
+        let place = opened.as_ptr();
+        end.rest = opened;
+        end.step(PLENTY).unwrap();
+        let message = end.run.pop().unwrap();
+        assert!(message == vec![7; size]);
+        assert_eq!(message.first().as_ptr(), place.wrapping_add(9));
+        places.push(place);
+        drop(message);
+        others.push(vec![0_u8; size]);
+    }
+    assert!(rest.is_empty() && end.connection.is_idle());
+    assert_eq!(places[2..], places[..messages - 2]);
+}
+
+#[test]
+fn a_large_sealed_body_that_was_changed_is_not_opened() {
+    let (mut peer, mut end) = sealed_in_traffic();
+    let good = peer.sealed(&frame(0, b"good"));
+    let large = peer.sealed(&frame(0, &vec![7; 50_000]));
+    for at in [9 + 7, 9 + 15, 9 + 16, 9 + 32, 30_000, large.len() - 1] {
+        let (mut changed, mut end) = (large.clone(), sealed_in_traffic().1);
+        changed[at] ^= 1;
+        end.hear(&good).unwrap();
+        end.hear(&changed[..9]).unwrap();
+
+        let (n, opened) = end.read_straight(&changed[9..]).unwrap();
+
+        assert_eq!((n, opened.len()), (changed.len() - 9, 0));
+        let failure = end.hear(&good).unwrap_err();
+        let why = failure.to_string();
+        assert!(why.contains("MESSAGE") || why.contains("Unopened"), "{at}: {why}");
+        assert!(end.received() == [Message::from("good")]);
+        assert_eq!(end.connection.held(), 0);
+    }
+
+    end.hear(&[&good[..], &large, &good].concat()).unwrap_err();
+    assert!(end.received() == [Message::from("good"), Message::from(vec![7; 50_000])]);
 }
 
 #[test]
