@@ -270,5 +270,5 @@ pub(crate) fn keep_or_drop(peers: &mut Peers, id: PeerId, unwritten: Unwritten, 
 
 /// What a socket that only sends does with what comes: it counts and drops it.
 pub(crate) fn discard_all(peers: &mut Peers, id: PeerId, run: &Run) {
-    peers.discard(id, run.messages(), run.payload(), DropReason::WrongDirection);
+    peers.astray(id, run.messages(), run.payload());
 }

@@ -59,6 +59,8 @@ pub(super) struct Peer {
     pub(super) ignored: u64,
     /// Subscriptions of it to topics that it may not have.
     pub(super) refused: u64,
+    /// Messages of this connection that came to a socket that only sends.
+    pub(super) astray: u64,
     pub(super) out: Staged,
     pub(super) incoming: IncomingQueue,
     /// It takes no more messages; what is queued still goes.
@@ -89,6 +91,7 @@ impl Peer {
             round_trip: None,
             ignored: 0,
             refused: 0,
+            astray: 0,
             out: Staged::new(),
             incoming: IncomingQueue::default(),
             is_leaving: false,

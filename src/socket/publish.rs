@@ -18,7 +18,7 @@ use crate::transport::real::chance;
 /// A subscription is a prefix of a message's first frame; the empty one is everything. `send` does not wait: a subscriber
 /// at its mark misses what it has no room for, which is counted as its own and told to the monitors, unless
 /// [`at_mark`](crate::Options::at_mark) says otherwise. What nobody has subscribed to is dropped as `NoSubscriber`. What
-/// comes is dropped as `WrongDirection`.
+/// comes is dropped as `WrongDirection`, and who sends more than 1,000 such messages by one connection is disconnected.
 ///
 /// A subscriber that connects misses what was published before its subscriptions are here:
 /// [`wait_for_subscribers`](Pub::wait_for_subscribers) waits for them, and with
@@ -92,7 +92,10 @@ impl Pattern for PubPattern {
             match dropped {
                 None => peers.hand_over(id, message.byte_count()),
                 Some(why) => {
-                    peers.discard(id, 1, message.byte_count(), why);
+                    match why {
+                        DropReason::WrongDirection => peers.astray(id, 1, message.byte_count()),
+                        _ => peers.discard(id, 1, message.byte_count(), why),
+                    }
                     peers.drop_later(message);
                 }
             }

@@ -19,7 +19,8 @@ use std::marker::PhantomData;
 /// A peer at its mark is skipped; when all are, `send` waits. Nothing is dropped while its peer lives. What was queued
 /// for a peer that was connected to waits for it to come back; what was queued for one that came to us is dropped and
 /// counted when it goes, or moves to the next with
-/// [`requeue_unwritten`](crate::Options::requeue_unwritten). Messages that come are dropped as `WrongDirection`.
+/// [`requeue_unwritten`](crate::Options::requeue_unwritten). Messages that come are dropped as `WrongDirection`, and who
+/// sends more than 1,000 of them by one connection is disconnected.
 ///
 /// ```
 /// use peermq::{Context, NotSent, Options, Pull, Push};

@@ -179,6 +179,7 @@ impl Peers {
         let is_other = peer.connections > 0 && peer.identity != identity;
         peer.identity = identity;
         peer.is_up = true;
+        peer.astray = 0;
         peer.connections += 1;
         if let Some(out) = self.out(id) {
             out.make_busy();

@@ -2,6 +2,7 @@
 
 use super::Peers;
 use crate::batch::Run;
+use crate::failure::Failure;
 use crate::message::Message;
 use crate::monitor::Event;
 use crate::routing::dropped::Dropped;
@@ -81,6 +82,27 @@ impl Peers {
         match self.get_mut(id) {
             Some(peer) => peer.incoming.discard(messages, payload, why, now),
             None => discard(&mut self.gone.incoming, messages, payload, why),
+        }
+    }
+
+    /// Counts messages that came to a socket that only sends. Who goes on with it is disconnected: what it says costs time, and
+    /// is for nobody.
+    pub(crate) fn astray(&mut self, id: PeerId, messages: usize, payload: usize) {
+        self.discard(id, messages, payload, DropReason::WrongDirection);
+        // Datagrams have no connection that would end, and may be anybody's.
+        let Some(peer) = self.get_mut(id).filter(|peer| !peer.is_wordless) else {
+            return;
+        };
+        let before = peer.astray;
+        peer.astray = before.saturating_add(messages as u64);
+        let observed = peer.astray;
+        if before <= MOST_ASTRAY && observed > MOST_ASTRAY {
+            let failure = Failure::TooLarge {
+                what: "messages to a socket that only sends",
+                limit: MOST_ASTRAY,
+                observed,
+            };
+            self.wants.push(Want::Sever(id, failure));
         }
     }
 
@@ -182,5 +204,49 @@ impl Peers {
             self.wants.push(Want::Resume(id));
         }
         dropped
+    }
+}
+
+/// So many messages of one connection that are for nobody may be a mistake.
+const MOST_ASTRAY: u64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Mark;
+    use crate::routing::peer::PeerKind;
+
+    const MARK: Mark = Mark {
+        messages: 2,
+        bytes: 1 << 20,
+    };
+
+    /// T18: a peer that sends to who only sends is disconnected after a thousand messages, once; each connection begins anew.
+    #[test]
+    fn threat_18_who_sends_where_nobody_receives_is_disconnected_after_a_thousand() {
+        let mut peers = Peers::new(MARK, MARK);
+        let id = peers.attach(PeerKind::Dialed, "peer");
+        for _ in 0..2 {
+            drop(peers.connected(id, None));
+            peers.wants.clear();
+            peers.astray(id, 400, 400);
+            peers.astray(id, 600, 600);
+            assert!(peers.wants.is_empty(), "{:?}", peers.wants);
+
+            peers.astray(id, 3, 3);
+            peers.astray(id, 1_000, 1_000);
+
+            let [Want::Sever(who, failure)] = &peers.wants[..] else {
+                panic!("{:?}", peers.wants)
+            };
+            assert_eq!(*who, id);
+            assert_eq!(
+                failure.to_string(),
+                "1003 messages to a socket that only sends are over the limit of 1000"
+            );
+        }
+        let incoming = peers.stats().incoming;
+        assert_eq!(incoming.dropped.of(DropReason::WrongDirection), 2 * 2_003);
+        assert!(incoming.is_conserved());
     }
 }
