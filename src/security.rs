@@ -152,7 +152,8 @@ impl Plain {
 }
 
 impl PlainServer {
-    /// Lets those in who say one of these names, and its password. The name is their [user id](crate::PeerInfo::user).
+    /// Lets those in who say one of these names, and its password. The name is their [user id](crate::PeerInfo::user). Who says
+    /// another is told so after 100 ms, so that guessing takes its time.
     pub fn allow<N, P>(self, logins: impl IntoIterator<Item = (N, P)>) -> Security
     where
         N: Into<String>,
@@ -259,6 +260,11 @@ impl Role {
 
     pub(crate) fn is_server(&self) -> bool {
         matches!(self, Role::PlainServer(_) | Role::CurveServer(..))
+    }
+
+    /// Whether what peers show can be guessed.
+    pub(crate) fn has_passwords(&self) -> bool {
+        matches!(self, Role::PlainServer(_))
     }
 
     /// Whether peers have to show nothing, and nobody is asked about them.

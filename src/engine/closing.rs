@@ -89,7 +89,7 @@ impl<N: Net> Engine<N> {
         };
         match entry.phase {
             _ if is_late || is_idle => self.end(token, Failure::ClosedHere, now, effects),
-            Phase::Connecting | Phase::Proxy | Phase::Handshake => {
+            Phase::Connecting | Phase::Proxy | Phase::Handshake | Phase::Denied => {
                 // It goes on while something waits for the peer, which the owner knows.
                 if let Owner::Dialer(dialer) = entry.owner {
                     let has_queue = matches!(self.slots.get_mut(dialer), Some(Slot::Dialer(it)) if it.station.outgoing(it.peer) > 0);

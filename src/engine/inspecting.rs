@@ -26,7 +26,7 @@ impl<N: Net> Engine<N> {
                 Slot::Dialer(_) => &mut counts.dialers,
                 Slot::Session(entry) => match entry.phase {
                     Phase::Connecting | Phase::Proxy => &mut counts.connections.connecting,
-                    Phase::Handshake => &mut counts.connections.handshaking,
+                    Phase::Handshake | Phase::Denied => &mut counts.connections.handshaking,
                     Phase::Traffic => &mut counts.connections.ready,
                     Phase::Ending => &mut counts.connections.ending,
                 },
@@ -82,7 +82,7 @@ impl<N: Net> Engine<N> {
             let Some(state) = state else { continue };
             let stage = match entry.phase {
                 Phase::Connecting | Phase::Proxy => Stage::Connect,
-                Phase::Handshake | Phase::Traffic | Phase::Ending => entry.session.stage(),
+                Phase::Handshake | Phase::Denied | Phase::Traffic | Phase::Ending => entry.session.stage(),
             };
             state.connections.push(ConnectionState {
                 peer: entry.remote.to_string(),

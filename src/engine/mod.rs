@@ -5,6 +5,7 @@
 //! to be done ([`Engine::deadline`]).
 
 mod accepting;
+mod admission;
 mod bucket;
 mod closing;
 mod dialer;
@@ -127,6 +128,8 @@ enum Phase {
     /// The proxy is to connect us.
     Proxy,
     Handshake,
+    /// It has shown a wrong password, and is told so in a moment: who guesses is to wait for each answer. Nothing is read.
+    Denied,
     Traffic,
     /// Our side writes what is left, shuts, and reads to the peer's end.
     Ending,
@@ -230,9 +233,11 @@ impl<N: Net> Engine<N> {
                 if readiness.hung_up {
                     entry.session.hang_up();
                 }
-                if entry.phase == Phase::Connecting {
-                    self.check_connected(token, now, effects);
-                    return;
+                match entry.phase {
+                    Phase::Connecting => return self.check_connected(token, now, effects),
+                    // Nobody is there to be told.
+                    Phase::Denied if readiness.hung_up => return self.end(token, Failure::ClosedByPeer, now, effects),
+                    _ => {}
                 }
                 entry.wants_read |= readiness.readable || readiness.hung_up;
                 entry.wants_write |= readiness.writable && entry.session.take_blocked();
@@ -339,6 +344,7 @@ impl<N: Net> Engine<N> {
                 let failure = timed_out("the handshake", entry.station.options().handshake_timeout);
                 self.end(token, failure, now, effects);
             }
+            (Timer::Denial, Some(Slot::Session(_))) => self.tell_denied(token, now, effects),
             (Timer::Linger, Some(Slot::Session(_))) => self.end(token, Failure::ClosedHere, now, effects),
             (Timer::Linger, Some(Slot::Dialer(_))) => self.drop_dialer(token, false, now, effects),
             (Timer::Linger, Some(Slot::Lingering(links))) => {

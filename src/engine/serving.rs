@@ -1,6 +1,5 @@
 //! A session's life as the engine leads it: from a stream that comes about to the end that its owner is told of.
 
-use super::notes::Note;
 use super::session::{Filled, Flushed, Found, Session};
 use super::timers::Timer;
 use super::{Engine, Entry, Failed, Latest, Owner, Phase, Slot};
@@ -9,10 +8,9 @@ use crate::failure::{Failure, Fault, Stage};
 use crate::hub::{Ask, Effects, Station};
 use crate::monitor::Event;
 use crate::routing::PeerId;
-use crate::security::{Answer, Asked, Claim, Credentials, Verdict};
 use crate::transport::{Net, Stream};
 use crate::wire::{Fresh, Heard, Pulse};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<N: Net> Engine<N> {
@@ -99,7 +97,7 @@ impl<N: Net> Engine<N> {
         }
         let session = Arc::clone(&entry.session);
         let mut has_read = false;
-        if std::mem::take(&mut entry.wants_read) {
+        if std::mem::take(&mut entry.wants_read) && entry.phase != Phase::Denied {
             let mut found = Found::default();
             self.was_greeted |= entry.phase == Phase::Handshake;
             let filled = session.fill(&mut self.buffers, effects, &mut found);
@@ -114,6 +112,9 @@ impl<N: Net> Engine<N> {
             }
             if let Some((authoriser, credentials)) = found.claim.take() {
                 self.ask(token, authoriser, credentials);
+            }
+            if let Some(why) = found.denied.take() {
+                self.deny(token, why, now);
             }
             if found.is_through {
                 self.await_handshake(token, now);
@@ -153,12 +154,13 @@ impl<N: Net> Engine<N> {
                 },
                 Ok(Flushed::Done) => {}
                 Ok(Flushed::More | Flushed::Little) => entry.wants_write = true,
+                // The first failure is the reason.
+                Err(_) if entry.failure.is_some() => {}
                 Err(failure) => {
                     // What the peer sent before is still read: the read side meets the end too.
-                    if entry.failure.replace(Box::new(failure)).is_none() {
-                        entry.wants_read = true;
-                        session.hang_up();
-                    }
+                    entry.failure = Some(Box::new(failure));
+                    entry.wants_read = true;
+                    session.hang_up();
                 }
             }
         }
@@ -181,6 +183,7 @@ impl<N: Net> Engine<N> {
     /// shut its reading side alone, and stay.
     fn give_up_if_failed(&mut self, token: usize, now: Instant, effects: &mut Effects) {
         if let Some(Slot::Session(entry)) = self.slots.get_mut(token)
+            && entry.phase != Phase::Denied
             && let Some(failure) = entry.failure.take()
         {
             self.end(token, *failure, now, effects);
@@ -219,49 +222,8 @@ impl<N: Net> Engine<N> {
         }
     }
 
-    /// Asks, elsewhere, whether a peer may come in.
-    fn ask(&mut self, token: usize, authoriser: Arc<Asked>, credentials: Credentials) {
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
-            return;
-        };
-        let address = Arc::clone(&entry.remote);
-        let (seat, session) = (Arc::downgrade(&self.seat), Arc::downgrade(&entry.session));
-        let asking = Weak::clone(&session);
-        let answer = Answer::new(move |verdict| {
-            if let (Some(seat), Some(session)) = (seat.upgrade(), session.upgrade()) {
-                let _is_live = seat.note(Note::Judged(session, verdict));
-            }
-        });
-        // If too much waits, or a panic ends it, dropping the answer turns the peer away.
-        let _is_taken = self.net.run_aside(Box::new(move || {
-            // Of who has gone meanwhile, with its context perhaps, nobody is asked.
-            if asking.strong_count() > 0 {
-                authoriser.authorise(Claim { credentials, address }, answer);
-            }
-        }));
-    }
-
-    /// It was decided.
-    pub(super) fn judged(&mut self, session: &Arc<Session<N>>, verdict: Verdict, now: Instant, effects: &mut Effects) {
-        let token = session.token;
-        let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
-            return;
-        };
-        if !Arc::ptr_eq(&entry.session, session) {
-            return;
-        }
-        match session.judged(verdict) {
-            Ok(()) => {
-                entry.wants_read = true;
-                entry.wants_write = true;
-                self.serve(token, now, effects);
-            }
-            Err(failure) => self.read_ended(token, failure, now, effects),
-        }
-    }
-
     /// The read side met the end of the stream, or refuses what came.
-    fn read_ended(&mut self, token: usize, failure: Failure, now: Instant, effects: &mut Effects) {
+    pub(super) fn read_ended(&mut self, token: usize, failure: Failure, now: Instant, effects: &mut Effects) {
         let Some(Slot::Session(entry)) = self.slots.get_mut(token) else {
             return;
         };

@@ -10,6 +10,8 @@ pub(crate) enum Timer {
     Connect,
     /// A handshake takes too long.
     Handshake,
+    /// Who has shown a wrong password is told so.
+    Denial,
     /// A dialer tries again.
     Retry,
     /// A listener that paused accepts again.
@@ -68,10 +70,11 @@ impl Timers {
     }
 }
 
-const ALL: [Timer; 7] = [
+const ALL: [Timer; 8] = [
     Timer::Alarm,
     Timer::Connect,
     Timer::Handshake,
+    Timer::Denial,
     Timer::Retry,
     Timer::Accept,
     Timer::Linger,

@@ -90,7 +90,8 @@ pub enum Verdict {
     /// It comes in, as this user.
     Admit(User),
     /// It does not, for this reason, which our monitor is told and the peer is not. A client of this library does not try
-    /// again, unless it has [`retry_refused`](crate::Options::retry_refused). ZAP's status 400.
+    /// again, unless it has [`retry_refused`](crate::Options::retry_refused). ZAP's status 400. With PLAIN it is told so
+    /// after 100 ms.
     Deny(String),
     /// It does not now, for this reason: it is turned away without a word, and tries again later. ZAP's status 300.
     NotNow(String),
@@ -293,4 +294,22 @@ pub(super) fn is_same(said: &[u8], right: &[u8]) -> bool {
         padded
     };
     is_equal(&padded(said)[..], &padded(right)[..]) && right.len() <= LONGEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T25: all of a password is compared, and its length with it.
+    #[test]
+    fn threat_25_a_password_is_right_only_as_a_whole() {
+        let long = [b'x'; LONGEST + 1];
+        let most = &long[..LONGEST];
+        for right in [&b""[..], b"a", b"secret", b"secret\0", most] {
+            for said in [&b""[..], b"a", b"secre", b"secret", b"secret\0", b"Secret", most] {
+                assert_eq!(is_same(said, right), said == right, "{}", said.escape_ascii());
+            }
+        }
+        assert!(!is_same(most, &long), "what cannot be said is not right");
+    }
 }

@@ -91,6 +91,8 @@ pub(crate) struct Found {
     pub(crate) has_output: bool,
     /// Who is to be asked about the peer, and what it has shown: nothing goes on until [`Session::judged`].
     pub(crate) claim: Option<(Arc<Asked>, Credentials)>,
+    /// It has shown a wrong password, and why that will not do: the same.
+    pub(crate) denied: Option<String>,
 }
 
 impl<N: Net> Session<N> {
@@ -326,6 +328,10 @@ impl<N: Net> Session<N> {
                     Judgement::Admit(user) => {
                         read.connection.admit(user)?;
                         found.has_output |= self.transmit_of(read);
+                    }
+                    Judgement::Deny(why) if matches!(credentials, Credentials::Plain { .. }) => {
+                        found.denied = Some(why);
+                        return Ok(TakenIn::NoRoom);
                     }
                     Judgement::Deny(why) => return Err(read.connection.deny(why)),
                     Judgement::Ask(authoriser) => {
