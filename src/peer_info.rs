@@ -136,7 +136,8 @@ impl PeerInfo {
     }
 
     /// Returns all that it said beside its type and identity, in its order. Names are printable; values are whatever it
-    /// sent. Peers of this library also say their `Implementation` and `Heartbeat-Timeout`.
+    /// sent. Peers of this library also say their `Implementation` and `Heartbeat-Timeout`. What it says under libzmq's names
+    /// for what is found out of a peer (`Peer-Address`, `User-Id`, `Routing-Id`) is left out.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.metadata.iter().map(|(name, value)| (&name[..], &value[..]))
     }

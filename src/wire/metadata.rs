@@ -45,7 +45,7 @@ pub(super) fn facts(data: &[u8], version: (u8, u8), local: &Local) -> Result<Fac
             once(&mut socket_type, value, "Socket-Type stands there twice")?;
         } else if name.eq_ignore_ascii_case(IDENTITY) {
             once(&mut identity, value, "Identity stands there twice")?;
-        } else {
+        } else if !FOUND_OUT.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             metadata.push((name.to_owned(), Bytes::copy_from_slice(value)));
         }
     }
@@ -125,6 +125,8 @@ fn is_name_byte(byte: u8) -> bool {
 
 const SOCKET_TYPE: &str = "Socket-Type";
 const IDENTITY: &str = "Identity";
+/// By what name libzmq tells applications what it has found out of a peer: nobody says that of himself.
+const FOUND_OUT: [&str; 3] = ["Peer-Address", "User-Id", "Routing-Id"];
 
 #[cfg(test)]
 mod tests {
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn garbled_properties_are_refused() {
+    fn threat_12_garbled_properties_are_refused() {
         let good = properties(&[("Socket-Type", b"REQ")]);
         let mut cut_or_followed: Vec<_> = (1..good.len()).map(|cut| good[..cut].to_vec()).collect();
         cut_or_followed.push([&good[..], b"\x01"].concat());
@@ -239,6 +241,34 @@ mod tests {
         let len = data.len() as u64;
         let failure = facts(&data, (3, 1), &narrow).unwrap_err();
         assert_eq!(failure, Failure::too_large(Limit::MetadataBytes, len - 1, len));
+    }
+
+    /// T40: what a peer says of its own address, or of whom it was taken for, is not kept, nor taken for what is known of it.
+    #[test]
+    fn threat_40_nobody_says_himself_where_he_is_or_who() {
+        let data = properties(&[
+            ("Socket-Type", b"REQ"),
+            ("Peer-Address", b"127.0.0.1"),
+            ("X-Peer-Address", b"is the application's"),
+            ("user-ID", b"admin"),
+            ("Routing-Id", b"another"),
+        ]);
+
+        let facts = heard(&data).unwrap();
+
+        let kept = ("X-Peer-Address".to_owned(), Bytes::from_static(b"is the application's"));
+        assert_eq!((facts.metadata, facts.user, facts.identity), (vec![kept], None, None));
+    }
+
+    /// T15: the names that are made up for peers without one begin with a zero byte, and no peer calls itself so.
+    #[test]
+    fn threat_15_nobody_calls_himself_by_a_name_that_could_be_made_up() {
+        for number in [0, 1, 0x0102_0304, u32::MAX] {
+            let made_up = Identity::made_up(number);
+            let data = properties(&[("Socket-Type", b"DEALER"), ("Identity", made_up.as_bytes())]);
+            let failure = heard(&data).unwrap_err();
+            assert!(failure.to_string().contains("which is reserved"), "{failure}");
+        }
     }
 
     #[test]
