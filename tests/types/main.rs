@@ -6,6 +6,7 @@ mod common;
 mod closing;
 mod every;
 mod exchange;
+mod heartbeats;
 mod kind;
 mod many;
 mod options;

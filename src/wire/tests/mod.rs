@@ -6,6 +6,7 @@ mod frames;
 mod handshakes;
 mod hostile;
 mod mechanisms;
+mod misbehaving;
 mod plain;
 mod streams;
 mod types;
