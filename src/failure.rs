@@ -305,4 +305,16 @@ mod tests {
         );
         assert_eq!(shown("404"), "the peer refused: 404");
     }
+
+    /// T26: whatever a peer sends, nothing of it writes into a terminal or begins a line.
+    #[test]
+    fn threat_26_what_a_peer_sent_is_shown_in_at_most_128_printable_characters() {
+        let all: Vec<u8> = (0..=255).collect();
+        for bytes in all.chunks(1).chain(all.chunks(32)).chain([&all[..]]) {
+            let shown = printable(bytes);
+            assert!(shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{shown:?}");
+            assert!(!shown.is_empty() && shown.len() <= 128, "{shown}");
+        }
+        assert_eq!(printable(b"a\x1b[2J\n"), "a\\x1b[2J\\n");
+    }
 }

@@ -4,8 +4,8 @@ mod common;
 
 use common::{LONG, unused, wait_connected, wait_for};
 use peermq::{
-    BindError, ConnectError, Context, DropReason, Endpoint, EndpointError, Event, NotSent, OpenListener, Options, Pull,
-    Push,
+    BindError, ConnectError, Context, DropReason, Endpoint, EndpointError, Event, Failure, Fault, NotSent,
+    OpenListener, Options, Pull, Push,
 };
 use std::io::Read;
 use std::net::TcpListener;
@@ -262,6 +262,25 @@ fn a_source_is_an_address_with_or_without_a_port() {
         passes(&push, &pull);
         push.disconnect(&endpoint).unwrap();
     }
+}
+
+/// T32: a port that the system gives to who connects may be the one that it connects to.
+#[test]
+fn threat_32_who_reaches_himself_is_told_and_tries_again() {
+    let context = Context::new().unwrap();
+    let push = Push::new(&context);
+    let monitor = push.monitor();
+    let nobody = unused("tcp");
+    let to = nobody.trim_start_matches("tcp://");
+
+    push.connect(format!("tcp://{to};{to}")).unwrap();
+
+    let Event::ConnectFailed { failure, .. } = wait_for!(monitor, ConnectFailed) else {
+        unreachable!("it was waited for")
+    };
+    assert_eq!(failure, Failure::ConnectedToItself);
+    assert_eq!(failure.fault(), Fault::Ours);
+    wait_for!(monitor, RetryingIn);
 }
 
 /// test_connect_resolve.

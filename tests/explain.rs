@@ -322,7 +322,7 @@ fn a_closed_socket_says_so() {
 
 /// What comes from a peer is text of a stranger.
 #[test]
-fn what_a_peer_says_cannot_write_lines() {
+fn threat_26_what_a_peer_says_cannot_write_lines() {
     let context = Context::new().unwrap();
     let pull = Pull::new(&context);
     let monitor = pull.monitor();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{LONG, address, hello, ready_of_ours, transport_suite, until, wait_connected, wait_for};
-use peermq::{Context, Event, Failure, InvalidOptions, Options, Pair, Pull, Push};
+use peermq::{Context, DropReason, Event, Failure, InvalidOptions, Options, Pair, Pull, Push, Router};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -133,14 +133,95 @@ fn t38_the_time_to_live_of_a_peers_ping_is_kept() {
     assert!(begin.elapsed() >= limit);
 }
 
+/// T29: a peer whose window stays shut fills its queue, which is the sender's to bear, and is given up since it says nothing.
 #[test]
-fn t38_a_time_to_live_that_does_not_fit_is_refused() {
+fn threat_29_a_peer_that_never_reads_is_full_and_then_given_up() {
+    const MARK: usize = 10;
     let context = Context::new().unwrap();
-    let most = ms(6_553_500);
-    assert!(Push::with_options(&context, Options::default().heartbeat_ttl(most)).is_ok());
-    let refused = Push::with_options(&context, Options::default().heartbeat_ttl(most + ms(1)));
-    let option = "heartbeat_ttl";
+    let options = Options::default()
+        .heartbeat(ms(50))
+        .heartbeat_timeout(ms(300))
+        .send_mark(MARK);
+    let push = Push::with_options(&context, options).unwrap();
+    let monitor = push.monitor();
+    let here = address(&push.bind("tcp://127.0.0.1:0").unwrap());
+    let mut stream = TcpStream::connect(here).unwrap();
+    stream.write_all(&hello("PULL")).unwrap();
+    wait_connected(&monitor);
+    let body = vec![7; 1 << 20];
+    // As much as the two kernels take, and then the mark: full until half of it is gone.
+    while push.send_timeout(&body[..], ms(100)).is_ok() {}
+    assert!(push.stats().out.queued > MARK as u64 / 2);
+
+    let event = wait_for!(monitor, Disconnected);
+
+    assert_eq!(timed_out(&event), Some(ms(300)));
+    let out = push.stats().out;
+    assert!(out.dropped.of(DropReason::PeerLost) > MARK as u64 / 2);
+    assert!(out.queued == 0 && out.is_conserved());
+}
+
+/// libzmq's test_heartbeats: who beats, and is beaten at, and never answers.
+#[test]
+fn t38_heartbeat_timeout_router() {
+    let context = Context::new().unwrap();
+    let router = Router::with_options(&context, Options::default().heartbeat(ms(50))).unwrap();
+    let monitor = router.monitor();
+    let mut stream = TcpStream::connect(address(&router.bind("tcp://127.0.0.1:0").unwrap())).unwrap();
+    stream.write_all(&hello("DEALER")).unwrap();
+    wait_connected(&monitor);
+
+    let event = wait_for!(monitor, Disconnected);
+
+    assert_eq!(timed_out(&event), Some(ms(100)));
+}
+
+/// The same of one that does not beat, and is asked itself, at once behind the handshake.
+#[test]
+fn t38_heartbeat_timeout_router_mock_ping() {
+    let context = Context::new().unwrap();
+    let router = Router::new(&context);
+    let mut stream = TcpStream::connect(address(&router.bind("tcp://127.0.0.1:0").unwrap())).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let ping = b"\x04\x0b\x04PING\0\0LOLz";
+    stream.write_all(&[&hello("DEALER")[..], ping].concat()).unwrap();
+
+    let mut said = [0; 64 + 2];
+    stream.read_exact(&mut said).unwrap();
+    stream.read_exact(&mut vec![0; usize::from(said[65])]).unwrap();
+    let mut pong = [0; 11];
+    stream.read_exact(&mut pong).unwrap();
+
+    assert_eq!(&pong, b"\x04\x09\x04PONGLOLz");
+    assert_eq!(router.stats().peers.len(), 1, "and it stays");
+}
+
+#[test]
+fn t38_setsockopt_heartbeat_ttl_max() {
+    let context = Context::new().unwrap();
+    assert!(Pair::with_options(&context, Options::default().heartbeat_ttl(ms(6_553_500))).is_ok());
+}
+
+#[test]
+fn t38_setsockopt_heartbeat_ttl_more_than_max_fails() {
+    let context = Context::new().unwrap();
+    let (option, most) = ("heartbeat_ttl", ms(6_553_500));
+    let refused = Pair::with_options(&context, Options::default().heartbeat_ttl(most + ms(1)));
     assert_eq!(refused.unwrap_err(), InvalidOptions::TooLong { option, most });
+}
+
+/// Less than a PING can say is said as the least that it can.
+#[test]
+fn t38_setsockopt_heartbeat_ttl_near_zero() {
+    let context = Context::new().unwrap();
+    let options = Options::default().heartbeat(ms(50)).heartbeat_ttl(ms(99));
+    let (_pull, _monitor, mut stream) = stranger(&context, options);
+    let mut said = [0; 64 + 2];
+    stream.read_exact(&mut said).unwrap();
+    stream.read_exact(&mut vec![0; usize::from(said[65])]).unwrap();
+    let mut ping = [0; 9];
+    stream.read_exact(&mut ping).unwrap();
+    assert_eq!(&ping, b"\x04\x0f\x04PING\0\x01");
 }
 
 transport_suite!(

@@ -45,7 +45,7 @@ fn wait_oversubscribed(monitor: &Monitor, expected: u64) {
 }
 
 #[test]
-fn a_peer_that_subscribes_without_end_is_disconnected_at_the_limit() {
+fn threat_16_a_peer_that_subscribes_without_end_is_disconnected_at_the_limit() {
     let context = Context::new().unwrap();
     let publisher = Pub::with_options(&context, limited()).unwrap();
     let monitor = publisher.monitor();

@@ -395,7 +395,7 @@ fn addresses_are_not_asked_of_datagrams() {
 
 /// T31: descriptors are exhausted by those who come, and the program needs some for itself.
 #[test]
-fn descriptors_are_left_to_the_program() {
+fn threat_31_descriptors_are_left_to_the_program() {
     const ALL: usize = usize::MAX;
     let (_context, pull, monitor, here) = pull(Options::default().fd_reserve(ALL));
 

@@ -1,6 +1,6 @@
 //! libzmq's tests of NULL, PLAIN and CURVE, by their names there: test_security_null, test_security_no_zap_handler,
-//! test_security_plain and test_security_curve. Those with a client that breaks CURVE's rules are unit tests of `wire`; those
-//! of ZAP are in `zap.rs`.
+//! test_security_plain, test_security_curve and test_security_zap. Those with a client that breaks CURVE's rules are unit tests
+//! of `wire`; more of ZAP is in `zap.rs`.
 
 mod common;
 
@@ -57,28 +57,48 @@ impl Two {
     /// Nothing gets through: gives why, as the server sees it.
     #[track_caller]
     fn bounce_fails(&self) -> Failure {
+        self.is_refused().0
+    }
+
+    /// The same, and what the client does then.
+    #[track_caller]
+    fn is_refused(&self) -> (Failure, Event) {
         self.client.send("sneaky").unwrap();
         let Event::HandshakeFailed { failure, .. } = wait_for!(self.at_server, HandshakeFailed) else {
             unreachable!("it was waited for")
         };
-        wait_until(&self.at_client, "its end, or its next try", |event| {
+        let end = wait_until(&self.at_client, "its end, or its next try", |event| {
             matches!(event, Event::GaveUp { .. } | Event::RetryingIn { .. })
         });
         assert!(self.server.try_recv().is_err() && self.server.stats().peers.is_empty());
-        failure
+        (failure, end)
     }
 }
 
-/// A handler that lets in those of this domain.
-fn handler(context: &Context, domain: &'static [u8]) {
+/// A handler that answers so.
+fn answering(context: &Context, answer: impl Fn(&[&[u8]]) -> Vec<Vec<u8>> + Send + 'static) {
     let handler = Rep::new(context);
     handler.bind("inproc://zeromq.zap.01").unwrap();
     std::thread::spawn(move || {
         while let Ok(request) = handler.recv() {
-            let asked: Vec<Vec<u8>> = request.message().frames().map(<[u8]>::to_vec).collect();
-            let status: &[u8] = if asked[2] == domain { b"200" } else { b"400" };
-            let _ = request.reply([&asked[0][..], &asked[1], status, b"", b"anonymous", b""]);
+            let reply = answer(&request.message().frames().collect::<Vec<_>>());
+            let _ = request.reply(Message::from_frames(reply).unwrap());
         }
+    });
+}
+
+/// A right answer, with one frame changed.
+fn changed(question: &[&[u8]], at: usize, frame: &[u8]) -> Vec<Vec<u8>> {
+    let mut reply = [question[0], question[1], b"200", b"OK", b"user", b""].map(<[u8]>::to_vec);
+    reply[at] = frame.to_vec();
+    reply.into()
+}
+
+/// A handler that lets in those of this domain.
+fn handler(context: &Context, domain: &'static [u8]) {
+    answering(context, move |question| match question[2] == domain {
+        true => changed(question, 2, b"200"),
+        false => changed(question, 2, b"400"),
     });
 }
 
@@ -229,4 +249,146 @@ fn t40_curve_security_with_plain_client_credentials() {
 #[test]
 fn t40_curve_security_unauthenticated_message() {
     sneaky(curve_server());
+}
+
+// -- libzmq's test_security_zap
+
+/// Stamps tests over the mechanisms.
+macro_rules! mechanism_suite {
+    ($($test:ident),* $(,)?) => {
+        mod null { $(#[test] fn $test() { super::$test(0) })* }
+        mod plain { $(#[test] fn $test() { super::$test(1) })* }
+        mod curve { $(#[test] fn $test() { super::$test(2) })* }
+    };
+}
+
+mechanism_suite!(
+    t41_zap_protocol_error_wrong_version,
+    t41_zap_protocol_error_wrong_request_id,
+    t41_zap_protocol_error_wrong_status_invalid,
+    t41_zap_protocol_error_too_many_parts,
+    t41_zap_wrong_status_temporary_failure,
+    t41_zap_wrong_status_internal_error,
+    t41_zap_unsuccessful_no_handler_started,
+    t41_zap_unsuccessful_disconnect,
+    t41_zap_unsuccessful_do_not_recv,
+    t41_zap_unsuccessful_do_not_send,
+);
+
+/// Whether who was not let in comes again.
+#[derive(PartialEq)]
+enum Then {
+    TriesAgain,
+    GivesUp,
+}
+
+/// Nobody gets in; the server is told this, and the client does that.
+fn nobody_gets_in(context: &Context, which: usize, timeout: Duration, told: &str, then: Then) {
+    let zap = Zap::new(context).timeout(timeout).connect().unwrap();
+    let (server, client) = match which {
+        0 => (Null::ask(zap), Security::default()),
+        1 => (Plain::server().ask(zap), Plain::client("admin", "secret")),
+        _ => (
+            Curve::server(secret(1)).ask(zap),
+            Curve::client(secret(2), secret(1).public()),
+        ),
+    };
+    let two = meet(context, server, client);
+
+    let (failure, end) = two.is_refused();
+
+    assert!(matches!(failure, Failure::NotAdmitted { .. }), "{failure}");
+    assert!(failure.to_string().contains(told), "{failure}");
+    assert_eq!(matches!(end, Event::GaveUp { .. }), then == Then::GivesUp, "{end}");
+}
+
+/// The same with a handler that answers so.
+fn with_answer(which: usize, answer: fn(&[&[u8]]) -> Vec<Vec<u8>>, told: &str, then: Then) {
+    let context = Context::new().unwrap();
+    answering(&context, answer);
+    let timeout = if told == SILENCE { SOON } else { LONG };
+    nobody_gets_in(&context, which, timeout, told, then);
+}
+
+const SILENCE: &str = "no ZAP handler has answered";
+const SOON: Duration = Duration::from_millis(50);
+
+fn t41_zap_protocol_error_wrong_version(which: usize) {
+    with_answer(
+        which,
+        |question| changed(question, 0, b"1.1"),
+        "its version",
+        Then::GivesUp,
+    );
+}
+
+/// It is an answer to another question, which may still be answered.
+fn t41_zap_protocol_error_wrong_request_id(which: usize) {
+    let other = |question: &[&[u8]]| changed(question, 1, b"\0\0\0\0\0\0\xff\xff");
+    with_answer(which, other, SILENCE, Then::TriesAgain);
+}
+
+fn t41_zap_protocol_error_wrong_status_invalid(which: usize) {
+    with_answer(
+        which,
+        |question| changed(question, 2, b"Zap!"),
+        "its status",
+        Then::GivesUp,
+    );
+}
+
+fn t41_zap_protocol_error_too_many_parts(which: usize) {
+    let answer = |question: &[&[u8]]| [changed(question, 2, b"200"), vec![b"more".to_vec()]].concat();
+    with_answer(which, answer, "seven frames", Then::GivesUp);
+}
+
+fn t41_zap_wrong_status_temporary_failure(which: usize) {
+    with_answer(
+        which,
+        |question| changed(question, 2, b"300"),
+        "handler says",
+        Then::TriesAgain,
+    );
+}
+
+fn t41_zap_wrong_status_internal_error(which: usize) {
+    with_answer(
+        which,
+        |question| changed(question, 2, b"500"),
+        "handler says",
+        Then::GivesUp,
+    );
+}
+
+fn t41_zap_unsuccessful_no_handler_started(which: usize) {
+    nobody_gets_in(&Context::new().unwrap(), which, SOON, SILENCE, Then::TriesAgain);
+}
+
+fn t41_zap_unsuccessful_disconnect(which: usize) {
+    let context = Context::new().unwrap();
+    let handler = Rep::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let goes = std::thread::spawn(move || {
+        let _question = handler.recv_timeout(LONG).unwrap();
+        handler.close().unwrap();
+    });
+    nobody_gets_in(&context, which, SOON, SILENCE, Then::TriesAgain);
+    goes.join().unwrap();
+}
+
+fn t41_zap_unsuccessful_do_not_recv(which: usize) {
+    let context = Context::new().unwrap();
+    let handler = Rep::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    nobody_gets_in(&context, which, SOON, SILENCE, Then::TriesAgain);
+    assert!(handler.try_recv().is_ok(), "it was asked");
+}
+
+fn t41_zap_unsuccessful_do_not_send(which: usize) {
+    let context = Context::new().unwrap();
+    let handler = Rep::new(&context);
+    handler.bind("inproc://zeromq.zap.01").unwrap();
+    let holds = std::thread::spawn(move || (handler.recv_timeout(LONG).unwrap(), handler));
+    nobody_gets_in(&context, which, SOON, SILENCE, Then::TriesAgain);
+    drop(holds.join().unwrap());
 }

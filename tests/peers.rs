@@ -215,7 +215,7 @@ fn a_peer_of_another_process_is_known_by_its_number_even_once_it_has_ended() {
 
 /// A peer may say anything of itself, within the limit of the handshake.
 #[test]
-fn what_a_stranger_says_of_itself_is_kept_as_it_is() {
+fn threat_35_what_a_stranger_says_of_itself_is_kept_as_it_is() {
     let context = Context::new().unwrap();
     let pull = Pull::new(&context);
     let monitor = pull.monitor();

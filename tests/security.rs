@@ -209,7 +209,7 @@ fn a_client_with_a_wrong_key_of_the_server_is_not_answered() {
 
 /// Nobody of another mechanism gets in, whichever of the two.
 #[test]
-fn mechanisms_that_differ() {
+fn threat_10_mechanisms_that_differ() {
     let kinds = |n: usize| {
         let ours = SecretKey::from_bytes([3; 32]);
         let server = ours.public();

@@ -1,5 +1,6 @@
 //! Every SHALL and MUST of the RFCs has its test, or a reason why it has none; so has every test of libzmq's that is worth
-//! having here. `tests/spec/*.txt` says which, and `src/spec.md`, a page of the documentation, is made of them.
+//! having here, and every threat a test that is named for its number. `tests/spec/*.txt` says which, and `src/spec.md`, a page
+//! of the documentation, is made of them.
 //!
 //! After a change there: `PEERMQ_WRITE_SPEC=1 cargo test --test spec`.
 
@@ -108,7 +109,7 @@ fn is_test(file: &str, name: &str) -> bool {
                         .unwrap_or_default()
                         .contains(&format!(" {name},"))
                 };
-                source.split("transport_suite!(").skip(1).any(in_suite)
+                source.split("_suite!(").skip(1).any(in_suite)
             };
             before.ends_with("#[test]") || stamped()
         }
@@ -149,6 +150,13 @@ fn every_rule_has_a_home_that_is_there() {
         if rule.homes.is_empty() || is_rfc && rule.homes.len() > 1 {
             wrong.push(format!("{} has {} homes", rule.id, rule.homes.len()));
         }
+        if let Some(number) = rule.id.strip_prefix("threat-") {
+            let named = format!("threat_{number}_");
+            let is_its = |home: &Home| matches!(home, Home::Test { name, .. } if name.starts_with(&named));
+            if !rule.homes.iter().any(is_its) {
+                wrong.push(format!("{} has no test that is named for it", rule.id));
+            }
+        }
         // RFC 24 and 25 demand nothing by these words: they tell how it is.
         let demands = !["24-", "25-"].iter().any(|rfc| rule.id.starts_with(rfc));
         if is_rfc && demands && !["SHALL", "MUST", "shall"].iter().any(|word| rule.text.contains(word)) {
@@ -166,7 +174,8 @@ fn every_rule_has_a_home_that_is_there() {
             }
         }
     }
-    let numbers = (1..=42).map(|n| format!("T{n:02}"));
+    let threats = (1..=40).map(|n| format!("threat-{n:02}"));
+    let numbers = (1..=42).map(|n| format!("T{n:02}")).chain(threats);
     wrong.extend(
         numbers
             .filter(|id| !texts.contains_key(id))
@@ -289,7 +298,8 @@ fn linked(heading: &str) -> String {
 }
 
 const INTRODUCTION: &str = "\
-Which test keeps which rule of ZeroMQ's RFCs, and of libzmq's own suite.
+Which test keeps which rule of ZeroMQ's RFCs, and of libzmq's own suite; and which shows what becomes of a peer that means
+no good.
 
 Each sentence with SHALL or MUST is quoted from its RFC, and has one test, or a reason why there is none; of RFC 24 and 25,
 which have neither word, those are that tell who says what. `ours` says what is different here on purpose. `file`: `name` is

@@ -165,7 +165,7 @@ fn another_mechanism_is_left() {
 /// RFC 37: "The peer SHALL treat an incoming ERROR command as fatal, and act by closing the connection, and not re-connecting
 /// using the same security credentials."
 #[test]
-fn an_error_is_fatal() {
+fn threat_39_an_error_is_fatal() {
     let context = Context::new().unwrap();
     let (_push, monitor, listener) = dialing(&context);
     let mut peer = Raw::accept(&listener);
@@ -340,7 +340,7 @@ fn a_peer_that_asks_for_a_resource_is_let_in() {
 /// RFC 37: "The Identity SHALL match this grammar: identity = 0*255OCTET", and "The first octet of the Identity SHALL NOT be
 /// zero".
 #[test]
-fn an_identity_is_of_255_bytes_at_most_and_does_not_begin_with_a_zero() {
+fn threat_14_an_identity_is_of_255_bytes_at_most_and_does_not_begin_with_a_zero() {
     let context = Context::new().unwrap();
     let router = Router::new(&context);
     let monitor = router.monitor();

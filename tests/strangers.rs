@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 #[test]
-fn a_thousand_announced_gigabytes_cost_under_100_mib() {
+fn threat_02_a_thousand_announced_gigabytes_cost_under_100_mib() {
     let context = Context::new().unwrap();
     let pull = Pull::new(&context);
     let monitor = pull.monitor();
@@ -30,7 +30,7 @@ fn a_thousand_announced_gigabytes_cost_under_100_mib() {
 }
 
 #[test]
-fn strangers_of_other_protocols_are_told_to_the_monitor_and_to_nobody_else() {
+fn threat_07_strangers_of_other_protocols_are_told_to_the_monitor_and_to_nobody_else() {
     let banners: [&[u8]; 6] = [
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -55,7 +55,7 @@ fn strangers_of_other_protocols_are_told_to_the_monitor_and_to_nobody_else() {
 }
 
 #[test]
-fn a_silent_stranger_meets_the_handshake_timeout() {
+fn threat_05_a_silent_stranger_meets_the_handshake_timeout() {
     let context = Context::new().unwrap();
     let options = Options::default().handshake_timeout(Duration::from_millis(100));
     let pull = Pull::with_options(&context, options).unwrap();

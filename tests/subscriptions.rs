@@ -16,7 +16,7 @@ const LIMIT: usize = 200 << 20;
 static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
-fn a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
+fn threat_16_a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let context = Context::new().unwrap();
 
@@ -63,6 +63,33 @@ fn a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
         std::thread::yield_now();
     }
     publisher.send_timeout("nobody is left", Duration::ZERO).unwrap();
+}
+
+/// T17: a tree with a node for each byte would take hundreds of times as much.
+#[test]
+fn threat_17_topics_that_share_nothing_cost_less_than_three_times_their_bytes() {
+    const TOPICS: usize = 1_000;
+    const LEN: usize = 10_000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut chance = Chance(17);
+    let context = Context::new().unwrap();
+    let publisher = Pub::new(&context);
+    let mut stream = TcpStream::connect(address(&publisher.bind("tcp://127.0.0.1:0").unwrap())).unwrap();
+    stream.write_all(&hello("SUB")).unwrap();
+    let before = resident();
+
+    for _ in 0..TOPICS {
+        stream.write_all(&[6]).unwrap();
+        stream.write_all(&(10 + LEN as u64).to_be_bytes()).unwrap();
+        stream.write_all(b"\x09SUBSCRIBE").unwrap();
+        let topic: Vec<u8> = (0..LEN).map(|_| chance.next() as u8).collect();
+        stream.write_all(&topic).unwrap();
+    }
+    until("all have come", || publisher.topics() == TOPICS);
+
+    let cost = resident().saturating_sub(before);
+    println!("{} bytes of topics: {cost} bytes", TOPICS * LEN);
+    assert!(cost < 3 * TOPICS * LEN, "{cost}");
 }
 
 /// What is told of each topic's end waits for the application, above the mark: it weighs what it says.

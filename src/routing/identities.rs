@@ -385,7 +385,7 @@ mod tests {
 
     /// A generator that gives the same number twice would give two peers one name.
     #[test]
-    fn no_two_live_peers_have_the_same_made_up_name() {
+    fn threat_15_no_two_live_peers_have_the_same_made_up_name() {
         let (mut ids, mut peers) = new();
         for _ in 0..1_000 {
             let id = peers.attach(PeerKind::Accepted, "peer");

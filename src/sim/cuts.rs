@@ -100,7 +100,7 @@ fn sent_until_cut(wire: Wire, mark: usize, cut: Cut) -> (World, Arc<Hub<PushPatt
 }
 
 #[test]
-fn messages_that_were_not_wholly_written_come_by_the_next_connection_in_order_and_once() {
+fn threat_30_messages_that_were_not_wholly_written_come_by_the_next_connection_in_order_and_once() {
     for (wire, mark) in WIRES.iter().flat_map(|wire| [(*wire, 2), (*wire, 1000)]) {
         for after in 0..=wire.len() {
             let (_world, push, received) = sent_until_cut(wire, mark, Cut { after, arrives: true });

@@ -235,7 +235,7 @@ fn every_dealer_is_reached_by_its_identity_once_the_faults_are_over() {
 /// BEHAVIOUR: "the old connection is PINGed and ends if no byte comes within a second, so that a client which lost its
 /// network gets in at a later try."
 #[test]
-fn a_client_whose_old_self_is_dead_gets_in_and_one_whose_other_self_lives_does_not() {
+fn threat_14_a_client_whose_old_self_is_dead_gets_in_and_one_whose_other_self_lives_does_not() {
     for is_alive in [true, false] {
         let mut world = World::new(u64::from(is_alive), 3);
         let router = world.open(0, |options| RouterPattern::new(options, 7), Options::default());

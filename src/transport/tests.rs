@@ -280,7 +280,7 @@ fn a_connection_on_its_way_has_reached_nobody() {
 }
 
 #[test]
-fn a_socket_that_is_connected_to_itself_says_so() {
+fn threat_32_a_socket_that_is_connected_to_itself_says_so() {
     let mut world = World::new();
     let (listener, bound) = world.bind("tcp://127.0.0.1:0");
     let to = socket_addr(&bound);

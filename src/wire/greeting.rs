@@ -130,10 +130,15 @@ const SOCKS: &str = "SOCKS";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::Role;
+    use crate::keys::SecretKey;
+    use crate::security::{Curve, Plain, Role};
 
     fn fill(bytes: &[u8]) -> Result<Option<(u8, u8)>, Failure> {
-        PartialGreeting::new().fill(&mut Bytes::copy_from_slice(bytes), Mechanism::of(&Role::default()))
+        fill_as(&Role::default(), bytes)
+    }
+
+    fn fill_as(ours: &Role, bytes: &[u8]) -> Result<Option<(u8, u8)>, Failure> {
+        PartialGreeting::new().fill(&mut Bytes::copy_from_slice(bytes), Mechanism::of(ours))
     }
 
     #[test]
@@ -181,8 +186,9 @@ mod tests {
         }
     }
 
+    /// T9: no socket speaks an older version, whatever its mechanism.
     #[test]
-    fn legacy_headers_are_told_from_strangers() {
+    fn threat_09_legacy_headers_are_told_from_strangers() {
         let legacy: [&[u8]; 10] = [
             b"\x01",
             b"\x01\0",
@@ -195,17 +201,29 @@ mod tests {
             b"\xff\0\0\0\0\0\0\0\x01\x7f\0",
             b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x05\0\0",
         ];
-        for header in legacy {
+        let secret = || SecretKey::from_bytes([1; 32]);
+        let roles = [
+            Role::default(),
+            Plain::server().allow_any().role,
+            Plain::client("me", "word").role,
+            Curve::server(secret()).allow_any().role,
+            Curve::client(secret(), secret().public()).role,
+        ];
+        for (header, ours) in legacy
+            .iter()
+            .flat_map(|header| roles.iter().map(move |ours| (header, ours)))
+        {
             assert!(
-                matches!(fill(header), Err(Failure::OldVersion { .. })),
-                "{}",
+                matches!(fill_as(ours, header), Err(Failure::OldVersion { .. })),
+                "{ours:?} {}",
                 header.escape_ascii()
             );
         }
     }
 
+    /// T7.
     #[test]
-    fn strangers_are_told_apart() {
+    fn threat_07_strangers_are_told_apart() {
         let banners: [(&[u8], &str); 16] = [
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP"),
             (b"POST /x HTTP/1.1\r\n", "HTTP"),

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_pong_to_a_ping_of_ours_answers_it() {
+    fn threat_28_only_a_pong_to_a_ping_of_ours_answers_it() {
         assert_eq!(answered(b"mq:.\0\0\x01\x02"), Some(258));
         for other in [
             &b""[..],

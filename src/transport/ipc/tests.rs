@@ -44,7 +44,7 @@ fn error<T>(result: io::Result<T>) -> (ErrorKind, String) {
 }
 
 #[test]
-fn only_the_owner_may_connect() {
+fn threat_33_only_the_owner_may_connect() {
     let directory = Directory::new();
 
     let _listener = directory.listen().unwrap();
@@ -64,7 +64,7 @@ fn the_file_goes_with_its_listener() {
 }
 
 #[test]
-fn a_fresh_path_is_in_a_directory_for_the_owner_only_and_goes_with_its_listener() {
+fn threat_33_a_fresh_path_is_in_a_directory_for_the_owner_only_and_goes_with_its_listener() {
     let (one, other) = (
         listen(&IpcPath::Fresh, &options()).unwrap(),
         listen(&IpcPath::Fresh, &options()).unwrap(),
@@ -108,7 +108,7 @@ fn what_took_the_place_of_the_file_stays() {
 }
 
 #[test]
-fn the_socket_of_a_dead_listener_is_replaced() {
+fn threat_33_the_socket_of_a_dead_listener_is_replaced() {
     let directory = Directory::new();
     drop(std_net::UnixListener::bind(directory.path()).unwrap());
     assert_eq!(directory.files(), 1);
@@ -119,7 +119,7 @@ fn the_socket_of_a_dead_listener_is_replaced() {
 }
 
 #[test]
-fn a_listener_that_is_alive_is_left_alone() {
+fn threat_33_a_listener_that_is_alive_is_left_alone() {
     let directory = Directory::new();
     let _listener = directory.listen().unwrap();
 
@@ -180,7 +180,7 @@ fn a_file_that_another_put_there_meanwhile_is_left_alone() {
 }
 
 #[test]
-fn what_is_not_a_socket_is_left_alone() {
+fn threat_33_what_is_not_a_socket_is_left_alone() {
     for make in [
         |path: &Path| fs::write(path, "precious").unwrap(),
         |path: &Path| fs::create_dir(path).unwrap(),

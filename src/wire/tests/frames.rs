@@ -21,7 +21,7 @@ fn unknown_command(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn lengths_at_every_edge_in_either_form() {
+fn threat_01_lengths_at_every_edge_in_either_form() {
     let limits = Limits {
         message_bytes: LIMIT,
         ..LIMITS
@@ -77,7 +77,7 @@ fn lengths_at_every_edge_in_either_form() {
 }
 
 #[test]
-fn a_length_with_the_top_bit_is_too_large_under_any_limit() {
+fn threat_01_a_length_with_the_top_bit_is_too_large_under_any_limit() {
     let limits = Limits {
         message_bytes: u64::MAX,
         ..LIMITS
@@ -94,7 +94,7 @@ fn a_length_with_the_top_bit_is_too_large_under_any_limit() {
 }
 
 #[test]
-fn the_limit_is_of_all_frames_together() {
+fn threat_01_the_limit_is_of_all_frames_together() {
     let limits = Limits {
         message_bytes: 10,
         ..LIMITS
@@ -120,7 +120,7 @@ fn the_limit_is_of_all_frames_together() {
 }
 
 #[test]
-fn the_number_of_frames_has_a_limit() {
+fn threat_03_the_number_of_frames_has_a_limit() {
     let limits = Limits { frames: 3, ..LIMITS };
     let message = |frames: usize| [frame(MORE, b"x").repeat(frames - 1), frame(0, b"x")].concat();
     for piece in [1, 5, usize::MAX] {
@@ -142,7 +142,7 @@ fn the_number_of_frames_has_a_limit() {
 }
 
 #[test]
-fn of_256_flags_six_are_taken() {
+fn threat_37_of_256_flags_six_are_taken() {
     for flags in 0..=255u8 {
         let body = b"\x01X_";
         let bytes = if flags & LONG == 0 {
@@ -192,7 +192,7 @@ fn commands_may_stand_between_the_frames_of_a_message() {
 }
 
 #[test]
-fn one_pong_waits_and_it_is_the_newest() {
+fn threat_28_one_pong_waits_and_it_is_the_newest() {
     let mut end = End::in_traffic(LIMITS);
     for number in 0..100_u8 {
         end.hear(&command("PING", &[0, 9, number])).unwrap();
@@ -212,7 +212,7 @@ fn a_sign_of_life_does_not_take_the_place_of_an_answer() {
 }
 
 #[test]
-fn a_ping_without_a_time_to_live_is_malformed() {
+fn threat_28_a_ping_without_a_time_to_live_is_malformed() {
     let heard = End::in_traffic(LIMITS).hear(&command("PING", b"\0"));
     assert!(matches!(heard, Err(Failure::Malformed { what: "PING", .. })));
 }

@@ -249,7 +249,7 @@ fn what_follows_ready_stays_until_the_verdict() {
 
 /// Every command that there is, in both places that a command can come to.
 #[test]
-fn commands_have_their_places() {
+fn threat_11_commands_have_their_places() {
     let commands = [
         "READY",
         "ERROR",
@@ -334,7 +334,7 @@ fn the_mechanism_must_be_ours() {
 
 /// RFC 37: "a peer SHALL accept higher protocol versions as valid".
 #[test]
-fn a_peer_of_version_4_is_spoken_to() {
+fn threat_38_a_peer_of_version_4_is_spoken_to() {
     let mut bytes = libzmq(&[("Socket-Type", b"PUSH")]);
     bytes[10] = 4;
     bytes[11] = 2;
@@ -344,7 +344,7 @@ fn a_peer_of_version_4_is_spoken_to() {
 }
 
 #[test]
-fn the_end_of_a_stream_is_in_order_only_between_messages() {
+fn threat_30_the_end_of_a_stream_is_in_order_only_between_messages() {
     let handshake = libzmq(&[("Socket-Type", b"PUSH")]);
     let traffic = [
         frame(1, b"ab"),

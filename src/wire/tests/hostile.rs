@@ -134,7 +134,7 @@ fn random_bytes() {
 }
 
 #[test]
-fn an_announced_gigabyte_costs_64_kib() {
+fn threat_02_an_announced_gigabyte_costs_64_kib() {
     let mut end = End::in_traffic(LIMITS);
     end.hear(&[&[2][..], &(1_u64 << 30).to_be_bytes(), &[7]].concat())
         .unwrap();
@@ -166,7 +166,7 @@ fn a_message_of_many_frames_that_comes_byte_by_byte_is_walked_once() {
 }
 
 #[test]
-fn frames_that_never_end_meet_a_limit() {
+fn threat_03_frames_that_never_end_meet_a_limit() {
     let mut end = End::in_traffic(LIMITS);
     let bytes = frame(MORE, b"").repeat(1_000);
     let failure = std::iter::repeat_with(|| end.hear(&bytes)).find_map(Result::err);
@@ -186,4 +186,46 @@ fn a_message_of_many_medium_frames_is_not_copied_as_it_grows() {
         assert!(held <= end.heard + 4 * FIRST_BODY, "{held} for {}", end.heard);
     }
     assert_eq!(end.received()[0].frame_count(), 100);
+}
+
+/// T4: however short messages are, a limit in bytes is one of their number, too.
+#[test]
+fn threat_04_an_empty_message_weighs_64_bytes() {
+    let mut end = End::in_traffic(LIMITS);
+    let credit = Credit { bytes: 640, ..PLENTY };
+
+    end.hear_on(&frame(0, b"").repeat(1_000), credit).unwrap();
+
+    assert_eq!(end.received().len(), 10);
+    assert_eq!(end.rest.len(), 2 * 990, "the rest stays where it is");
+}
+
+/// T36: nothing is ever unpacked, so nobody receives more than was sent.
+#[test]
+fn threat_36_what_is_received_is_no_more_than_what_came() {
+    with_seeds(2_000, |seed| {
+        let mut chance = Chance::new(seed);
+        let bytes: Vec<u8> = (0..chance.within(0..400))
+            .map(|_| match chance.once_in(4) {
+                true => chance.next() as u8,
+                false => chance.within(0..8) as u8,
+            })
+            .collect();
+        let mut end = End::in_traffic(LIMITS);
+        let _any = end.hear(&bytes);
+        let received: usize = end.received().iter().map(Message::byte_count).sum();
+        assert!(received <= bytes.len(), "{received} of {}", bytes.len());
+    });
+    // A mebibyte of zeros, as others would pack it: the beginnings of gzip, zlib, zstd and lz4.
+    let packed: [&[u8]; 4] = [
+        b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xed\xc1\x01\r\0\0\0\xc2\xa0\xf7Om\x0e7",
+        b"\x78\xda\xed\xc1\x01\r\0\0\0\xc2\xa0\xf7Om\x0e7",
+        b"\x28\xb5\x2f\xfd\xa4\0\0\x10\0T\0\0\x10\0\0\x01\0\xfb\xff9\xc0\x02",
+        b"\x04\x22\x4d\x18\x64\x40\xa7\x1f\0\0\0\x1f\0\x01\0\xff\xff\xff",
+    ];
+    for packed in packed {
+        let mut end = End::in_traffic(LIMITS);
+        end.hear(&frame(0, packed)).unwrap();
+        assert_eq!(end.received(), [Message::from(packed)]);
+    }
 }

@@ -235,7 +235,7 @@ fn threat_20_a_cookie_of_another_connection() {
 /// The points of Curve25519 by which what two sides agree on is known to everybody.
 #[test]
 fn threat_22_keys_that_agree_on_nothing() {
-    // Of the orders 1, 2, 4 and 8; the last three are written as no smaller number would be.
+    // Of the orders 1, 2, 4 and 8; the last two are 0 and 1 again, as numbers over the prime.
     let low_orders = [
         "0000000000000000000000000000000000000000000000000000000000000000",
         "0100000000000000000000000000000000000000000000000000000000000000",

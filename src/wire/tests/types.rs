@@ -35,7 +35,7 @@ fn end(name: &str, side: Side) -> End {
 /// RFC 37: "A peer SHALL check that the other peer is using a compatible socket type." Both sides know why, and neither
 /// tries again: no storm of connections follows.
 #[test]
-fn each_of_361_pairs_comes_to_traffic_or_to_an_error_that_says_why() {
+fn threat_13_each_of_361_pairs_comes_to_traffic_or_to_an_error_that_says_why() {
     for (dialed, partners) in TABLE {
         for (accepted, _) in TABLE {
             let (mut a, mut b) = (end(dialed, Side::Dialed), end(accepted, Side::Accepted));
