@@ -104,9 +104,12 @@ fn a_reply_to_a_client_that_is_gone_comes_back(transport: &str) {
     let context = Context::new().unwrap();
     let (req, rep) = linked(&context, transport);
     let monitor = rep.monitor();
-    let _timed_out = req.request_timeout("bye", Duration::from_millis(1));
-    let request = rep.recv_timeout(LONG).unwrap();
-    req.close().unwrap();
+    let request = std::thread::scope(|scope| {
+        scope.spawn(|| req.request_timeout("bye", LONG));
+        let request = rep.recv_timeout(LONG).unwrap();
+        req.close().unwrap();
+        request
+    });
     wait_for!(monitor, Disconnected);
     let error = request.reply(String::from("nobody")).unwrap_err();
     assert_eq!(error.reason, NotSent::PeerGone);
@@ -117,8 +120,11 @@ fn a_reply_to_a_client_that_is_gone_comes_back(transport: &str) {
 fn an_unanswered_request_is_counted(transport: &str) {
     let context = Context::new().unwrap();
     let (req, rep) = linked(&context, transport);
-    let _timed_out = req.request_timeout("anyone?", Duration::from_millis(1));
-    drop(rep.recv_timeout(LONG).unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| req.request_timeout("anyone?", LONG));
+        drop(rep.recv_timeout(LONG).unwrap());
+        req.close().unwrap();
+    });
     let incoming = rep.stats().incoming;
     assert_eq!(incoming.dropped.of(DropReason::Unanswered), 1);
     assert!(incoming.is_conserved());
