@@ -698,3 +698,49 @@ fn a_type_that_does_not_fit_is_told_after_an_authoriser_too() {
     assert!(matches!(failure, Failure::IncompatibleSocketType { .. }), "{failure}");
     wait_for!(at_client, GaveUp);
 }
+
+/// T14: an identity is what a client says of itself. Who it is was proved: nobody else takes over what is its.
+#[test]
+fn threat_14_a_place_is_handed_over_to_the_same_user_only() {
+    let [ours, ann, again, eve] = [1, 2, 2, 3].map(|byte| SecretKey::from_bytes([byte; 32]));
+    let server = ours.public();
+    let context = Context::new().unwrap();
+    let options = quick().handover(true).security(Curve::server(ours).allow_any());
+    let router = Router::with_options(&context, options).unwrap();
+    let monitor = router.monitor();
+    let here = router.bind("tcp://127.0.0.1:0").unwrap();
+    let identity = Identity::new("desk").unwrap();
+    let dealer = |secret: SecretKey, options: Options| {
+        let options = options
+            .identity(identity.clone())
+            .security(Curve::client(secret, server));
+        let dealer = Dealer::with_options(&context, options).unwrap();
+        dealer.connect(&here).unwrap();
+        dealer
+    };
+    let stays_away = Options::default().reconnect(Duration::MAX, Duration::MAX);
+    let first = dealer(ann, stays_away);
+    first.send("mine").unwrap();
+    assert_eq!(router.recv_timeout(LONG).unwrap().1, "mine");
+
+    let thief = dealer(eve, quick());
+    let refused = wait_for!(monitor, HandshakeFailed).to_string();
+    assert!(refused.contains("its identity is in use"), "{refused}");
+    router.send_to(&identity, "still yours").unwrap();
+    assert_eq!(first.recv_timeout(LONG).unwrap(), "still yours");
+    drop(thief);
+
+    let second = dealer(again, quick());
+    second.send("from elsewhere").unwrap();
+    assert_eq!(router.recv_timeout(LONG).unwrap().1, "from elsewhere");
+    let lost = wait_until(&monitor, "the first is replaced", |event| {
+        matches!(
+            event,
+            Event::Disconnected {
+                failure: Failure::Replaced,
+                ..
+            }
+        )
+    });
+    println!("{lost}");
+}

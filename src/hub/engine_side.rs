@@ -8,7 +8,7 @@ use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::options::Options;
 use crate::peer_info::{PeerCredentials, PeerInfo};
-use crate::routing::{Awaited, Pattern, PeerId, PeerKind, Room, Want};
+use crate::routing::{Awaited, Comer, Pattern, PeerId, PeerKind, Room, Want};
 use crate::stats::{CloseReport, DropReason, PeerReport};
 use crate::wire::{Facts, Local};
 use std::sync::Arc;
@@ -344,7 +344,11 @@ impl<P: Pattern> State<P> {
         if dialed.is_none() && !self.peers.has_place() {
             return Err("what peers that are gone have left is to be received first");
         }
-        let answer = self.pattern.admit(&self.peers, dialed, facts.identity.as_ref());
+        let comer = Comer {
+            identity: facts.identity.as_ref(),
+            user: facts.user.as_ref(),
+        };
+        let answer = self.pattern.admit(&self.peers, dialed, comer);
         answer.map_err(|no_place| {
             self.peers.wants.extend(no_place.holder.map(Want::Challenge));
             no_place.why

@@ -96,9 +96,10 @@ impl Options {
     ///
     /// Yes: a client that lost its network is back at once. What its old connection had brought is received first, under
     /// the same identity; what was queued for it is dropped as [`DropReason::Replaced`](crate::DropReason::Replaced), and
-    /// the connection ends with [`Failure::Replaced`](crate::Failure::Replaced). Whoever can connect can take any place,
-    /// and two clients that share one take it from each other for as long as both are there. A peer that this socket
-    /// itself is connected to keeps its place. No: a client whose old connection is not known to be dead yet has to come
+    /// the connection ends with [`Failure::Replaced`](crate::Failure::Replaced). Only the same
+    /// [user](crate::PeerInfo::user) can take a place: with CURVE who holds the same key, with PLAIN who has the same name.
+    /// With NULL there are no users, and whoever can connect can take any; two clients that share one take it from each
+    /// other for as long as both are there. A peer that this socket itself is connected to keeps its place. No: a client whose old connection is not known to be dead yet has to come
     /// back a second time.
     pub fn handover(mut self, yes: bool) -> Self {
         self.handover = yes;

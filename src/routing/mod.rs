@@ -74,9 +74,19 @@ use crate::explain::Topics;
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::notice::Notice;
+use crate::security::User;
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
 use std::time::Instant;
+
+/// Who comes, and is no peer yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Comer<'a> {
+    /// What it calls itself.
+    pub(crate) identity: Option<&'a Identity>,
+    /// Whom it was taken for.
+    pub(crate) user: Option<&'a User>,
+}
 
 /// What a socket type does with messages.
 ///
@@ -87,9 +97,8 @@ pub(crate) trait Pattern: Send + 'static {
     /// in.
     const ONE_FRAME: bool = false;
 
-    /// Whether a peer that calls itself so has a place here now: a dialed one, or a new one. What is refused may be let in
-    /// later.
-    fn admit(&self, _peers: &Peers, _dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
+    /// Whether who comes has a place here now: a dialed peer, or a new one. What is refused may be let in later.
+    fn admit(&self, _peers: &Peers, _dialed: Option<PeerId>, _comer: Comer<'_>) -> Result<(), NoPlace> {
         Ok(())
     }
 

@@ -4,10 +4,11 @@ use super::Socket;
 use super::kind::{Kind, PairKind};
 use super::verbs::{constructors, recv_message_verbs, send_verbs, socket_verbs};
 use crate::batch::Run;
-use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
-use crate::routing::{Awaited, FairQueue, LoadBalance, Lot, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want};
+use crate::routing::{
+    Awaited, Comer, FairQueue, LoadBalance, Lot, NoPlace, Pattern, PeerId, Peers, Receives, Sends, Want,
+};
 use crate::socket_type::SocketType;
 use std::marker::PhantomData;
 
@@ -70,7 +71,7 @@ impl<K: Kind> Pattern for Exclusive<K> {
     const TYPE: SocketType = K::TYPE;
     const ONE_FRAME: bool = K::ONE_FRAME;
 
-    fn admit(&self, _peers: &Peers, dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
+    fn admit(&self, _peers: &Peers, dialed: Option<PeerId>, _comer: Comer<'_>) -> Result<(), NoPlace> {
         if self.only.is_none() || self.only == dialed {
             Ok(())
         } else {

@@ -10,8 +10,8 @@ use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::options::Options;
 use crate::routing::{
-    Addressed, Awaited, Dropped, FairQueue, Identities, NameKind, NoPlace, NoRoute, Pattern, PeerId, PeerKind, Peers,
-    Unwritten, Want,
+    Addressed, Awaited, Comer, Dropped, FairQueue, Identities, NameKind, NoPlace, NoRoute, Pattern, PeerId, PeerKind,
+    Peers, Unwritten, Want,
 };
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
@@ -157,7 +157,7 @@ impl Pattern for StreamPattern {
     const TYPE: SocketType = SocketType::Stream;
 
     /// One that comes and goes, and of which nothing is received, must not pile up what is to be told of it.
-    fn admit(&self, peers: &Peers, dialed: Option<PeerId>, _identity: Option<&Identity>) -> Result<(), NoPlace> {
+    fn admit(&self, peers: &Peers, dialed: Option<PeerId>, _comer: Comer<'_>) -> Result<(), NoPlace> {
         match dialed {
             Some(id) if peers.unread(id) >= peers.recv_mark() => Err(NoPlace {
                 why: "what came by the connection before is unread",

@@ -18,6 +18,7 @@ use crate::batch::{Batch, Tally};
 use crate::identity::Identity;
 use crate::options::{Conflate, Mark};
 use crate::peer_info::PeerInfo;
+use crate::security::User;
 use crate::socket_type::SocketType;
 use crate::stats::{DropReason, Flow, Meter, PeerStats, SocketStats};
 use slab::Slab;
@@ -256,6 +257,12 @@ impl Peers {
     /// Who it is, or was by its last connection.
     pub(crate) fn info(&self, id: PeerId) -> Option<Arc<PeerInfo>> {
         self.get(id)?.info.clone()
+    }
+
+    /// Whether it is, or was by its last connection, the same user as this one; or nobody known, and this neither.
+    pub(crate) fn is_user(&self, id: PeerId, user: Option<&User>) -> bool {
+        let info = self.get(id).and_then(|peer| peer.info.as_ref());
+        info.and_then(|info| info.user()).map(User::id) == user.map(User::id)
     }
 
     /// Takes a step that may take a message, and tells whose it is.

@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::{Mark, Options};
-use crate::routing::{Pattern, PeerId, PeerKind, Peers, Want};
+use crate::routing::{Comer, Pattern, PeerId, PeerKind, Peers, Want};
 use crate::sim::chance::{Chance, with_seeds};
 use crate::stats::DropReason;
 use std::collections::BTreeMap;
@@ -55,7 +55,11 @@ impl Model {
             .iter()
             .copied()
             .find(|&line| self.lines[line].name == name && !self.lines[line].is_replaced);
-        let admitted = self.pattern.admit(&self.peers, None, Some(&name));
+        let comer = Comer {
+            identity: Some(&name),
+            user: None,
+        };
+        let admitted = self.pattern.admit(&self.peers, None, comer);
         assert_eq!(admitted.is_ok(), holder.is_none() || self.handover);
         if let Err(no_place) = admitted {
             assert_eq!(no_place.holder, holder.map(|line| self.lines[line].id));

@@ -10,8 +10,8 @@ use crate::message::{Message, Outgoing};
 use crate::options::Options;
 use crate::peer_info::PeerInfo;
 use crate::routing::{
-    Addressed, Awaited, Dropped, FairQueue, Identities, NameKind, NoPlace, NoRoute, Pattern, PeerId, PeerKind, Peers,
-    Succession, Unwritten, Want,
+    Addressed, Awaited, Comer, Dropped, FairQueue, Identities, NameKind, NoPlace, NoRoute, Pattern, PeerId, PeerKind,
+    Peers, Succession, Unwritten, Want,
 };
 use crate::socket_type::SocketType;
 use crate::stats::DropReason;
@@ -184,10 +184,10 @@ impl RouterPattern {
 impl Pattern for RouterPattern {
     const TYPE: SocketType = SocketType::Router;
 
-    fn admit(&self, peers: &Peers, dialed: Option<PeerId>, identity: Option<&Identity>) -> Result<(), NoPlace> {
+    fn admit(&self, peers: &Peers, dialed: Option<PeerId>, comer: Comer<'_>) -> Result<(), NoPlace> {
         let is_given = |id| self.identities.kind_of(id) == Some(NameKind::Given);
         let claims = dialed.is_none_or(|id| !is_given(id) && !peers.is_leaving(id));
-        let holder = identity.and_then(|identity| self.identities.holder(identity));
+        let holder = comer.identity.and_then(|identity| self.identities.holder(identity));
         let (Some(holder), true) = (holder, claims) else {
             return Ok(());
         };
@@ -196,7 +196,7 @@ impl Pattern for RouterPattern {
         let gives_way = match is_dialed {
             // It would come back and take its place again, and so on.
             true => !is_up && !is_given(holder),
-            false => self.handover,
+            false => self.handover && peers.is_user(holder, comer.user),
         };
         if dialed == Some(holder) || gives_way {
             return Ok(());
