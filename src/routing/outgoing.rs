@@ -144,6 +144,18 @@ impl OutgoingQueue {
         if !self.has_room(mark) {
             return Placed::Refused;
         }
+        self.take_on(mark, spares, envelope, message);
+        if self.has_room(mark) {
+            self.ahead = self.short_messages_ahead(mark);
+            Placed::WithRoom
+        } else {
+            self.ahead = 0;
+            Placed::Last
+        }
+    }
+
+    #[inline(always)]
+    fn take_on(&mut self, mark: Mark, spares: &mut Spares, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
         let payload = self.pack(mark, spares, envelope, message);
         self.queued.add(1, payload);
         self.tell();
@@ -151,13 +163,6 @@ impl OutgoingQueue {
         self.counts.taken_bytes += payload as u64;
         if !envelope.is_empty() || message.has_several_frames() {
             self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
-        }
-        if self.has_room(mark) {
-            self.ahead = self.short_messages_ahead(mark);
-            Placed::WithRoom
-        } else {
-            self.ahead = 0;
-            Placed::Last
         }
     }
 
@@ -213,16 +218,14 @@ impl OutgoingQueue {
         self.open.push(envelope, message)
     }
 
-    /// Packs a message to the end, whether there is room or not.
+    /// Packs a message to the end, whether there is room or not, and whatever others hold.
     pub(super) fn force(&mut self, spares: &mut Spares, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
         let no_mark = Mark {
             messages: usize::MAX,
             bytes: usize::MAX,
         };
-        let awaits_room = self.awaits_room;
-        self.enqueue(no_mark, spares, envelope, message);
+        self.take_on(no_mark, spares, envelope, message);
         self.ahead = 0;
-        self.awaits_room = awaits_room;
     }
 
     /// Whether nobody was answerable for what is queued; who asks is so from now on.

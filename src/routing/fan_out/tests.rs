@@ -1,7 +1,8 @@
 use super::*;
+use crate::batch::Tally;
 use crate::batch::buffers::FEW;
 use crate::options::Mark;
-use crate::routing::PeerKind;
+use crate::routing::{PeerKind, Pool};
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
@@ -157,4 +158,79 @@ fn last_values_keep_no_memory_of_others_for_a_few_bytes() {
 
     fan.send(&mut peers, None, &mut Message::from(part(0..FEW)).into());
     assert_eq!(Arc::strong_count(&chunk), 2, "shared: it is worth it");
+}
+
+/// A world whose queues share so much, with as many subscribers to everything.
+fn shared(options: Publishing, bytes: usize, subscribers: usize) -> (FanOut, Peers, Vec<PeerId>) {
+    let (mut fan, mut peers) = (FanOut::new(Matching::Prefix, &options, 7), Peers::new(NONE, NONE));
+    peers.share(Arc::new(Pool::new(bytes)));
+    let all = (0..subscribers).map(|_| {
+        let id = peers.attach(PeerKind::Accepted, "subscriber");
+        drop(peers.connected(id, None));
+        fan.connected(&mut peers, id, None);
+        fan.subscribe(&mut peers, id, b"");
+        id
+    });
+    let all = all.collect();
+    peers.wants.clear();
+    (fan, peers, all)
+}
+
+const NONE: Mark = Mark {
+    messages: usize::MAX,
+    bytes: usize::MAX,
+};
+
+/// Though what is on its way is too much already.
+#[test]
+fn what_replaces_the_oldest_is_taken_on_whatever_is_shared() {
+    let options = Publishing {
+        at_mark: AtMark::DropOldest,
+        ..Publishing::default()
+    };
+    let (mut fan, mut peers, all) = shared(options, 2_000, 1);
+    let other = peers.attach(PeerKind::Accepted, "other");
+    assert!(fan.send(&mut peers, None, &mut "on its way".into()));
+    drop(peers.collect(all[0], Tally::default(), Vec::new()));
+    assert!(fan.send(&mut peers, None, &mut "old".into()));
+    peers.enqueue(other, &[], &mut vec![7; 5_000].into());
+
+    assert!(fan.send(&mut peers, None, &mut "new".into()));
+
+    assert_eq!(peers.outgoing(all[0]), 2);
+    assert_eq!(peers.stats().out.taken, 4);
+    peers.wants.clear();
+}
+
+#[test]
+fn the_newest_messages_of_all_topics_go_whole_whatever_is_shared() {
+    const TOPICS: usize = 20;
+    let options = Publishing {
+        last_values: Some(TOPICS),
+        ..Publishing::default()
+    };
+    let (mut fan, mut peers, _) = shared(options, 4_000, 0);
+    for topic in 0..TOPICS {
+        let message = Message::from([format!("topic {topic}").into_bytes(), vec![7; 500]]);
+        assert!(fan.send(&mut peers, None, &mut message.into()));
+    }
+    let late = peers.attach(PeerKind::Accepted, "late");
+    drop(peers.connected(late, None));
+    fan.connected(&mut peers, late, Some(&Message::from(vec![7; 5_000])));
+    assert_eq!(peers.outgoing(late), 1, "the welcome");
+    drop(peers.collect(late, Tally::default(), Vec::new()));
+    let welcome = peers.stats().out;
+    peers.moved(
+        late,
+        Tally {
+            messages: 1,
+            payload: 5_000,
+        },
+    );
+    assert_eq!(welcome.taken, TOPICS as u64 + 1);
+
+    fan.subscribe(&mut peers, late, b"");
+
+    assert_eq!(peers.outgoing(late), TOPICS);
+    peers.wants.clear();
 }
