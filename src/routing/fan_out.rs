@@ -336,6 +336,11 @@ impl FanOut {
     /// A subscriber has no room for this message.
     #[inline(never)]
     fn at_mark(&mut self, peers: &mut Peers, id: PeerId, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
+        if self.at_mark == AtMark::Block {
+            // It had, when all were looked at: what is shared with it has gone to others since.
+            peers.force(id, envelope, message);
+            return;
+        }
         let missed = self.missing.entry(id).or_default();
         *missed += 1;
         if *missed == 1 {

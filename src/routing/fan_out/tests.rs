@@ -181,6 +181,28 @@ const NONE: Mark = Mark {
     bytes: usize::MAX,
 };
 
+/// Who waits for all of them waits so that nothing is dropped.
+#[test]
+fn what_all_have_room_for_goes_to_all_though_the_first_takes_the_room_of_the_last() {
+    let options = Publishing {
+        at_mark: AtMark::Block,
+        ..Publishing::default()
+    };
+    for bytes in (100..8_000).step_by(100) {
+        let (mut fan, mut peers, all) = shared(options.clone(), bytes, 3);
+        let mut sent = 0;
+
+        while fan.send(&mut peers, None, &mut vec![7; 500].into()) {
+            sent += 1;
+        }
+
+        assert!(all.iter().all(|&id| peers.outgoing(id) == sent), "{sent} of {bytes}");
+        assert_eq!(peers.stats().out.dropped.total(), 0, "{bytes}");
+        assert!(!fan.is_writable());
+        peers.wants.clear();
+    }
+}
+
 /// Though what is on its way is too much already.
 #[test]
 fn what_replaces_the_oldest_is_taken_on_whatever_is_shared() {
