@@ -2,6 +2,7 @@
 
 use super::mechanisms::{client, ends, server};
 use super::*;
+use crate::batch::frame::Header;
 use crate::wire::AT_ONCE;
 use crate::wire::inbox::OWN_BUFFER;
 
@@ -223,6 +224,88 @@ fn a_large_sealed_body_that_was_changed_is_not_opened() {
 
     end.hear(&[&good[..], &large, &good].concat()).unwrap_err();
     assert!(end.received() == [Message::from("good"), Message::from(vec![7; 50_000])]);
+}
+
+/// Where each of these frames ends.
+fn ends_of_frames(bytes: &[u8]) -> Vec<usize> {
+    let mut ends = vec![0];
+    while let Some(header) = bytes.get(ends[ends.len() - 1]..).and_then(Header::parse) {
+        ends.push(ends[ends.len() - 1] + header.len + header.body as usize);
+    }
+    ends
+}
+
+/// Changes a byte, or takes out, repeats or exchanges whole frames.
+fn forge(bytes: &[u8], chance: &mut Chance) -> Vec<u8> {
+    let ends = ends_of_frames(bytes);
+    let at = chance.within(0..ends.len() - 1);
+    let (before, one) = (&bytes[..ends[at]], &bytes[ends[at]..ends[at + 1]]);
+    let behind = &bytes[ends[at + 1]..];
+    match chance.within(0..5) {
+        0 => [before, behind].concat(),
+        1 => [before, one, one, behind].concat(),
+        2 => match ends.get(at + 2) {
+            Some(&end) => [before, &bytes[ends[at + 1]..end], one, &bytes[end..]].concat(),
+            None => [before, one, before].concat(),
+        },
+        kind => {
+            let mut forged = bytes.to_vec();
+            let head = (ends[at] + 45).min(ends[at + 1]);
+            let place = match kind {
+                3 => chance.within(ends[at]..head),
+                _ => chance.within(ends[at]..ends[at + 1]),
+            };
+            forged[place] ^= 1 << chance.within(0..8);
+            forged
+        }
+    }
+}
+
+/// Nothing else comes, and nothing twice, whatever somebody on the way does, and wherever the reads end.
+#[test]
+fn of_a_sealed_stream_that_was_forged_comes_what_stands_before() {
+    with_seeds(60, |seed| {
+        let mut chance = Chance::new(seed);
+        let (bytes, messages, _) = stream(&mut chance);
+        let (mut peer, mut end) = sealed_in_traffic();
+        let forged = forge(&peer.sealed(&bytes), &mut chance);
+        let sizes = chance.one_of(&[64, 1_000, 20_000, CHUNK]);
+        let (mut rest, mut received) = (&forged[..], Vec::new());
+        let credit = Credit {
+            messages: chance.within(1..5),
+            bytes: chance.one_of(&[1, 100, usize::MAX]),
+        };
+        loop {
+            if rest.is_empty() && end.rest.is_empty() {
+                break;
+            }
+            let straight = match end.rest.is_empty() && chance.once_in(2) {
+                true => end.read_straight(rest),
+                false => None,
+            };
+            let heard = match straight {
+                Some((n, behind)) => {
+                    rest = &rest[n..];
+                    end.heard -= behind.len();
+                    end.hear_on(&behind, credit)
+                }
+                None => {
+                    let n = match end.rest.is_empty() {
+                        true => chance.within(1..sizes + 1).min(rest.len()),
+                        false => 0,
+                    };
+                    let (now, later) = rest.split_at(n);
+                    rest = later;
+                    end.hear_on(now, credit)
+                }
+            };
+            received.extend(end.received());
+            if heard.is_err() {
+                break;
+            }
+        }
+        assert!(received.len() <= messages.len() && received == messages[..received.len()]);
+    });
 }
 
 #[test]
