@@ -64,12 +64,22 @@ impl ContextOptions {
     ///
     /// A queue counts as at its mark once it holds as much as all of them leave. So one alone gets half of this, two full
     /// ones a third each, and so on: a part is always left for others, and who fills his queue does not fill theirs. What
-    /// happens then is what happens at any mark: senders wait, subscribers miss messages, reading from a peer pauses. An
-    /// empty queue takes one message whatever there is, so all together may hold more by one message for each. What a
-    /// connection has read of a message that is not whole yet is not counted
-    /// ([`Options::max_message_size`](crate::Options::max_message_size) bounds it), nor are subscriptions
-    /// ([`Options::max_subscription_bytes`](crate::Options::max_subscription_bytes)).
-    /// [`ContextStats::queued_weight`](crate::ContextStats::queued_weight) says how much it is now.
+    /// happens then is what happens at any mark: senders wait, subscribers miss messages or are disconnected
+    /// ([`Options::at_mark`](crate::Options::at_mark)), reading from a peer pauses. An empty queue takes one message whatever
+    /// there is, so all together may hold more by one message for each.
+    ///
+    /// What knows no mark knows none here: queues that keep the newest messages only
+    /// ([`Options::conflate`](crate::Options::conflate),
+    /// [`conflate_by_topic`](crate::Options::conflate_by_topic)), and what a subscriber that comes late is sent
+    /// ([`Options::last_values`](crate::Options::last_values)). They are counted, and leave less to others.
+    ///
+    /// Not counted is what is in no queue: what a connection has read beyond the mark (256 KiB at most, or a message that is
+    /// larger) and of a message that is not whole yet
+    /// ([`Options::max_message_size`](crate::Options::max_message_size) bounds it), subscriptions
+    /// ([`Options::max_subscription_bytes`](crate::Options::max_subscription_bytes)), the values that are kept for late
+    /// subscribers, replies that wait for who asked, and messages that lost their peer and wait for another.
+    /// [`ContextStats::queued_weight`](crate::ContextStats::queued_weight) says how much it is now, the last of these
+    /// included.
     ///
     /// More: the process may take as much more memory. Less: with many peers the marks of each are hardly ever reached, and
     /// streams go in shorter runs. With any limit each message is counted where all threads see it, which costs up to some
