@@ -144,6 +144,12 @@ impl User {
     /// [`subscribe_confirmed`](crate::Sub::subscribe_confirmed) says that the subscription was dealt with, not that it was
     /// taken. Whoever may have `news.` may not have all, nor `news`, of which that is a part.
     ///
+    /// It is about what peers ask for. With [`Options::invert_matching`](crate::Options::invert_matching) a subscription
+    /// takes away, so that who has none gets everything: there this limits nothing that is sent. Nor does it bind the
+    /// application of an XPUB that [decides itself](crate::Options::manual), or a
+    /// [`welcome_message`](crate::Options::welcome_message). Peers over inproc are no users, nor are those that the
+    /// publishing socket knows as a client of PLAIN or CURVE: they may subscribe to anything.
+    ///
     /// ```
     /// use peermq::{Claim, Context, Curve, Options, Pub, SecretKey, User, Verdict};
     ///
