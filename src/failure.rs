@@ -92,7 +92,8 @@ pub enum Failure {
         /// Why.
         why: &'static str,
     },
-    /// There are as many as a limit of ours allows: this one is closed without a word. It may try again.
+    /// There are as many as a limit of ours allows, or fewer descriptors are left than it asks for: this one is closed
+    /// without a word. It may try again.
     #[error("turned away: {observed} {}, {limit} is {value}", .limit.what())]
     TurnedAway {
         /// Which limit.

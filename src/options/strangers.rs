@@ -51,7 +51,9 @@ impl Options {
     /// 32; 0 for none. On Linux and Android; elsewhere nobody asks how many there are.
     ///
     /// Those that a socket makes are not counted, nor those over inproc. How many there may be is the system's limit for the
-    /// process (`ulimit -n`), which is asked for each connection, and may be changed meanwhile.
+    /// process (`ulimit -n`), which is asked for each connection, and may be changed meanwhile. How many are taken is seen by
+    /// the number of the connection's own, which is the lowest that was free: others above it are not seen, and a process that
+    /// has taken some of the highest numbers is left as many fewer.
     ///
     /// More: fewer peers. Fewer: when strangers hold all other descriptors, the program may fail to open a file, and its
     /// sockets to connect.
