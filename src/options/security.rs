@@ -11,7 +11,8 @@ impl Options {
     /// not let in is told to the [`Monitor`](crate::Monitor) as [`HandshakeFailed`](crate::Event::HandshakeFailed), with
     /// [`NotAdmitted`](crate::Failure::NotAdmitted); at its own side it fails with
     /// [`RefusedByPeer`](crate::Failure::RefusedByPeer), and is not tried again unless there is
-    /// [`retry_refused`](Options::retry_refused).
+    /// [`retry_refused`](Options::retry_refused). Who comes from an [address](Security::allow_from) that nobody may come
+    /// from hears nothing, and does try again.
     pub fn security(mut self, security: Security) -> Self {
         self.security = security;
         self.note("security")
