@@ -470,6 +470,37 @@ fn all_queues_of_a_context_hold_no_more_than_it_may() {
     }
 }
 
+/// Who sends may be who is to receive: what it has sent is not left where it fills its own queue.
+#[test]
+fn a_queue_that_others_fill_is_moved_to_who_has_room() {
+    const LIMIT: usize = 1 << 20;
+    let context = Context::with_options(ContextOptions::default().max_queued_bytes(LIMIT)).unwrap();
+    let (push, pull) = (Push::new(&context), Pull::new(&context));
+    push.connect(pull.bind(endpoint("inproc")).unwrap()).unwrap();
+    // A stream, that is left to be fetched.
+    for n in 0..500_u32 {
+        push.send(&n.to_be_bytes()[..]).unwrap();
+    }
+    let unsent = Options::default().send_mark(usize::MAX);
+    let others: Vec<Push> = (0..5)
+        .map(|_| {
+            let other = Push::with_options(&context, unsent.clone()).unwrap();
+            other.connect(endpoint("inproc")).unwrap();
+            while other.try_send(&[7; 1_000][..]).is_ok() {}
+            other
+        })
+        .collect();
+
+    for n in 500..520_u32 {
+        push.send_timeout(&n.to_be_bytes()[..], LONG).unwrap();
+    }
+
+    for n in 0..520_u32 {
+        assert_eq!(pull.recv_timeout(LONG).unwrap(), n.to_be_bytes());
+    }
+    drop(others);
+}
+
 #[test]
 fn a_context_that_may_queue_nothing_is_refused() {
     let refused = Context::with_options(ContextOptions::default().max_queued_bytes(0)).unwrap_err();

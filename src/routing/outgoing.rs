@@ -266,6 +266,12 @@ impl OutgoingQueue {
         !self.awaits_room
     }
 
+    /// Whether it was found full, and has not fallen to its low mark since.
+    #[inline]
+    pub(super) fn awaits_room(&self) -> bool {
+        self.awaits_room
+    }
+
     /// Whether it has room for a short message at least, as it is known without a look at the mark.
     #[inline]
     pub(super) fn has_room_ahead(&self) -> bool {
@@ -275,8 +281,7 @@ impl OutgoingQueue {
     /// Whether it is at its mark, or would be with one message more.
     #[inline]
     pub(super) fn is_nearly_at(&self, mark: Mark) -> bool {
-        // What others hold may bring it there at any time.
-        self.share.is_some() || self.held().messages.saturating_add(1) >= mark.messages || self.is_at(mark)
+        self.held().messages.saturating_add(1) >= mark.messages || self.is_at(mark)
     }
 
     /// Whether it is at its mark.

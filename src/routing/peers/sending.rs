@@ -70,7 +70,12 @@ impl Peers {
             return Placed::Refused;
         };
         let out = peer.out.reach(&mut self.stage);
+        let was_full = out.awaits_room();
         let placed = out.enqueue(mark, &mut self.spares, envelope, message);
+        if placed == Placed::Refused && !was_full {
+            // What others hold has brought it there since it was looked at.
+            self.wants.push(Want::Full(id));
+        }
         if placed != Placed::Refused && out.make_busy() {
             self.wants.push(Want::Flush(id));
         }
@@ -256,7 +261,11 @@ impl Peers {
         if out.has_room_ahead() {
             return true;
         }
+        let was_full = out.awaits_room();
         let has_room = out.has_room(mark);
+        if !has_room && !was_full {
+            self.wants.push(Want::Full(id));
+        }
         if out.is_full_untimed() {
             self.wants.push(Want::Time(id));
         }
