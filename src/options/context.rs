@@ -83,7 +83,7 @@ impl ContextOptions {
     ///
     /// More: the process may take as much more memory. Less: with many peers the marks of each are hardly ever reached, and
     /// streams go in shorter runs. With any limit each message is counted where all threads see it, which costs up to some
-    /// tens of nanoseconds.
+    /// tens of nanoseconds; of a published one as much for each subscriber, and short ones are not packed once for many.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
