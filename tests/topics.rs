@@ -131,6 +131,24 @@ fn a_group_is_joined_by_who_may() {
     assert_eq!(radio.stats().refused_subscriptions, 1);
 }
 
+/// There a subscription takes away: who has none gets everything, whatever it may subscribe to.
+#[test]
+fn with_inverted_matching_the_limit_keeps_nothing_from_anybody() {
+    let context = Context::new().unwrap();
+    let publisher = Pub::with_options(&context, options(&["news."]).invert_matching(true)).unwrap();
+    let monitor = publisher.monitor();
+    let sub = Sub::with_options(&context, Options::default().invert_matching(true)).unwrap();
+    sub.connect(publisher.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    wait_connected(&monitor);
+    sub.subscribe_confirmed("news.", LONG).unwrap();
+
+    for topic in ["news.1", "sport.1"] {
+        publisher.send(topic).unwrap();
+    }
+
+    assert_eq!(sub.recv_timeout(LONG).unwrap(), "sport.1");
+}
+
 /// Before ZMTP 3.1 subscriptions are messages. A thousand refused are told ten times.
 #[test]
 fn refused_messages_are_counted_as_dropped_and_told_ever_less() {
