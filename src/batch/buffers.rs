@@ -6,8 +6,10 @@
 
 use super::frame::MAX_HEADER;
 use crate::message::Message;
+use crate::sync::{AtomicUsize, Ordering};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Chunks, and buffers for large bodies. An idle connection owns none of them.
 #[derive(Debug, Default)]
@@ -26,6 +28,21 @@ pub(crate) struct Buffers {
     bodies: VecDeque<Kept>,
     /// Their capacities together.
     bodies_bytes: usize,
+    /// Of those that were given again, the capacities of all that are not whole yet; at most [`MOST_LENT`].
+    lent: Arc<AtomicUsize>,
+}
+
+/// Memory that was given for what is only announced: until it is whole, or nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct Loan {
+    lent: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.lent.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Buffers {
@@ -79,11 +96,14 @@ impl Buffers {
     }
 
     /// A buffer for `total` bytes, initialised: one that was filled before, or the beginning of a new one. What is only
-    /// announced is not reserved: [`Buffers::grow`] makes it longer once it is full.
-    pub(crate) fn body(&mut self, total: usize) -> BytesMut {
+    /// announced is not reserved: [`Buffers::grow`] makes it longer once it is full. Of those that were filled before not
+    /// many are given until they are whole again: who announces much and sends nothing would have them all.
+    pub(crate) fn body(&mut self, total: usize) -> (BytesMut, Option<Loan>) {
+        let lent = self.lent.load(Ordering::Relaxed);
         for _ in 0..self.bodies.len().min(LOOKS) {
             let Some(kept) = self.bodies.pop_front() else { break };
-            let fits = kept.capacity >= total && kept.capacity / 4 <= total;
+            let may_be_lent = lent.saturating_add(kept.capacity) <= MOST_LENT;
+            let fits = kept.capacity >= total && kept.capacity / 4 <= total && may_be_lent;
             if !fits {
                 self.bodies.push_back(kept);
                 continue;
@@ -92,12 +112,17 @@ impl Buffers {
                 Ok(mut free) => {
                     self.bodies_bytes -= kept.capacity;
                     free.resize(total, 0);
-                    return free;
+                    self.lent.fetch_add(kept.capacity, Ordering::Relaxed);
+                    let loan = Loan {
+                        lent: Arc::clone(&self.lent),
+                        bytes: kept.capacity,
+                    };
+                    return (free, Some(loan));
                 }
                 Err(body) => self.bodies.push_back(Kept { body, ..kept }),
             }
         }
-        BytesMut::zeroed(total.min(FIRST_BODY))
+        (BytesMut::zeroed(total.min(FIRST_BODY)), None)
     }
 
     /// Doubles a full body buffer, up to `total`: memory follows what has come.
@@ -153,6 +178,8 @@ pub(crate) const FEW: usize = CHUNK / 16;
 const RING: usize = 32;
 /// Bytes of the body buffers that wait to be free.
 const BODIES_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of those that are lent to bodies which are not whole: as many as four of the largest.
+const MOST_LENT: usize = 4 * BODIES_BYTES;
 /// So many of them are looked at before there is a new one: where a receiver falls behind, none is free.
 const LOOKS: usize = 8;
 /// What is taken at once for a body that was announced, and the header behind it.
@@ -226,18 +253,18 @@ mod tests {
     #[test]
     fn a_body_is_filled_again_once_it_is_dropped() {
         let mut buffers = Buffers::default();
-        let body = buffers.body(60_000);
+        let (body, _) = buffers.body(60_000);
         let body = buffers.hand_on(body);
         let first = body.as_ptr();
-        assert_ne!(buffers.body(60_000).as_ptr(), first, "still held");
+        assert_ne!(buffers.body(60_000).0.as_ptr(), first, "still held");
 
         drop(body);
 
-        let mut shorter = buffers.body(50_000);
+        let (mut shorter, _) = buffers.body(50_000);
         assert_eq!((shorter.as_ptr(), shorter.len()), (first, 50_000));
         shorter.truncate(40_000);
         drop(buffers.hand_on(shorter));
-        let longer = buffers.body(60_000);
+        let (longer, _) = buffers.body(60_000);
         assert_eq!((longer.as_ptr(), longer.len()), (first, 60_000), "it kept its size");
     }
 
@@ -256,10 +283,29 @@ mod tests {
         }
     }
 
+    /// T2: beside an honest flow of large bodies, whose memory waits here to be filled again.
+    #[test]
+    fn threat_02_those_who_only_announce_do_not_get_all_that_was_filled_before() {
+        let mut buffers = Buffers::default();
+        let sizes = [BODIES_BYTES, 1 << 20, BODIES_BYTES / 3];
+        let mut announced = Vec::new();
+        for n in 0..1_000 {
+            let size = sizes[n % sizes.len()];
+            drop(buffers.hand_on(BytesMut::zeroed(size)));
+            announced.push(buffers.body(size));
+        }
+        let held: usize = announced.iter().map(|(body, _)| body.len()).sum();
+        assert!(held <= MOST_LENT + announced.len() * FIRST_BODY, "{held}");
+
+        announced.clear();
+        drop(buffers.hand_on(BytesMut::zeroed(1 << 20)));
+        assert_eq!(buffers.body(1 << 20).0.len(), 1 << 20, "they have gone");
+    }
+
     #[test]
     fn an_announced_gigabyte_reserves_64_kib() {
         let mut buffers = Buffers::default();
-        let mut body = buffers.body(1 << 30);
+        let (mut body, _) = buffers.body(1 << 30);
         assert_eq!(body.len(), FIRST_BODY);
         Buffers::grow(&mut body, 1 << 30);
         assert_eq!(body.len(), 2 * FIRST_BODY);

@@ -35,8 +35,9 @@ impl<N: Net> Engine<N> {
         let counted = address.filter(|_| options.strangers.peers_per_address != usize::MAX);
         // Of datagrams there is one for all who send: it is no stranger.
         let is_counted = !stream.is_datagrams();
-        let is_taken = match address.map(|address| options.security.addresses.judge(address)) {
-            Some(Err(why)) => Err(Failure::NotAdmitted { why }),
+        let is_tcp = matches!(it.endpoint.kind(), Kind::Tcp(_));
+        let is_taken = match options.security.addresses.judge(address) {
+            Err(why) if is_tcp => Err(Failure::NotAdmitted { why }),
             _ if is_counted => self.count_in(&station, counted, stream.descriptors_left()),
             _ => Ok(()),
         };

@@ -10,7 +10,7 @@ use super::outgoing::Placed;
 use super::peer::PeerId;
 use super::peers::Peers;
 use super::subscriptions::{Change, Subscriptions, TopicId};
-use super::wants::{Awaited, Want};
+use super::wants::{Awaited, TOLD, Want};
 use crate::batch::buffers::to_keep;
 use crate::explain::Topics;
 use crate::failure::Failure;
@@ -404,9 +404,6 @@ fn make_room(peers: &mut Peers, id: PeerId) -> bool {
     }
     has_dropped
 }
-
-/// Bytes of a topic that are kept, or told, for people.
-pub(super) const TOLD: usize = 128;
 
 #[cfg(test)]
 mod model;

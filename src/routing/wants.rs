@@ -56,3 +56,6 @@ pub(crate) enum Want {
 
 /// What the steps since the last look want done, in their order. Most want nothing, and looking costs one comparison.
 pub(crate) type Wants = Vec<Want>;
+
+/// Bytes of a topic that are kept, or told, for people.
+pub(super) const TOLD: usize = 128;

@@ -27,7 +27,11 @@ impl Addresses {
     }
 
     /// Whether one is taken from here; else why not.
-    pub(crate) fn judge(&self, address: IpAddr) -> Result<(), String> {
+    pub(crate) fn judge(&self, address: Option<IpAddr>) -> Result<(), String> {
+        if self.are_all() {
+            return Ok(());
+        }
+        let address = address.ok_or("where it comes from is not known")?;
         let has = |subnets: &[Subnet]| subnets.iter().any(|subnet| subnet.contains(address));
         if has(&self.denied) {
             return Err(format!("{address} is one of the addresses that are denied"));
@@ -46,7 +50,7 @@ mod tests {
     #[test]
     fn denied_is_denied_whatever_is_allowed() {
         let subnets = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect::<Vec<Subnet>>();
-        let judge = |addresses: &Addresses, from: &str| addresses.judge(from.parse().unwrap());
+        let judge = |addresses: &Addresses, from: &str| addresses.judge(from.parse().ok());
         let mut addresses = Addresses::default();
         assert!(addresses.are_all());
         assert_eq!(judge(&addresses, "192.0.2.7"), Ok(()));
@@ -64,6 +68,8 @@ mod tests {
         assert_eq!(judge(&addresses, "10.0.0.6"), Err(denied.to_owned()));
         let absent = "192.0.2.7 is none of the addresses that are allowed";
         assert_eq!(judge(&addresses, "192.0.2.7"), Err(absent.to_owned()));
+
+        assert!(addresses.judge(None).is_err());
 
         let mut nobody = Addresses::default();
         nobody.allow([]);

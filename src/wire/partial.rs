@@ -4,6 +4,7 @@
 
 use super::command::malformed;
 use crate::batch::Buffers;
+use crate::batch::buffers::Loan;
 use crate::batch::frame::{COMMAND, Header, LONG, MAX_HEADER, MORE};
 use crate::failure::Failure;
 use bytes::{Buf, Bytes, BytesMut};
@@ -90,15 +91,19 @@ pub(super) struct LargeBody {
     buffer: BytesMut,
     filled: usize,
     total: usize,
+    /// Of the buffer, if it was filled before.
+    _loan: Option<Loan>,
 }
 
 impl LargeBody {
     /// A body whose announced length was compared with its limit.
     pub(super) fn new(total: usize, buffers: &mut Buffers) -> Self {
+        let (buffer, loan) = buffers.body(total.saturating_add(MAX_HEADER));
         LargeBody {
-            buffer: buffers.body(total.saturating_add(MAX_HEADER)),
+            buffer,
             filled: 0,
             total,
+            _loan: loan,
         }
     }
 

@@ -129,9 +129,9 @@ impl Opener {
     pub(super) fn handle_body(&mut self, n: usize, buffers: &mut Buffers) -> Bytes {
         let behind = self.large.as_mut().map(|large| large.handle_filled(n));
         let opened = self.open_large(buffers);
-        self.sealed.extend_from_slice(&behind.unwrap_or_default());
-        // No more than a header, so no frame is whole.
-        self.begin_large(buffers);
+        // A header, or less.
+        let others = self.open_all(&behind.unwrap_or_default(), buffers);
+        debug_assert!(others.is_empty(), "what is so short is no box");
         opened
     }
 

@@ -6,10 +6,9 @@ use crate::failure::Failure;
 use crate::message::Message;
 use crate::monitor::Event;
 use crate::routing::dropped::Dropped;
-use crate::routing::fan_out::TOLD;
 use crate::routing::incoming::{Popped, Room, discard, drop_received, hand_over};
 use crate::routing::peer::PeerId;
-use crate::routing::wants::Want;
+use crate::routing::wants::{TOLD, Want};
 use crate::stats::DropReason;
 use std::time::Duration;
 
