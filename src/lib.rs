@@ -66,7 +66,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(
-    not(test),
+    not(any(test, fuzzing)),
     warn(
         clippy::unwrap_used,
         clippy::expect_used,
@@ -120,7 +120,7 @@ mod poller;
 mod proxy;
 mod zap;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod sim;
 
 #[doc = include_str!("spec.md")]

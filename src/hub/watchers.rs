@@ -99,7 +99,7 @@ impl<P: Pattern> Hub<P> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<P: Pattern> Hub<P> {
     /// Whether its watchers, if it has any, know what it is ready for.
     pub(crate) fn has_told_all(&self) -> bool {

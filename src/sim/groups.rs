@@ -3,8 +3,7 @@
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::small;
-use super::publish::conserved;
+use super::laws::{conserved, small};
 use crate::hub::{Hub, Station};
 use crate::message::Message;
 use crate::options::AtMark;

@@ -3,8 +3,7 @@
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{numbered, read, recv, send, small};
-use super::publish::conserved;
+use super::laws::{conserved, numbered, read, recv, send, small};
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::message::Message;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::chance::Chance;
 
 /// The law of conservation, in total and for each peer, and the marks.
-pub(super) fn check<P: Pattern>(hub: &Hub<P>) -> SocketStats {
+pub(crate) fn check<P: Pattern>(hub: &Hub<P>) -> SocketStats {
     assert!(hub.has_told_all(), "a watcher was not told: {:#?}", hub.stats());
     let stats = hub.stats();
     let options = hub.options();
@@ -48,6 +48,15 @@ pub(super) fn check<P: Pattern>(hub: &Hub<P>) -> SocketStats {
     stats
 }
 
+/// The law of conservation alone.
+pub(crate) fn conserved<P: Pattern>(hub: &Hub<P>) {
+    let stats = hub.stats();
+    let peers = stats.peers.iter().map(|peer| (&peer.out, &peer.incoming));
+    for (out, incoming) in peers.chain([(&stats.out, &stats.incoming)]) {
+        assert!(out.is_conserved() && incoming.is_conserved(), "{stats:#?}");
+    }
+}
+
 /// Small marks, short times.
 pub(super) fn small(chance: &mut Chance) -> Options {
     Options::default()
@@ -60,7 +69,7 @@ pub(super) fn small(chance: &mut Chance) -> Options {
 }
 
 /// What the sockets of the one side of a world have, and those of the other: two of nine seeds something that is secret.
-pub(super) fn security(seed: u64) -> [Security; 2] {
+pub(crate) fn security(seed: u64) -> [Security; 2] {
     let mut both = match seed % 9 {
         2 => [Plain::server().allow([("me", "word")]), Plain::client("me", "word")],
         5 => curve(),
@@ -73,7 +82,7 @@ pub(super) fn security(seed: u64) -> [Security; 2] {
 }
 
 /// A CURVE server and its client.
-pub(super) fn curve() -> [Security; 2] {
+pub(crate) fn curve() -> [Security; 2] {
     let secret = |byte| SecretKey::from_bytes([byte; 32]);
     [
         Curve::server(secret(1)).allow([secret(2).public()]),

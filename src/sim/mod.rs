@@ -2,29 +2,50 @@
 //!
 //! One thread does everything: it calls the hubs' verbs that do not wait, gives each engine its turns as the reactor
 //! does, and moves bytes. The seed chooses what is next. The clock stands still while anything can happen, then jumps to
-//! the next deadline, so a minute of back-off takes no time, and a failure is replayed by its seed.
+//! the next deadline, so a minute of back-off takes no time, and a failure is replayed by its seed. What is played in it are
+//! tests, and what a fuzzer says.
+
+#![cfg_attr(not(test), allow(dead_code, reason = "a fuzzer plays a part of it"))]
 
 pub(crate) mod chance;
+#[cfg(test)]
 mod clock;
+#[cfg(test)]
 mod counting;
+#[cfg(test)]
 mod cuts;
+#[cfg(test)]
 mod ends;
+#[cfg(test)]
 mod equals;
 mod fabric;
+#[cfg(test)]
 mod groups;
+#[cfg(test)]
 mod in_band;
 pub(crate) mod laws;
+#[cfg(test)]
 mod life;
+#[cfg(test)]
 mod marks;
 mod net;
+#[cfg(test)]
 mod newest;
+#[cfg(test)]
 mod pair;
+#[cfg(test)]
 mod pipeline;
+#[cfg(test)]
 mod publish;
+#[cfg(test)]
 mod request;
+#[cfg(test)]
 mod router;
+#[cfg(test)]
 mod service;
+#[cfg(test)]
 mod strangers;
+#[cfg(test)]
 mod stream;
 
 use crate::batch::weight;
@@ -45,7 +66,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Nodes, and the network between them.
-struct World {
+pub(crate) struct World {
     fabric: Arc<Mutex<Fabric>>,
     nodes: Vec<Node>,
     chance: Chance,
@@ -66,7 +87,7 @@ struct Node {
 }
 
 impl World {
-    fn new(seed: u64, nodes: usize) -> Self {
+    pub(crate) fn new(seed: u64, nodes: usize) -> Self {
         let fabric = Arc::new(Mutex::new(Fabric::new(seed, nodes)));
         let node = |node| {
             let rung = Arc::new(AtomicBool::new(false));
@@ -94,7 +115,7 @@ impl World {
         }
     }
 
-    fn fabric(&self) -> MutexGuard<'_, Fabric> {
+    pub(crate) fn fabric(&self) -> MutexGuard<'_, Fabric> {
         self.fabric.lock()
     }
 
@@ -127,7 +148,12 @@ impl World {
         self.pool.as_ref().is_none_or(|pool| pool.is_whole())
     }
 
-    fn open<P: Pattern>(&mut self, node: usize, pattern: impl FnOnce(&Options) -> P, options: Options) -> Arc<Hub<P>> {
+    pub(crate) fn open<P: Pattern>(
+        &mut self,
+        node: usize,
+        pattern: impl FnOnce(&Options) -> P,
+        options: Options,
+    ) -> Arc<Hub<P>> {
         self.next_key += 1;
         let drive = Arc::clone(&self.nodes[node].seat);
         let hub = Arc::new(Hub::new(
@@ -142,7 +168,7 @@ impl World {
         hub
     }
 
-    fn listen<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {
+    pub(crate) fn listen<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {
         let endpoint = endpoint(port);
         self.nodes[node].seat.note(Note::Listen {
             station: hub.clone(),
@@ -153,7 +179,7 @@ impl World {
         });
     }
 
-    fn dial<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) -> PeerId {
+    pub(crate) fn dial<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) -> PeerId {
         self.dial_to(node, hub, endpoint(port))
     }
 
@@ -197,7 +223,7 @@ impl World {
     }
 
     /// Begins to close a socket; returns when it has to be closed.
-    fn close(&self, node: usize, station: Arc<dyn Station>) -> Instant {
+    pub(crate) fn close(&self, node: usize, station: Arc<dyn Station>) -> Instant {
         let mut effects = Effects::default();
         assert!(station.begin_close(&mut effects));
         effects.run();
@@ -211,7 +237,7 @@ impl World {
     }
 
     /// Stops dialing, in its linger time.
-    fn disconnect<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {
+    pub(crate) fn disconnect<P: Pattern>(&self, node: usize, hub: &Arc<Hub<P>>, port: u16) {
         let (answer, _nobody) = answer();
         self.nodes[node].seat.note(Note::Disconnect {
             key: hub.key(),
@@ -221,6 +247,11 @@ impl World {
     }
 
     // -- time
+
+    /// From now on it has no turn, or has one again.
+    pub(crate) fn freeze(&mut self, node: usize, yes: bool) {
+        self.nodes[node].is_frozen = yes;
+    }
 
     /// Does one thing that can be done now. `false`: there is none.
     fn step(&mut self) -> bool {
@@ -243,7 +274,7 @@ impl World {
     }
 
     /// Does one thing, or lets a moment pass if there is none.
-    fn step_or_sleep(&mut self) {
+    pub(crate) fn step_or_sleep(&mut self) {
         if !self.step() {
             let until = self.now() + Duration::from_millis(50);
             self.sleep(until);
@@ -264,7 +295,7 @@ impl World {
     }
 
     /// Steps until nothing can happen without the clock.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..1_000_000 {
             if !self.step() {
                 return;
@@ -274,7 +305,7 @@ impl World {
     }
 
     /// Lets all happen that happens within this time.
-    fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         self.run_until(time, || false);
     }
 

@@ -3,8 +3,7 @@
 
 use super::World;
 use super::chance::with_seeds;
-use super::laws::{send, small};
-use super::publish::conserved;
+use super::laws::{conserved, send, small};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::{AtMark, Options};

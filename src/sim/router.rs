@@ -248,7 +248,7 @@ fn threat_14_a_client_whose_old_self_is_dead_gets_in_and_one_whose_other_self_li
         world.dial(1, &dealers[0], 1);
         assert!(world.run_until(Duration::from_secs(1), || router.stats().peers.len() == 1));
 
-        world.nodes[1].is_frozen = !is_alive;
+        world.freeze(1, !is_alive);
         world.dial(2, &dealers[1], 1);
         assert!(send(&*dealers[1], numbered(0, 1, 0)));
         world.run_for(Duration::from_secs(30));

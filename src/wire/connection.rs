@@ -300,8 +300,8 @@ impl Connection {
     }
 
     /// Bytes that are held for what is not whole.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn held(&self) -> usize {
         match &self.state {
             State::Traffic(inbox) => inbox.held() + self.opener.as_ref().map_or(0, |opener| opener.held()),
             State::ExpectPeer(handshake) => handshake.held(),

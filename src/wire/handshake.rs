@@ -138,7 +138,7 @@ impl Handshake {
     }
 
     /// Bytes that are held for what is not whole.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         match self {
             Handshake::ExpectBody(command, _) => command.held(),

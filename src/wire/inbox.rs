@@ -148,7 +148,7 @@ impl Inbox {
     }
 
     /// Bytes that are held for what is not whole.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         let cut = match &self.cut {
             Cut::Large { body, .. } => body.held(),

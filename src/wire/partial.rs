@@ -77,7 +77,7 @@ impl PartialCommand {
     }
 
     /// Bytes that are held for it.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         self.body.capacity()
     }
@@ -155,7 +155,7 @@ impl LargeBody {
     }
 
     /// Bytes that are held for it.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         self.buffer.capacity()
     }

@@ -237,7 +237,7 @@ impl Opener {
         self.sealed.is_empty() && self.large.is_none()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         self.sealed.capacity() + self.large.as_ref().map_or(0, LargeBody::held)
     }
