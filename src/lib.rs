@@ -121,6 +121,9 @@ mod proxy;
 mod zap;
 
 #[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(any(test, fuzzing))]
 mod sim;
 
 #[doc = include_str!("spec.md")]

@@ -290,7 +290,7 @@ fn wake(open: MutexGuard<'_, Open>) {
 }
 
 /// What a reply says, or what is wrong with it.
-fn verdict(frames: &[&[u8]]) -> Result<Verdict, &'static str> {
+pub(crate) fn verdict(frames: &[&[u8]]) -> Result<Verdict, &'static str> {
     let &[delimiter, version, _number, status, text, user, metadata] = frames else {
         return Err("it has not seven frames");
     };

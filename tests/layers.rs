@@ -42,6 +42,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("zap", 7, &[]),
     ("confirmed", 7, &[]),
     ("sim", 8, &[]),
+    ("fuzzing", 9, &[]),
 ];
 
 fn root() -> PathBuf {
@@ -214,7 +215,19 @@ fn nothing_sleeps_to_wait_for_a_state() {
 #[test]
 fn the_world_is_compiled_for_tests_and_fuzzers_only() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).expect("lib.rs");
-    assert!(lib.contains("#[cfg(any(test, fuzzing))]\nmod sim;"));
-    let sim_is_used = |(name, source): (String, String)| !is_test(&name) && names(shipped(&source), "crate::sim");
-    assert!(!sources("src").into_iter().any(sim_is_used));
+    for module in ["#[doc(hidden)]\npub mod fuzzing;", "mod sim;"] {
+        assert_eq!(lib.matches(module).count(), 1, "{module}");
+        assert!(
+            lib.contains(&format!("#[cfg(any(test, fuzzing))]\n{module}")),
+            "{module}"
+        );
+    }
+    let is_used = |(name, source): (String, String)| {
+        let ships = !is_test(&name) && module_of(&name) != "fuzzing";
+        ships
+            && ["crate::sim", "crate::fuzzing"]
+                .iter()
+                .any(|module| names(shipped(&source), module))
+    };
+    assert!(!sources("src").into_iter().any(is_used));
 }

@@ -193,6 +193,18 @@ impl Certificate {
         Ok(self)
     }
 
+    /// What stands in a file of either kind; `None`: it is none.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of_text(bytes: &[u8]) -> Option<Certificate> {
+        text::parse(bytes).ok()
+    }
+
+    /// What stands in both of its files.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn texts(&self) -> (String, Option<Zeroizing<String>>) {
+        (text::public_file(self), text::secret_file(self))
+    }
+
     fn note(&mut self, name: String, value: String) {
         match self.metadata.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,

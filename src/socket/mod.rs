@@ -24,7 +24,7 @@ pub(crate) mod scatter;
 pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod subscribe;
-mod subscribing;
+pub(crate) mod subscribing;
 mod verbs;
 pub(crate) mod xpublish;
 pub(crate) mod xsubscribe;

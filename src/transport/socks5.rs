@@ -72,6 +72,12 @@ impl Socks5 {
         (!output.is_empty()).then(|| output.into())
     }
 
+    /// Bytes that are held of a reply that is not whole.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn held(&self) -> usize {
+        self.reply.len()
+    }
+
     /// How long the awaited reply is, as far as can be told from what came of it.
     fn reply_len(&self) -> Result<usize, Failure> {
         let length = match self.awaits {
@@ -200,7 +206,7 @@ const IPV6: u8 = 4;
 /// Version, answer, a zero, and the type of an address.
 const HEAD: usize = 4;
 const PORT: usize = 2;
-const LONGEST_REPLY: usize = HEAD + 1 + 255 + PORT;
+pub(crate) const LONGEST_REPLY: usize = HEAD + 1 + 255 + PORT;
 
 #[cfg(test)]
 mod tests {
