@@ -1,5 +1,6 @@
 //! A block of IP addresses, as it is written for people.
 
+use crate::failure::printable;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -27,7 +28,7 @@ pub struct Subnet {
 
 /// What was to be a [`Subnet`] is none. Shown, it says what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}: {why}")]
+#[error("{}: {why}", printable(.text.as_bytes()))]
 pub struct InvalidSubnet {
     text: String,
     why: String,
@@ -193,5 +194,14 @@ mod tests {
         assert_eq!(Subnet::new(address("10.0.0.0"), 33), None);
         assert_eq!(Subnet::new(address("10.0.0.1"), 8), None);
         assert_eq!(Subnet::new(address("::"), u32::MAX), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_one_line() {
+        let wrong = "10.0.0.0/8\n\x1b[2J".parse::<Subnet>().unwrap_err().to_string();
+        assert_eq!(
+            wrong,
+            "10.0.0.0/8\\n\\x1b[2J: behind the slash stands a number of bits, 0 to 32"
+        );
     }
 }
