@@ -219,8 +219,8 @@ fn options() -> Vec<Vec<u8>> {
         .concat(),
         [&[2, 49, 7][..], &long(b"eth0")].concat(),
         vec![2, 49, 0, 9, 9, 9, 49, 6, 9, 49, 8, 9, 49, 9, 3, 1],
-        [&[2, 44, 1, 0][..], &long(b"me"), &long(b"word")].concat(),
-        vec![2, 44, 1, 3, 2],
+        [&[2, 44, 1, 9, 0][..], &long(b"me"), &long(b"word")].concat(),
+        vec![2, 44, 1, 9, 3, 2, 1],
         vec![2, 30, 1, 1, 31, 9, 3, 33, 1],
         vec![2, 9, 203, 10, 203, 11, 4, 12, 9, 14, 9, 9],
     ]
@@ -312,7 +312,7 @@ fn calls() -> Vec<Vec<u8>> {
         .collect()
 }
 
-const ENDPOINTS: [&str; 30] = [
+const ENDPOINTS: [&str; 35] = [
     "tcp://127.0.0.1:5555",
     "tcp://*:*",
     "tcp://localhost:5555",
@@ -343,4 +343,9 @@ const ENDPOINTS: [&str; 30] = [
     "tcp://::1:5555",
     "tcp://host:65536",
     " tcp://host:1\n",
+    "192.0.2.0/24",
+    "192.0.2.7/24",
+    "2001:db8::/32",
+    "::ffff:10.0.0.0/104",
+    "::1",
 ];

@@ -6,7 +6,7 @@ use crate::keys::SecretKey;
 use crate::message::Message;
 use crate::options::{AtMark, InvalidOptions, Options, Verbosity};
 use crate::routing::Pattern;
-use crate::security::{Curve, Plain};
+use crate::security::{Curve, Null, Plain, Subnet};
 use crate::sim::World;
 use crate::socket::client::ClientPattern;
 use crate::socket::dealer::DealerPattern;
@@ -28,6 +28,7 @@ use crate::socket::xpublish::XPubPattern;
 use crate::socket::xsubscribe::XSubPattern;
 use crate::socket_type::SocketType;
 use crate::wire::Local;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Setters, one after the other; then a socket of each type that does not refuse them.
@@ -190,24 +191,31 @@ fn kernel(options: Options, input: &mut Input<'_>) -> Options {
 }
 
 fn strangers(options: Options, input: &mut Input<'_>) -> Options {
-    match input.below(5) {
+    match input.below(6) {
         0 => options.max_pending_handshakes(size(input)),
         1 => options.max_peers(size(input)),
         2 => options.max_peers_per_address(size(input)),
         3 => options.accept_rate(size(input) as u32, size(input) as u32),
+        4 => options.fd_reserve(size(input)),
         _ => options.allow_insecure_bind(input.flag()),
     }
 }
 
 fn security(options: Options, input: &mut Input<'_>) -> Options {
     let secret = SecretKey::from_bytes([input.byte(); 32]);
-    options.security(match input.below(6) {
+    let subnet = Subnet::from(IpAddr::from([10, 0, 0, input.byte()]));
+    let security = match input.below(7) {
         0 => Plain::client(input.text(), input.text()),
         1 => Plain::server().allow([(input.text(), input.text())]),
         2 => Plain::server().allow_any(),
         3 => Curve::client(secret, crate::keys::PublicKey::from_bytes([input.byte(); 32])),
         4 => Curve::server(secret).allow([crate::keys::PublicKey::from_bytes([input.byte(); 32])]),
-        _ => Curve::server(secret).allow_any(),
+        5 => Curve::server(secret).allow_any(),
+        _ => Null::allow_from([subnet]),
+    };
+    options.security(match input.flag() {
+        true => security.deny_from([subnet]),
+        false => security,
     })
 }
 

@@ -1,12 +1,14 @@
-//! Texts that people write: endpoints, certificates and keys.
+//! Texts that people write: endpoints, subnets, certificates and keys.
 
 use crate::endpoint::Endpoint;
 use crate::keys::{Certificate, PublicKey, SecretKey};
+use crate::security::Subnet;
 use crate::socket_type::SocketType;
 
-/// An endpoint, as it stands in a configuration.
+/// An endpoint, or a subnet, as it stands in a configuration.
 pub fn endpoints(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    subnet(text);
     match text.parse::<Endpoint>() {
         Err(wrong) => {
             assert_eq!(wrong.text(), text);
@@ -24,6 +26,18 @@ pub fn endpoints(bytes: &[u8]) {
             assert!(is_one_line(&format!("{endpoint:?}")));
             assert!(printed.starts_with(endpoint.transport()));
             check_use(&endpoint);
+        }
+    }
+}
+
+fn subnet(text: &str) {
+    match text.parse::<Subnet>() {
+        Err(wrong) => assert!(is_one_line(&wrong.to_string()), "{wrong:?}"),
+        Ok(subnet) => {
+            let printed = subnet.to_string();
+            assert_eq!(printed.parse(), Ok(subnet), "what is printed is the same");
+            let first = printed.split('/').next().and_then(|first| first.parse().ok());
+            assert!(first.is_some_and(|first| subnet.contains(first)), "{printed}");
         }
     }
 }
