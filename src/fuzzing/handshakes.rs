@@ -198,4 +198,4 @@ fn plain_server() -> Security {
 /// What a client says that is let in.
 const LOGIN: &[u8] = b"\x04name\x04word";
 /// More is said by repetition only.
-const MOST: usize = 300_000;
+const MOST: usize = 150_000;

@@ -105,7 +105,6 @@ fn frames() -> Vec<Vec<u8>> {
     let said = [
         [frame(0, b"one"), frame(MORE, b""), frame(0, &[7; 300])].concat(),
         [frame(0, &[1; 255]), frame(0, &[2; 256]), frame(0, b"")].concat(),
-        frame(0, &[3; 66_000]),
         [
             command(b"PING", b"\0\x05ctx"),
             command(b"PONG", b"ctx"),
@@ -124,9 +123,12 @@ fn frames() -> Vec<Vec<u8>> {
         (13, [command(b"JOIN", b"group"), command(b"LEAVE", b"group")].concat()),
         (10, command(b"ERROR", b"\x03why")),
     ];
+    // Word by word: frames of 66,048 and of 510 bytes, and one in between.
+    let large = [3, 0, 0, 0, 1, 6, 1, 3, 0x81, 0, 1, 1, 2, b'a', b'b', 1, 6, 0, 3, 0, 255].to_vec();
     let all = said.into_iter().enumerate().map(|(n, said)| ((n % 5) as u8, said));
     all.chain(commands)
         .map(|(types, said)| [&[types, 0, 0, 1][..], &said].concat())
+        .chain([large])
         .collect()
 }
 
