@@ -124,10 +124,11 @@ impl Game {
             return;
         };
         self.received += 1;
-        // Those of an XPUB are what others have subscribed to; and some types can be connected to themselves.
-        let is_sent = self.sockets[who].socket_type() == SocketType::XPub
-            || !self.strangers.is_empty()
-            || self.sent.iter().any(|sent| sent.contains(&bytes_of(&message)));
+        // Those of an XPUB are what others have subscribed to, and those of a STREAM pieces; and some types can be
+        // connected to themselves.
+        let is_other = matches!(self.sockets[who].socket_type(), SocketType::XPub | SocketType::Stream);
+        let is_sent =
+            is_other || !self.strangers.is_empty() || self.sent.iter().any(|sent| sent.contains(&bytes_of(&message)));
         assert!(is_sent, "nobody has sent {message:?}");
     }
 

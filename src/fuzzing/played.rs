@@ -16,8 +16,11 @@ use crate::socket::publish::PubPattern;
 use crate::socket::pull::Fair;
 use crate::socket::push::Balanced;
 use crate::socket::radio::RadioPattern;
+use crate::socket::reply::{Asked, RepPattern};
+use crate::socket::request::{Outcome, ReqPattern};
 use crate::socket::router::RouterPattern;
 use crate::socket::server::ServerPattern;
+use crate::socket::stream::StreamPattern;
 use crate::socket::subscribe::SubPattern;
 use crate::socket::subscribing::{Subscribing, Wish};
 use crate::socket::xpublish::XPubPattern;
@@ -65,7 +68,19 @@ type Receive<P> = dyn Fn(&Hub<P>) -> Option<Message>;
 /// Two sockets that speak with each other.
 pub(super) fn pair(world: &mut World, input: &mut Input<'_>, options: [Options; 2]) -> [Box<dyn Played>; 2] {
     let [a, b] = options;
-    match input.below(9) {
+    let kind = input.byte();
+    match kind % 9 {
+        _ if kind > 252 => [
+            of(world, 0, a, |options| StreamPattern::new(options, 7), stream()),
+            of(world, 1, b, |options| StreamPattern::new(options, 9), stream()),
+        ],
+        _ if kind > 249 => {
+            let a = a.correlate(input.flag()).relaxed(input.flag());
+            [
+                of(world, 0, a, |options| ReqPattern::new(options, 7), asking()),
+                of(world, 1, b, RepPattern::new, replying()),
+            ]
+        }
         0 => [
             of(world, 0, a, Balanced::<PushKind>::new, sending()),
             of(world, 1, b, Fair::<PullKind>::new, receiving()),
@@ -195,6 +210,67 @@ where
                 }
                 Poll::Ready(Err(_)) | Poll::Pending => None,
             }
+        }),
+        want: |_, _, _| {},
+    }
+}
+
+fn stream() -> Verbs<StreamPattern> {
+    answering(StreamPattern::recv)
+}
+
+/// Asks, and looks for all replies that it waits for.
+fn asking() -> Verbs<ReqPattern> {
+    let open = Rc::new(RefCell::new(Vec::new()));
+    let asked = Rc::clone(&open);
+    Verbs {
+        send: Box::new(move |hub, message| {
+            let step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message.into());
+            let id = hub.attempt(Awaited::Writable, step);
+            if let Poll::Ready(Ok(id)) = id {
+                asked.borrow_mut().push(id);
+            }
+            matches!(id, Poll::Ready(Ok(_)))
+        }),
+        receive: Box::new(move |hub| {
+            let mut reply = None;
+            open.borrow_mut().retain(|&id| {
+                let step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.take(peers, id);
+                if reply.is_some() {
+                    return true;
+                }
+                match hub.attempt(Awaited::Reply(id), step) {
+                    Poll::Ready(Ok(Outcome::Replied(message))) => {
+                        reply = Some(message);
+                        false
+                    }
+                    outcome => outcome.is_pending(),
+                }
+            });
+            reply
+        }),
+        want: |_, _, _| {},
+    }
+}
+
+/// Replies to the last request that is not answered yet.
+fn replying() -> Verbs<RepPattern> {
+    let open = Rc::new(RefCell::new(Vec::<Asked>::new()));
+    let asked = Rc::clone(&open);
+    Verbs {
+        send: Box::new(move |hub, message| {
+            let Some(asked) = asked.borrow_mut().pop() else {
+                return false;
+            };
+            hub.act(|_, peers| asked.reply(peers, &mut message.into())).is_ok()
+        }),
+        receive: Box::new(move |hub| match hub.attempt(Awaited::Readable, RepPattern::recv) {
+            Poll::Ready(Ok(asked)) => {
+                let body = asked.body.clone();
+                open.borrow_mut().push(asked);
+                Some(body)
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => None,
         }),
         want: |_, _, _| {},
     }

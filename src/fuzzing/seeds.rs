@@ -268,25 +268,12 @@ fn zap() -> Vec<Vec<u8>> {
 /// A game of each pair of types: all that is done is done once.
 fn calls() -> Vec<Vec<u8>> {
     (0..9)
+        .chain([250, 253])
         .map(|pair| {
-            let begin = [
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                pair,
-                pair % 8,
-                pair % 4,
-                3,
-                9,
-                4,
-                9,
-                pair,
-                pair % 2,
-            ];
+            let settings = [pair, pair % 8, pair % 4, 3, 9, 4, 9, pair];
+            // A REQ says how it tells replies apart.
+            let more: &[u8] = if pair == 250 { &[1, 0] } else { &[] };
+            let begin = [&[0; 7][..], &settings, more, &[pair % 2]].concat();
             // Wants topics that begin with an a; two messages go there, and a large one back.
             let wants = [5, 39, 0x8B, 1, b'a', 1, 5, 39];
             let sends = [0, 1, 2, b'a', b'b', 1, b'c', 0, 0, 0, 1, b'a', 0, 5, 39, 5, 39];
