@@ -4,7 +4,7 @@
 mod asked;
 mod pattern;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use asked::Outcome;
 pub(crate) use pattern::ReqPattern;
 
