@@ -114,9 +114,9 @@ impl Scene {
     /// Hears it at once and in pieces.
     fn told(&self, bytes: &[u8]) -> Outcome {
         let outcome = self.hear(bytes, None);
-        let seed = bytes
-            .iter()
-            .fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(*byte));
+        let seed = bytes.iter().fold(0, |seed: u64, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(*byte))
+        });
         let in_pieces = self.hear(bytes, Some(Chance::new(seed)));
         outcome.assert_same(&in_pieces);
         outcome

@@ -7,7 +7,6 @@ use crate::message::Message;
 use crate::notice::Notice;
 use crate::security::{Judgement, Role};
 use crate::sim::chance::Chance;
-use crate::wire::sealing::Sealer;
 use crate::wire::{Connection, Credit, Facts, Form, Fresh, Local, Side, Step};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -20,7 +19,6 @@ pub(super) struct End {
     /// What was read and not taken.
     rest: Bytes,
     role: Role,
-    pub(super) sealer: Option<Sealer>,
     /// All that was heard, in bytes.
     heard: usize,
     /// Pieces and credit; `None`: all at once.
@@ -61,7 +59,6 @@ impl End {
             buffers: Buffers::default(),
             run: Run::default(),
             rest: Bytes::new(),
-            sealer: None,
             heard: 0,
             chance,
             outcome: Outcome::default(),
@@ -153,7 +150,7 @@ impl End {
                 Ok(Step::Notice(notice)) => self.outcome.events.push(Event::Notice(notice)),
                 Ok(Step::Ready(facts)) => {
                     self.outcome.events.push(Event::Ready(facts));
-                    self.sealer = self.connection.accept();
+                    drop(self.connection.accept());
                 }
                 Err(failure) => return self.fail(failure),
             }
@@ -240,7 +237,7 @@ pub(super) fn framed<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Byt
 /// What all keys of a connection are made of.
 pub(super) const CHANCE_OF_KEYS: u8 = 8;
 
-pub(super) const PLENTY: Credit = Credit {
+const PLENTY: Credit = Credit {
     messages: usize::MAX,
     bytes: usize::MAX,
 };
