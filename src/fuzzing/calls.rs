@@ -49,7 +49,9 @@ struct Game {
 
 impl Game {
     fn new(input: &mut Input<'_>) -> Self {
-        let mut world = World::new(input.number(), 3);
+        let seed = input.number();
+        let mut world = World::new(seed, 3);
+        world.share(seed);
         let secured = match input.below(8) {
             6 => laws::curve(),
             7 => laws::security(2),
@@ -225,6 +227,7 @@ impl Game {
             assert!(socket.station().is_closed(), "it does not close");
             assert_eq!(socket.queued(), 0, "something is left");
         }
+        assert!(self.world.is_share_whole(), "what is held of nothing is held");
         self.received
     }
 }

@@ -34,13 +34,13 @@ impl Pool {
     }
 
     /// Whether all hold no more than there is, but for one message each, of at most this weight.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_kept(self: &Arc<Self>, heaviest: usize) -> bool {
         self.held.load(Ordering::Relaxed) <= self.limit + Arc::strong_count(self) * heaviest
     }
 
     /// Whether nothing is held.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_whole(&self) -> bool {
         self.left() == self.limit
     }

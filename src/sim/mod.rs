@@ -126,7 +126,7 @@ impl World {
     // -- sockets
 
     /// One seed of four has little for all queues together.
-    fn share(&mut self, seed: u64) {
+    pub(crate) fn share(&mut self, seed: u64) {
         if seed % 4 == 1 {
             self.pool = Some(Arc::new(Pool::new(self.chance.within(0..2_000))));
         }
@@ -144,7 +144,7 @@ impl World {
     }
 
     /// They share nothing, or hold nothing of it.
-    fn is_share_whole(&self) -> bool {
+    pub(crate) fn is_share_whole(&self) -> bool {
         self.pool.as_ref().is_none_or(|pool| pool.is_whole())
     }
 
