@@ -322,8 +322,8 @@ impl fmt::Display for Endpoint {
         match &self.0 {
             Kind::Tcp(Tcp { host, port, source }) | Kind::Udp(Tcp { host, port, source }) => {
                 match source {
-                    // Of an interface there is no port.
-                    Some(source) if source.port() == 0 && matches!(self.0, Kind::Udp(_)) => {
+                    // Of an interface there is no port; it is named by an IPv4 address.
+                    Some(source) if source.port() == 0 && source.is_ipv4() && matches!(self.0, Kind::Udp(_)) => {
                         write!(f, "{};", source.ip())?;
                     }
                     Some(source) => write!(f, "{source};")?,

@@ -73,6 +73,20 @@ fn numbers_are_printed_in_their_usual_form() {
     }
 }
 
+/// Without its brackets it would not be read again, and without its interface it would be another.
+#[test]
+fn an_ipv6_source_of_datagrams_is_printed_whole() {
+    for text in [
+        "udp://[::1]:0;[::2]:5555",
+        "udp://[fe80::1%3]:0;[fe80::2%eth0]:5555",
+        "udp://[fe80::1%3]:0;host:5555",
+    ] {
+        assert_eq!(endpoint(text).to_string(), text);
+    }
+    let short = endpoint("udp://[0::1];host:5555");
+    assert_eq!(short.to_string(), "udp://[::1]:0;host:5555");
+}
+
 #[test]
 fn an_address_of_the_kernel_is_an_endpoint() {
     for text in ["1.2.3.4:5", "[::1]:5", "[fe80::1%3]:5"] {
