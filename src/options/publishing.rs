@@ -75,8 +75,8 @@ impl Options {
 
     /// Sets whether an XPUB leaves it to its application which subscriptions count. Default no. Yes: a subscription that
     /// comes is only told to the application, which calls [`Subscriber::subscribe`](crate::Subscriber::subscribe) with the
-    /// topic of its choice, or does not (`ZMQ_XPUB_MANUAL`): as long as it does not receive, nobody new gets anything. No:
-    /// whoever connects gets what it asks for.
+    /// topic of its choice, or does not (`ZMQ_XPUB_MANUAL`): as long as it does not receive, nobody new gets anything. The
+    /// end of one that was not told is not told either. No: whoever connects gets what it asks for.
     pub fn manual(mut self, yes: bool) -> Self {
         self.publishing.manual = yes;
         self.note("manual")
