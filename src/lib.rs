@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | what is there |
 //! |--:|---|---|
-//! | 7 | `poller`, `proxy`, `zap` | what is made of several sockets; they watch them, and sleep like any other waiter |
+//! | 7 | `confirmed`, `poller`, `proxy`, `zap` | what is made of several sockets; they watch them, and sleep like any other waiter |
 //! | 6 | `socket` | what users hold: one file for each socket type, with its verbs and the policies it is made of |
 //! | 5 | `context` | starts the loop, knows all sockets, ends them with a report |
 //! | 4 | `engine` | sessions, dialers, listeners, timers, inproc, and the seat: joins what is below |

@@ -4,8 +4,10 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | `ledger` | what a source knows of its tasks and workers, and what it does next |
 //! | `wire` | what the two sides say, as octets |
 //!
-//! It is a value: it knows no socket, no clock, no thread and no chance.
+//! Both are values: they know no socket, no clock, no thread and no chance.
 
+mod ledger;
 mod wire;

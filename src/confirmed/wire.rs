@@ -3,7 +3,10 @@
 //! A head is the first frame of a message; what stands behind that of a TASK is the task. Every length is compared before it
 //! is used, and nothing may be left behind the last field: what is read says the same octets again when it is written.
 
+mod fields;
+
 use bytes::Bytes;
+use fields::Fields;
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -300,88 +303,13 @@ fn open(octets: &[u8], first: u8) -> Result<(u8, Fields<'_>), Malformed> {
     let rest = octets
         .strip_prefix(NAME)
         .ok_or(Malformed::Form("it does not begin with CD"))?;
-    let mut fields = Fields(rest);
+    let mut fields = Fields::of(rest);
     let version = fields.octet()?;
     let command = fields.octet()?;
     match version {
         VERSION => Ok((command, fields)),
         version if command == first => Err(Malformed::OtherVersion(version)),
         _ => Err(Malformed::Form("it is of another version")),
-    }
-}
-
-/// What has not been read yet.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (field, rest) = self.0.split_first_chunk().ok_or(CUT)?;
-        self.0 = rest;
-        Ok(*field)
-    }
-
-    fn octet(&mut self) -> Result<u8, Malformed> {
-        self.take().map(|[octet]| octet)
-    }
-
-    fn number_to(&mut self, most: u32, over: &'static str) -> Result<u32, Malformed> {
-        let number = u32::from_be_bytes(self.take()?);
-        if number > most {
-            return Err(Malformed::Form(over));
-        }
-        Ok(number)
-    }
-
-    fn lease(&mut self) -> Result<u32, Malformed> {
-        match self.number_to(LONGEST_MS, "its lease is over a day")? {
-            0 => Err(Malformed::Form("its lease is 0")),
-            lease => Ok(lease),
-        }
-    }
-
-    fn id(&mut self) -> Result<TaskId, Malformed> {
-        let id = NonZeroU64::new(u64::from_be_bytes(self.take()?));
-        id.map(TaskId).ok_or(Malformed::Form("an id is 0"))
-    }
-
-    fn ids(&mut self) -> Result<Vec<TaskId>, Malformed> {
-        let count = usize::from(u16::from_be_bytes(self.take()?));
-        if count > MOST_IDS {
-            return Err(Malformed::Form("it has over 1,024 ids"));
-        }
-        // Ids are the last field: nothing is taken for them that is not there.
-        if self.0.len() != count * ID_LEN {
-            return Err(Malformed::Form("its ids are not as many as it says"));
-        }
-        (0..count).map(|_| self.id()).collect()
-    }
-
-    fn octets(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (field, rest) = self.0.split_at_checked(length).ok_or(CUT)?;
-        self.0 = rest;
-        Ok(field)
-    }
-
-    fn text(&mut self, length: usize, longest: usize, over: &'static str) -> Result<Bytes, Malformed> {
-        if length > longest {
-            return Err(Malformed::Form(over));
-        }
-        self.octets(length).map(Bytes::copy_from_slice)
-    }
-
-    fn reason(&mut self) -> Result<String, Malformed> {
-        let length = usize::from(self.octet()?);
-        let reason = std::str::from_utf8(self.octets(length)?);
-        reason
-            .map(str::to_owned)
-            .map_err(|_| Malformed::Form("its reason is not text"))
-    }
-
-    fn end(self) -> Result<(), Malformed> {
-        if !self.0.is_empty() {
-            return Err(Malformed::Form("it goes on behind its last field"));
-        }
-        Ok(())
     }
 }
 
@@ -421,8 +349,6 @@ const WHO: u8 = 0x85;
 
 /// The flag of a task that may have been delivered before.
 const AGAIN: u8 = 1;
-const ID_LEN: usize = 8;
-const CUT: Malformed = Malformed::Form("it is cut short");
 
 /// Ids in one head.
 pub(crate) const MOST_IDS: usize = 1024;

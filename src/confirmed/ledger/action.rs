@@ -1,0 +1,73 @@
+//! What a ledger wants done, and what it has counted.
+
+use super::task::Task;
+use super::workers::WorkerId;
+use crate::confirmed::wire::{FromSource, Session, TaskId};
+use crate::message::Message;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Say this to a worker, or to who should be one. Who is gone hears nothing.
+    Send {
+        to: WorkerId,
+        head: FromSource,
+        /// The frames behind a TASK.
+        message: Option<Message>,
+    },
+    /// Tell the application that this task is settled: nothing more happens to it.
+    Settled { id: TaskId, outcome: Outcome },
+    /// Tell the application that tasks are accepted again.
+    Room,
+    /// End this connection.
+    CloseWorker(WorkerId),
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A worker has done it.
+    Done { by: Session },
+    /// Nobody is asked any more; what to do with it is the application's.
+    Dead { why: Death, attempts: u16, task: Box<Task> },
+}
+
+/// Why nobody is asked any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// It has failed as often as it may; this is what was said last.
+    Failed { reason: String },
+    /// A worker says that it is never to be.
+    Rejected { reason: String },
+    /// Its time was over.
+    TooLate,
+    /// As many of its deliveries ended without a word as may: workers seem to die of it.
+    Lost,
+}
+
+/// What has happened since a ledger began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Tasks.
+    pub(crate) accepted: u64,
+    pub(crate) done: u64,
+    pub(crate) dead: u64,
+    /// Deliveries, all and those but a task's first.
+    pub(crate) delivered: u64,
+    pub(crate) again: u64,
+    /// How deliveries ended that did not settle their task. Those whose lease was over are among the lost.
+    pub(crate) lost: u64,
+    pub(crate) leases_over: u64,
+    pub(crate) failed: u64,
+    pub(crate) returned: u64,
+    /// Ids that were said by who had nothing to say of them.
+    pub(crate) ignored: u64,
+    /// Heads that were not understood, or grant too much.
+    pub(crate) malformed: u64,
+    /// Heads of those who had not said HELLO.
+    pub(crate) strangers: u64,
+    /// Workers that came when there were too many.
+    pub(crate) turned_away: u64,
+    /// Workers that were silent for too long.
+    pub(crate) silent: u64,
+}
