@@ -1,7 +1,11 @@
-//! What a ledger promises, a sentence at a time.
+//! What a ledger promises, a sentence at a time; against plain lists; and in all its states.
 
+mod crowd;
 mod endings;
+mod exhaustive;
+mod naive;
 mod queues;
+mod scene;
 mod workers;
 
 use super::task::State;
