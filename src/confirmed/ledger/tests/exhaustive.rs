@@ -111,10 +111,9 @@ fn all_is_settled_whatever_is_lost() {
     if cfg!(debug_assertions) {
         return;
     }
-    states(&plain, 2, trouble(1, 1));
-    states(&plain[..2], 1, trouble(2, 2));
-    let count = states(&plain, 1, trouble(2, 1)) + states(&plain, 1, trouble(1, 2));
-    assert!(count > 1_000_000, "{count}");
+    states(&plain[..2], 1, trouble(2, 1));
+    states(&plain[..2], 1, trouble(1, 2));
+    states(&plain, 1, trouble(1, 1));
 }
 
 #[test]
@@ -142,14 +141,13 @@ fn all_is_settled_whatever_fails_or_takes_too_long() {
 }
 
 #[test]
-#[ignore = "five million states take six minutes and as many gigabytes"]
+#[ignore = "some million states take seven minutes and as many gigabytes"]
 fn all_is_settled_after_two_crashes_and_two_cuts() {
-    let trouble = Trouble {
-        crashes: 2,
-        cuts: 2,
-        ..NONE
-    };
-    let count = states(&vec![task(); 3], 1, trouble);
+    let plain = vec![task(); 3];
+    let trouble = |crashes, cuts| Trouble { crashes, cuts, ..NONE };
+    states(&plain, 2, trouble(1, 1));
+    states(&plain[..2], 1, trouble(2, 2));
+    let count = states(&plain, 1, trouble(2, 2));
     assert!(count > 5_000_000, "{count}");
 }
 
