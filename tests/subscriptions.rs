@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use peermq::{Context, Pub, Sub, XPub};
+use peermq::{Context, Options, Pub, Sub, XPub};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
@@ -21,7 +21,8 @@ fn threat_16_a_million_subscriptions_cost_under_200_mebibytes_at_either_end() {
     let context = Context::new().unwrap();
 
     // A raw peer, so that it costs this process nothing.
-    let publisher = Pub::new(&context);
+    let options = Options::default().max_subscription_bytes(LIMIT);
+    let publisher = Pub::with_options(&context, options).unwrap();
     let monitor = publisher.monitor();
     let here = publisher.bind("tcp://127.0.0.1:0").unwrap();
     let before = resident();

@@ -14,7 +14,7 @@ impl Options {
     /// | a mark of 0 | an error | no limit | [`send_mark`](Options::send_mark), [`recv_mark`](Options::recv_mark), [`mark`](Options::mark) take it after this |
     /// | [`max_message_size`](Options::max_message_size), [`max_frames`](Options::max_frames) | 1 GiB, 65,536 | no limit | a peer may send one message that takes all memory, as it arrives; still nothing is reserved for what is only announced |
     /// | [`max_topic_len`](Options::max_topic_len) | 64 KiB | no limit | peers of ZMTP 3.0 may subscribe to what is as long as a message |
-    /// | [`max_subscription_bytes`](Options::max_subscription_bytes) | 256 MiB | no limit | a peer that subscribes without end takes all memory |
+    /// | [`max_subscription_bytes`](Options::max_subscription_bytes) | 16 MiB | no limit | a peer that subscribes without end takes all memory |
     /// | [`correlate`](Options::correlate) (REQ) | yes | no | a ROUTER finds the empty frame first; one request at a time |
     /// | [`drop_unroutable`](Options::drop_unroutable) (ROUTER) | no | yes | what goes to nobody is dropped, and still counted |
     /// | [`handover`](Options::handover) (ROUTER) | no | no | as it was |

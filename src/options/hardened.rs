@@ -20,7 +20,7 @@ impl Options {
     /// | [`max_peers_per_address`](Options::max_peers_per_address) | no limit | 100 |
     /// | [`accept_rate`](Options::accept_rate) | no limit | 200 a second, 400 at once |
     /// | [`max_topic_len`](Options::max_topic_len) | 64 KiB | 256 B |
-    /// | [`max_subscription_bytes`](Options::max_subscription_bytes) | 256 MiB | 256 KiB |
+    /// | [`max_subscription_bytes`](Options::max_subscription_bytes) | 16 MiB | 256 KiB |
     /// | [`allow_insecure_bind`](Options::allow_insecure_bind) | yes, with a warning | no |
     ///
     /// It does not make a socket secure: that is [`security`](Options::security), without which such a socket binds `tcp`

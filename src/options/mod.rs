@@ -214,7 +214,7 @@ impl Default for Publishing {
         Publishing {
             at_mark: AtMark::default(),
             longest_topic: 64 << 10,
-            most_asked: 256 << 20,
+            most_asked: 16 << 20,
             invert_matching: false,
             last_values: None,
             verbosity: Verbosity::default(),

@@ -35,7 +35,7 @@ impl Options {
     }
 
     /// Sets how much a peer's subscriptions may weigh, in bytes: each topic or group with its length and 128 more. Default
-    /// 256 MiB, which is more than a million of short topics; at least 1. PUB, XPUB, RADIO.
+    /// 16 MiB, which is more than a hundred thousand of short topics; at least 1. PUB, XPUB, RADIO.
     ///
     /// A peer that asks for more is disconnected with [`Failure::TooLarge`](crate::Failure::TooLarge), and all its
     /// subscriptions end; of what came too much a message (ZMTP 3.0) is counted as
