@@ -22,7 +22,7 @@ impl Options {
     /// | [`connect_timeout`](Options::connect_timeout) | 30 s | the system's | minutes, at an address that swallows what is sent to it |
     /// | [`keepalive`](Options::keepalive) | 10 s, 5 s, 4 probes | as the system has it | off, on most: a peer that vanished stays for ever if nothing is sent to it |
     /// | [`heartbeat`](Options::heartbeat) | towards peers of this library | none | the same |
-    /// | [`backlog`](Options::backlog) | 1,024 | 100 | of many that come at once, some try again |
+    /// | [`backlog`](Options::backlog) | 4,096 | 100 | of many that come at once, some try again |
     /// | `unbind` | keeps the accepted connections | ends them (not over inproc) | like `unbind_and_close`, within the linger time |
     ///
     /// Not restored is what no program can want: replies that wait for ever when their peer is lost, an ipc path taken from

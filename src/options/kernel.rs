@@ -65,7 +65,7 @@ impl Default for TransportOptions {
                 probes: 4,
             }),
             user_timeout: None,
-            backlog: 1_024,
+            backlog: 4_096,
             ipv6_only: false,
             send_buffer: None,
             recv_buffer: None,
@@ -129,7 +129,7 @@ impl Options {
         self
     }
 
-    /// Sets how many connections may wait in the system to be accepted. Default 1,024; the system may allow fewer
+    /// Sets how many connections may wait in the system to be accepted. Default 4,096; the system may allow fewer
     /// (Linux: `net.core.somaxconn`).
     ///
     /// Larger: more half-open connections of strangers. Smaller: of many peers that come at once, some have to try
