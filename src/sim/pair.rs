@@ -153,7 +153,7 @@ fn pairs_keep_the_law<K: Kind>(seeds: u64) {
 
 #[test]
 fn pairs_keep_the_law_under_faults_and_lose_nothing_without() {
-    pairs_keep_the_law::<PairKind>(200);
+    pairs_keep_the_law::<PairKind>(500);
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn pipelines_keep_the_law<A: Kind, B: Kind>(seeds: u64) {
 
 #[test]
 fn pipelines_keep_the_law_under_faults_and_lose_nothing_without() {
-    pipelines_keep_the_law::<PushKind, PullKind>(200);
+    pipelines_keep_the_law::<PushKind, PullKind>(500);
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn requests_survive(seed: u64, kind: Kind) {
 
 #[test]
 fn requests_end_and_the_next_is_answered_whatever_happened_before() {
-    with_seeds(200, |seed| requests_survive(seed, Kind::Correlated));
+    with_seeds(500, |seed| requests_survive(seed, Kind::Correlated));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn what_was_sent_is_what_comes_in_any_pieces_on_any_credit() {
     with_seeds(120, |seed| {
         let mut chance = Chance::new(seed);
         let (bytes, messages, pings) = stream(&mut chance);
-        let (bytes, mut end) = match chance.once_in(8) {
+        let (bytes, mut end) = match chance.once_in(4) {
             false => (bytes, End::in_traffic(LIMITS)),
             true => {
                 let (mut peer, end) = sealed_in_traffic();
