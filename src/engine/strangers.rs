@@ -27,15 +27,12 @@ impl<N: Net> Engine<N> {
             return;
         };
         let (station, endpoint) = (Arc::clone(&it.station), Arc::clone(&it.endpoint));
-        let address = match it.endpoint.kind() {
-            Kind::Tcp(_) => ip_of(&remote),
-            _ => None,
-        };
+        let is_tcp = matches!(it.endpoint.kind(), Kind::Tcp(_));
+        let address = ip_of(&remote);
         let options = station.options();
         let counted = address.filter(|_| options.strangers.peers_per_address != usize::MAX);
         // Of datagrams there is one for all who send: it is no stranger.
         let is_counted = !stream.is_datagrams();
-        let is_tcp = matches!(it.endpoint.kind(), Kind::Tcp(_));
         let is_taken = match options.security.addresses.judge(address) {
             Err(why) if is_tcp => Err(Failure::NotAdmitted { why }),
             _ if is_counted => self.count_in(&station, counted, stream.descriptors_left()),

@@ -42,8 +42,8 @@ pub(super) struct IncomingQueue {
     /// one at the low mark. Whatever brings one of these nearer sets it to zero.
     ahead: usize,
     counts: Counts,
-    /// What it holds of what there is for all queues, if that has a limit.
-    share: Option<Share>,
+    /// Its part of what there is for all queues.
+    share: Share,
     /// Frames beyond the first of each message that was taken out.
     more_frames: u64,
     /// Messages that were taken out and then counted as dropped.
@@ -73,29 +73,21 @@ impl IncomingQueue {
 
     /// From now on it has a part of what there is for all.
     pub(super) fn share(&mut self, share: Share) {
-        self.share = Some(share);
+        self.share = share;
     }
 
     /// Tells what it holds to those who share with it.
     #[inline]
     fn tell(&mut self) {
         let weight = self.weight();
-        if let Some(share) = &mut self.share {
-            share.hold(weight);
-        }
-    }
-
-    /// What a mark is, with what others hold.
-    #[inline]
-    fn within(&self, mark: Mark) -> Mark {
-        self.share.as_ref().map_or(mark, |share| share.within(mark))
+        self.share.hold(weight);
     }
 
     // -- arriving
 
     /// How much may be taken in. If nothing may, it is starved.
     pub(super) fn room(&mut self, mark: Mark) -> Room {
-        let mark = self.within(mark);
+        let mark = self.share.within(mark);
         let room = Room {
             messages: mark.messages.saturating_sub(self.run.messages()),
             bytes: mark.bytes.saturating_sub(self.run.weight()),
@@ -198,7 +190,7 @@ impl IncomingQueue {
 
     /// Looks how many messages may be taken before something is to be looked at again.
     pub(super) fn look_ahead(&mut self, mark: Mark) {
-        if self.share.is_some() {
+        if self.share.is_limited() {
             // With each: others may have been given room by it.
             return;
         }
@@ -262,10 +254,10 @@ impl IncomingQueue {
     /// Whether it was starved and is at its low mark now; says so once.
     #[inline(always)]
     pub(super) fn has_fallen_to_low(&mut self, mark: Mark) -> bool {
-        if self.share.is_some() {
+        if self.share.is_limited() {
             self.tell();
         }
-        let mark = self.within(mark);
+        let mark = self.share.within(mark);
         let has = self.is_starved && self.run.messages() <= mark.messages / 2 && self.run.weight() <= mark.bytes / 2;
         if has {
             self.is_starved = false;
@@ -276,7 +268,7 @@ impl IncomingQueue {
     /// Whether it was starved under another mark and has room under this one; says so once.
     pub(super) fn is_freed(&mut self, mark: Mark) -> bool {
         self.ahead = 0;
-        let mark = self.within(mark);
+        let mark = self.share.within(mark);
         let has_room = self.run.messages() < mark.messages && self.run.weight() < mark.bytes;
         self.is_starved && has_room && std::mem::take(&mut self.is_starved)
     }
@@ -379,7 +371,7 @@ impl Default for IncomingQueue {
             is_starved: false,
             ahead: 0,
             counts: Counts::default(),
-            share: None,
+            share: Share::default(),
             more_frames: 0,
             returned: 0,
             newest: None,

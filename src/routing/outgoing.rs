@@ -63,8 +63,8 @@ pub(super) struct OutgoingQueue {
     counts: Counts,
     /// Frames beyond the first of each message that was queued.
     more_frames: u64,
-    /// What it holds of what there is for all queues, if that has a limit.
-    share: Option<Share>,
+    /// Its part of what there is for all queues.
+    share: Share,
     /// Messages that were counted and never queued.
     refused: u64,
     /// The most that it held before it last became shorter.
@@ -88,7 +88,7 @@ impl OutgoingQueue {
             awaits_low: false,
             counts: Counts::default(),
             more_frames: 0,
-            share: None,
+            share: Share::default(),
             refused: 0,
             peak: Tally::default(),
             timing: Timing::default(),
@@ -97,22 +97,14 @@ impl OutgoingQueue {
 
     /// From now on it has a part of what there is for all.
     pub(super) fn share(&mut self, share: Share) {
-        self.share = Some(share);
+        self.share = share;
     }
 
     /// Tells what it holds to those who share with it.
     #[inline]
     fn tell(&mut self) {
         let weight = self.held().weight();
-        if let Some(share) = &mut self.share {
-            share.hold(weight);
-        }
-    }
-
-    /// What a mark is, with what others hold.
-    #[inline]
-    fn within(&self, mark: Mark) -> Mark {
-        self.share.as_ref().map_or(mark, |share| share.within(mark))
+        self.share.hold(weight);
     }
 
     // -- sending
@@ -186,7 +178,7 @@ impl OutgoingQueue {
 
     /// How many short messages may come before it has to be looked at again whether there is room.
     fn short_messages_ahead(&self, mark: Mark) -> usize {
-        if self.share.is_some() {
+        if self.share.is_limited() {
             return 0;
         }
         let held = self.held();
@@ -287,7 +279,7 @@ impl OutgoingQueue {
     /// Whether it is at its mark.
     #[inline]
     pub(super) fn is_at(&self, mark: Mark) -> bool {
-        let (held, mark) = (self.held(), self.within(mark));
+        let (held, mark) = (self.held(), self.share.within(mark));
         held.messages >= mark.messages || held.weight() >= mark.bytes
     }
 
@@ -314,7 +306,7 @@ impl OutgoingQueue {
     }
 
     fn is_low(&self, mark: Mark) -> bool {
-        let (held, mark) = (self.held(), self.within(mark));
+        let (held, mark) = (self.held(), self.share.within(mark));
         held.messages <= mark.messages / 2 && held.weight() <= mark.bytes / 2
     }
 

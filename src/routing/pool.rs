@@ -18,9 +18,12 @@ pub(crate) struct Pool {
     held: AtomicUsize,
 }
 
-/// A queue's part of it. What it holds is given back with it.
+/// A queue's part of it; none, where there is no limit. What it holds is given back with it.
+#[derive(Debug, Default)]
+pub(super) struct Share(Option<Part>);
+
 #[derive(Debug)]
-pub(super) struct Share {
+struct Part {
     pool: Arc<Pool>,
     held: usize,
 }
@@ -52,29 +55,48 @@ impl Pool {
 
 impl Share {
     pub(super) fn of(pool: &Arc<Pool>) -> Self {
-        Share {
+        Share(Some(Part {
             pool: Arc::clone(pool),
             held: 0,
-        }
+        }))
+    }
+
+    /// Whether others share with it: what they hold may change its mark at any time.
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.0.is_some()
     }
 
     /// The queue weighs this much now.
+    #[inline]
     pub(super) fn hold(&mut self, weight: usize) {
-        // Wraps, as what it adds may be less than nothing.
-        let more = weight.wrapping_sub(std::mem::replace(&mut self.held, weight));
-        self.pool.held.fetch_add(more, Ordering::Relaxed);
+        if let Some(part) = &mut self.0 {
+            part.hold(weight);
+        }
     }
 
     /// The mark up to which the queue may be filled now. At least one byte: an empty one is not full.
+    #[inline]
     pub(super) fn within(&self, mark: Mark) -> Mark {
-        Mark {
-            bytes: mark.bytes.min(self.pool.left()).max(1),
-            ..mark
+        match &self.0 {
+            None => mark,
+            Some(part) => Mark {
+                bytes: mark.bytes.min(part.pool.left()).max(1),
+                ..mark
+            },
         }
     }
 }
 
-impl Drop for Share {
+impl Part {
+    fn hold(&mut self, weight: usize) {
+        // Wraps, as what it adds may be less than nothing.
+        let more = weight.wrapping_sub(std::mem::replace(&mut self.held, weight));
+        self.pool.held.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Part {
     fn drop(&mut self) {
         self.hold(0);
     }
@@ -91,10 +113,20 @@ mod tests {
 
     /// A byte at a time, as long as it may.
     fn fill(share: &mut Share) -> usize {
-        while share.held < share.within(NONE).bytes {
-            share.hold(share.held + 1);
+        while grow(share) {}
+        held(share)
+    }
+
+    fn grow(share: &mut Share) -> bool {
+        let has_room = held(share) < share.within(NONE).bytes;
+        if has_room {
+            share.hold(held(share) + 1);
         }
-        share.held
+        has_room
+    }
+
+    fn held(share: &Share) -> usize {
+        share.0.as_ref().map_or(0, |part| part.held)
     }
 
     #[test]
@@ -124,12 +156,10 @@ mod tests {
         let mut shares: Vec<Share> = (0..4).map(|_| Share::of(&pool)).collect();
         for _ in 0..1_000 {
             for share in &mut shares {
-                if share.held < share.within(NONE).bytes {
-                    share.hold(share.held + 1);
-                }
+                grow(share);
             }
         }
-        assert!(shares.iter().all(|share| share.held == 200), "{shares:?}");
+        assert!(shares.iter().all(|share| held(share) == 200), "{shares:?}");
     }
 
     #[test]

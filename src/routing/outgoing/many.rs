@@ -8,7 +8,7 @@ impl OutgoingQueue {
     /// Moves messages behind the youngest, if there is one, at most so many, and as long as mark and batch have room for them
     /// and more. Says how many.
     pub(in crate::routing) fn enqueue_packed(&mut self, mark: Mark, packed: &mut Packed, most: usize) -> Tally {
-        if self.open.is_empty() || self.awaits_room || self.share.is_some() {
+        if self.open.is_empty() || self.awaits_room || self.share.is_limited() {
             return Tally::default();
         }
         let (held, len) = (self.held(), self.open.wire_len());
@@ -33,7 +33,7 @@ impl OutgoingQueue {
     /// How much may come at once, at most so many bytes, before a limit has to be looked at: mark and batch have room for it
     /// and more. Nothing, where each message concerns somebody else too.
     pub(in crate::routing) fn room_for_many(&self, mark: Mark, bytes: usize) -> Mark {
-        let is_looked_at = self.newest.is_some() || self.share.is_some();
+        let is_looked_at = self.newest.is_some() || self.share.is_limited();
         if self.open.is_empty() || is_looked_at || self.awaits_room || !self.is_busy {
             return Mark { messages: 0, bytes: 0 };
         }
