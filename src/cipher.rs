@@ -96,4 +96,4 @@ pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
 pub(crate) const TAG_BYTES: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -179,11 +179,11 @@ fn x25519_a_thousand_times() {
     );
 }
 
-/// All encodings there are: seven below 2^255 (<https://cr.yp.to/ecdh.html#validate>), and those with the highest bit, which
-/// X25519 does not look at (RFC 7748: "MUST mask the most significant bit in the final byte").
-#[test]
-fn points_of_low_order_are_refused() {
-    let points = [
+/// The points of low order: by these, what two sides agree on is known to everybody. All encodings there are: seven below
+/// 2^255 (<https://cr.yp.to/ecdh.html#validate>), and those with the highest bit, which X25519 does not look at (RFC 7748:
+/// "MUST mask the most significant bit in the final byte").
+pub(crate) fn low_orders() -> impl Iterator<Item = [u8; 32]> {
+    [
         "0000000000000000000000000000000000000000000000000000000000000000",
         "0100000000000000000000000000000000000000000000000000000000000000",
         "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
@@ -191,11 +191,20 @@ fn points_of_low_order_are_refused() {
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    ];
-    for point in points {
-        for (highest, secret) in [(0, ALICE), (0, BOB), (0x80, ALICE), (0x80, BOB)] {
-            let mut point: [u8; 32] = from_hex(point);
-            point[31] |= highest;
+    ]
+    .into_iter()
+    .flat_map(|point| {
+        let point: [u8; 32] = from_hex(point);
+        let mut with_highest = point;
+        with_highest[31] |= 0x80;
+        [point, with_highest]
+    })
+}
+
+#[test]
+fn points_of_low_order_are_refused() {
+    for point in low_orders() {
+        for secret in [ALICE, BOB] {
             for agreed in AGREEING {
                 assert!(agreed(&from_hex(secret), &point).is_none(), "{point:x?}");
             }

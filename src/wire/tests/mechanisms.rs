@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cipher::BoxKey;
+use crate::cipher::tests::low_orders;
 use crate::failure::Stage;
 use crate::keys::{PublicKey, SecretKey};
 use crate::security::{Curve, Plain, Security};
@@ -232,32 +233,9 @@ fn threat_20_a_cookie_of_another_connection() {
     );
 }
 
-/// The points of Curve25519 by which what two sides agree on is known to everybody.
 #[test]
 fn threat_22_keys_that_agree_on_nothing() {
-    // Of the orders 1, 2, 4 and 8; the last two are 0 and 1 again, as numbers over the prime.
-    let low_orders = [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    ]
-    .map(|hex| {
-        let mut point = [0; 32];
-        for (at, byte) in point.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
-        }
-        point
-    });
-    // The highest bit is not looked at (RFC 7748).
-    let masked = low_orders.map(|mut point| {
-        point[31] |= 0x80;
-        point
-    });
-    for point in low_orders.into_iter().chain(masked) {
+    for point in low_orders() {
         let [from_client, _] = transcript(&pairs()[1]);
         let mut hello = from_client[1].clone();
         hello[2 + 80..2 + 112].copy_from_slice(&point);
