@@ -5,7 +5,7 @@
 //! the next deadline, so a minute of back-off takes no time, and a failure is replayed by its seed. What is played in it are
 //! tests, and what a fuzzer says.
 
-#![cfg_attr(not(test), allow(dead_code, reason = "a fuzzer plays a part of it"))]
+#![cfg_attr(not(test), expect(dead_code, reason = "a fuzzer plays a part of it"))]
 
 pub(crate) mod chance;
 #[cfg(test)]
