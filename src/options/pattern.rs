@@ -99,8 +99,8 @@ impl Options {
     /// the connection ends with [`Failure::Replaced`](crate::Failure::Replaced). Only the same
     /// [user](crate::PeerInfo::user) can take a place: with CURVE who holds the same key, with PLAIN who has the same name.
     /// With NULL there are no users, and whoever can connect can take any; two clients that share one take it from each
-    /// other for as long as both are there. A peer that this socket itself is connected to keeps its place. No: a client whose old connection is not known to be dead yet has to come
-    /// back a second time.
+    /// other for as long as both are there. A peer that this socket itself is connected to keeps its place. No: a client
+    /// whose old connection is not known to be dead yet has to come back a second time.
     pub fn handover(mut self, yes: bool) -> Self {
         self.handover = yes;
         self.note("handover")
