@@ -329,7 +329,7 @@ impl<N: Net> Session<N> {
                         read.connection.admit(user)?;
                         found.has_output |= self.transmit_of(read);
                     }
-                    Judgement::Deny(why) if matches!(credentials, Credentials::Plain { .. }) => {
+                    Judgement::Deny(why) if self.station.local().role.has_passwords() => {
                         found.denied = Some(why);
                         return Ok(TakenIn::NoRoom);
                     }
