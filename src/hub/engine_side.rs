@@ -78,6 +78,7 @@ impl<P: Pattern> Station for Hub<P> {
         self.step(effects, |state, effects| {
             effects.look(state.peers.now());
             if written.messages > 0 {
+                state.tempo.wrote(written.messages);
                 self.clock(state, effects);
             }
             if state.peers.take_owed(id) {
@@ -105,7 +106,8 @@ impl<P: Pattern> Station for Hub<P> {
         // Behind the write, which may take longer than what counts as quiet.
         let now = self.drive.now();
         self.step(effects, |state, _| {
-            state.last_sent = Some(now);
+            state.tempo.wrote(written.messages);
+            state.tempo.wrote_last(now);
             state.peers.clock(now);
             state.peers.moved(id, written);
         });

@@ -10,14 +10,15 @@ pub(crate) mod monitor;
 mod pollable;
 mod state;
 pub(crate) mod station;
+mod tempo;
 pub(crate) mod waiters;
 pub(crate) mod watchers;
 
 pub(crate) use effects::{Ask, Effects};
 pub use monitor::{Events, Monitor};
 pub use pollable::Pollable;
-pub(crate) use state::QUIET;
 pub(crate) use station::{Collected, Origin, Station};
+pub(crate) use tempo::{Pace, QUIET};
 pub(crate) use waiters::{CannotWait, Drive, Waiting, block_on, deadline};
 pub(crate) use watchers::{Readiness, Watched};
 
@@ -37,6 +38,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+use tempo::Tempo;
 use waiters::{Ticket, Waiters};
 use watchers::Watchers;
 
@@ -69,17 +71,6 @@ pub(crate) enum Lent {
     Whole,
     /// A copy of it waits for the kernel to take the rest.
     Copied,
-}
-
-/// How busy a socket is with sending: whether a message is better written at once or gathered with those behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// Who sends has waited for an answer since.
-    Awaited,
-    /// Nothing was sent for a moment.
-    Quiet,
-    /// A stream: a system call for each message would cost far more than the message.
-    Stream,
 }
 
 /// One socket.
@@ -143,8 +134,7 @@ impl<P: Pattern> Hub<P> {
                 waiters: Waiters::default(),
                 offered: Turn::default(),
                 watchers: Watchers::default(),
-                last_sent: None,
-                was_awaited: false,
+                tempo: Tempo::default(),
                 feeds: Arc::clone(&feeds),
                 phase: Phase::Open,
             }),

@@ -2,14 +2,14 @@
 
 use super::effects::{Ask, Effects};
 use super::monitor::Feeds;
+use super::tempo::{Pace, Tempo};
 use super::waiters::{Drive, Waiters};
 use super::watchers::Watchers;
-use super::{Closed, Link, Pace};
+use super::{Closed, Link};
 use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Turn, Want};
 use crate::stats::{CloseReport, DropReason};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
 
 pub(super) struct State<P> {
     pub(super) pattern: P,
@@ -22,10 +22,7 @@ pub(super) struct State<P> {
     pub(super) watchers: Watchers,
     /// Peers that have something for this socket, and leave it to whoever looks for it to fetch it.
     pub(super) offered: Turn,
-    /// When a queue was made not empty last. Of the whole socket: to each peer alone, taking turns looks quiet.
-    pub(super) last_sent: Option<Instant>,
-    /// A receiver has found nothing since. Beside `last_sent` because a write may be interrupted for longer than that.
-    pub(super) was_awaited: bool,
+    pub(super) tempo: Tempo,
     /// The monitors.
     pub(super) feeds: Arc<Feeds>,
     pub(super) phase: Phase,
@@ -71,7 +68,7 @@ impl<P: Pattern> State<P> {
         if matches!(awaited, Awaited::Writable | Awaited::WritablePeer(_)) {
             return false;
         }
-        self.was_awaited = true;
+        self.tempo.awaits();
         self.fetch(effects)
     }
 
@@ -111,7 +108,7 @@ impl<P: Pattern> State<P> {
             let mut wants = std::mem::take(&mut self.peers.wants);
             if wants.len() > FEW && wants.iter().filter(|want| matches!(want, Want::Flush(_))).count() > FEW {
                 // As many system calls in a row are no direct write any more: the loop takes them beside this thread.
-                self.pace(drive.now());
+                self.tempo.next(drive.now());
                 pace = Some(Pace::Stream);
             }
             for want in wants.drain(..) {
@@ -119,7 +116,7 @@ impl<P: Pattern> State<P> {
                     Want::Flush(id) => {
                         let now = *now.get_or_insert_with(|| drive.now());
                         self.peers.clock(now);
-                        let pace = *pace.get_or_insert_with(|| self.pace(now));
+                        let pace = *pace.get_or_insert_with(|| self.tempo.next(now));
                         self.ask(id, Ask::Flush(pace), effects);
                     }
                     Want::Full(id) => self.ask(id, Ask::Full, effects),
@@ -155,20 +152,6 @@ impl<P: Pattern> State<P> {
         // Also while nobody finds it empty: a peer that is never exhausted must not keep the others waiting. Something is
         // wanted at least once for as many messages as its mark.
         self.fetch(effects);
-    }
-
-    /// Asked by who makes a queue not empty.
-    pub(super) fn pace(&mut self, now: Instant) -> Pace {
-        let since = self
-            .last_sent
-            .replace(now)
-            .map(|last| now.saturating_duration_since(last));
-        let is_quiet = since.is_none_or(|since| since >= QUIET);
-        match (std::mem::take(&mut self.was_awaited), is_quiet) {
-            (true, _) => Pace::Awaited,
-            (false, true) => Pace::Quiet,
-            (false, false) => Pace::Stream,
-        }
     }
 
     pub(super) fn ask(&self, id: PeerId, ask: Ask, effects: &mut Effects) {
@@ -242,5 +225,3 @@ impl<P: Pattern> State<P> {
 
 /// Peers that a message is written to directly, one after the other.
 const FEW: usize = 4;
-/// A queue that was not made "not empty" for so long is quiet. At 64 bytes a stream has a message in each 0.1 us.
-pub(crate) const QUIET: Duration = Duration::from_micros(5);

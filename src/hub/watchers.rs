@@ -116,8 +116,9 @@ impl<P: Pattern> Watched for Hub<P> {
     fn readiness(&self) -> Readiness {
         let mut state = self.fetched();
         let readiness = state.readiness();
-        // What is sent next is better written at once: somebody waits for the answer.
-        state.was_awaited |= !readiness.readable;
+        if !readiness.readable {
+            state.tempo.awaits();
+        }
         readiness
     }
 
