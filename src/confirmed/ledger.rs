@@ -16,9 +16,9 @@ mod task;
 mod timers;
 mod workers;
 
-pub(crate) use action::{Action, Counts, Death, Outcome};
+pub(crate) use action::{Action, Counts, Dead, Death, Outcome, Places};
 pub(crate) use settings::Settings;
-pub(crate) use task::{Refusal, Refused, Task};
+pub(crate) use task::{Failed, Refusal, Refused, Task};
 pub(crate) use workers::WorkerId;
 
 use super::wire::{FromSource, FromWorker, Malformed, SourceId, TaskId};
@@ -38,11 +38,17 @@ pub(crate) struct Ledger {
     source: SourceId,
     settings: Settings,
     phase: Phase,
+    /// The id of the next task.
+    next_id: NonZeroU64,
+    /// What has its id and its place in the backlog, and is not kept yet.
+    reserved: BTreeMap<TaskId, Task>,
     /// What is not settled. At the backlog's limit no task is accepted.
     tasks: BTreeMap<TaskId, Held>,
     backlog: Backlog,
     /// Those of `tasks` that wait for a worker.
     queue: Queue,
+    /// How many of `tasks` wait for their time.
+    delayed: usize,
     /// Who has said HELLO. At the limit of the settings who says it is turned away.
     workers: Workers,
     timers: Timers,
@@ -69,9 +75,12 @@ impl Ledger {
         Ledger {
             source,
             phase: Phase::Open,
+            next_id: NonZeroU64::MIN,
+            reserved: BTreeMap::new(),
             tasks: BTreeMap::new(),
             backlog: Backlog::new(settings.most_tasks, settings.most_bytes),
             queue: Queue::default(),
+            delayed: 0,
             workers: Workers::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
@@ -82,6 +91,14 @@ impl Ledger {
 
     /// Accepts a task, or gives it back: when it is full it takes none until [`Action::Room`].
     pub(crate) fn handle_task(&mut self, now: Instant, task: Task) -> Result<TaskId, Refused> {
+        let id = self.reserve(task)?;
+        self.handle_kept(now, id);
+        Ok(id)
+    }
+
+    /// Takes a task on that is to be kept elsewhere first: nobody is sent it before [`Ledger::handle_kept`]. Refuses as
+    /// `handle_task` does.
+    pub(crate) fn reserve(&mut self, task: Task) -> Result<TaskId, Refused> {
         let why = match self.phase {
             Phase::Open if self.backlog.is_full() => Some(Refusal::Full),
             Phase::Open => task.is_too_long().then_some(Refusal::TooLong),
@@ -92,17 +109,53 @@ impl Ledger {
             return Err(Refused { why, task });
         }
         // Numbers of 64 bits do not run out.
-        let id = TaskId(NonZeroU64::MIN.saturating_add(self.counts.accepted));
-        self.counts.accepted += 1;
+        let id = TaskId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
         self.backlog.add(task.byte_count());
-        self.timers.set(task.too_late_at, Timer::TooLate(id));
-        let starts_at = task.starts_at.filter(|&at| at > now);
-        self.tasks.insert(id, Held::new(task));
+        self.reserved.insert(id, task);
+        Ok(id)
+    }
+
+    /// A task that was reserved is kept: it is accepted.
+    pub(crate) fn handle_kept(&mut self, now: Instant, id: TaskId) {
+        if let Some(task) = self.reserved.remove(&id) {
+            self.accept(now, id, Held::new(task));
+        }
+    }
+
+    /// A task that was reserved could not be kept: it is its sender's again.
+    pub(crate) fn handle_not_kept(&mut self, id: TaskId) -> Option<Task> {
+        let task = self.reserved.remove(&id)?;
+        if self.backlog.remove(task.byte_count()) {
+            self.actions.push_back(Action::Room);
+        }
+        Some(task)
+    }
+
+    /// A task that was kept when an earlier ledger of this source ended, which may have delivered it. It is here even if the
+    /// backlog is full. Ids that were given since are larger.
+    pub(crate) fn restore(&mut self, now: Instant, id: TaskId, task: Task) {
+        self.skip(id.0.saturating_add(1));
+        self.backlog.add(task.byte_count());
+        let mut held = Held::new(task);
+        held.was_delivered = true;
+        self.accept(now, id, held);
+    }
+
+    /// Ids begin here, or later.
+    pub(crate) fn skip(&mut self, next_id: NonZeroU64) {
+        self.next_id = self.next_id.max(next_id);
+    }
+
+    fn accept(&mut self, now: Instant, id: TaskId, held: Held) {
+        self.counts.accepted += 1;
+        self.timers.set(held.task.too_late_at, Timer::TooLate(id));
+        let starts_at = held.task.starts_at.filter(|&at| at > now);
+        self.tasks.insert(id, held);
         match starts_at {
             Some(until) => self.delay(id, until),
             None => self.enqueue(id),
         }
-        Ok(id)
     }
 
     /// This connection's worker has said something. `chance` decides how long a task waits that has failed.
@@ -139,7 +192,8 @@ impl Ledger {
             } => {
                 let wait = self.settings.wait(self.attempts(id), chance);
                 let after = Duration::from_millis(after_ms.into());
-                self.fail(id, from, kind, now.checked_add(wait.max(after)), reason);
+                let until = now.checked_add(wait.max(after));
+                self.fail(now, id, from, kind, until, reason);
             }
             FromWorker::Extend { id, lease_ms } => self.extend(now, id, from, lease_ms),
             FromWorker::Return { ids } => self.take_back(from, &ids),
@@ -229,12 +283,25 @@ impl Ledger {
         self.tasks.len()
     }
 
+    /// Where the tasks are. Takes time for each worker.
+    pub(crate) fn places(&self) -> Places {
+        let open = self.workers.open();
+        Places {
+            reserved: self.reserved.len(),
+            open,
+            delayed: self.delayed,
+            queued: self.tasks.len().saturating_sub(open + self.delayed),
+            bytes: self.backlog.bytes(),
+            workers: self.workers.len(),
+        }
+    }
+
     /// Whether each task that was accepted is done, dead or here.
     pub(crate) fn is_conserved(&self) -> bool {
         let Counts {
             accepted, done, dead, ..
         } = self.counts;
-        accepted == done + dead + self.here() as u64 && self.backlog.tasks() == self.here()
+        accepted == done + dead + self.here() as u64 && self.backlog.tasks() == self.here() + self.reserved.len()
     }
 }
 

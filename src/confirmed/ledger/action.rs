@@ -1,6 +1,6 @@
 //! What a ledger wants done, and what it has counted.
 
-use super::task::Task;
+use super::task::{Failed, Task};
 use super::workers::WorkerId;
 use crate::confirmed::wire::{FromSource, Session, TaskId};
 use crate::message::Message;
@@ -29,7 +29,19 @@ pub(crate) enum Outcome {
     /// A worker has done it.
     Done { by: Session },
     /// Nobody is asked any more; what to do with it is the application's.
-    Dead { why: Death, attempts: u16, task: Box<Task> },
+    Dead(Box<Dead>),
+}
+
+/// A task that nobody is asked to do any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dead {
+    pub(crate) why: Death,
+    pub(crate) task: Task,
+    /// Deliveries but those that were returned, and how many of them ended without a word.
+    pub(crate) attempts: u16,
+    pub(crate) losses: u16,
+    /// What workers said who could not do it, oldest first: the last few.
+    pub(crate) failures: Vec<Failed>,
 }
 
 /// Why nobody is asked any more.
@@ -43,6 +55,22 @@ pub(crate) enum Death {
     TooLate,
     /// As many of its deliveries ended without a word as may: workers seem to die of it.
     Lost,
+}
+
+/// Where tasks are, and how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// They are not kept yet.
+    pub(crate) reserved: usize,
+    /// They wait for a worker.
+    pub(crate) queued: usize,
+    /// They are at workers.
+    pub(crate) open: usize,
+    /// They wait for their time.
+    pub(crate) delayed: usize,
+    /// Octets of all of them.
+    pub(crate) bytes: usize,
+    pub(crate) workers: usize,
 }
 
 /// What has happened since a ledger began.

@@ -30,7 +30,6 @@ impl Backlog {
         self.tasks
     }
 
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -65,8 +65,10 @@ impl Ledger {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what was said, when, and by whom")]
     pub(super) fn fail(
         &mut self,
+        now: Instant,
         id: TaskId,
         from: WorkerId,
         kind: FailureKind,
@@ -77,6 +79,9 @@ impl Ledger {
             return;
         }
         self.counts.failed += 1;
+        if let Some(held) = self.tasks.get_mut(&id) {
+            held.failed(now, &reason);
+        }
         let is_last = self.attempts(id) >= self.settings.most_attempts;
         match (kind, until) {
             (FailureKind::Reject, _) => self.finish(id, Some(from), Ending::Dead(Death::Rejected { reason })),

@@ -2,7 +2,7 @@
 
 use super::task::State;
 use super::timers::Timer;
-use super::{Action, Death, Ledger, Outcome, Phase, WorkerId};
+use super::{Action, Dead, Death, Ledger, Outcome, Phase, WorkerId};
 use crate::confirmed::wire::{FromSource, Session, TaskHead, TaskId};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,10 @@ impl Ledger {
         };
         match held.state {
             State::Queued => self.queue.leave(id, held, &mut self.workers),
-            State::Delayed { until } => self.timers.clear(Some(until), Timer::Start(id)),
+            State::Delayed { until } => {
+                self.delayed -= 1;
+                self.timers.clear(Some(until), Timer::Start(id));
+            }
             State::Open { worker, until } => {
                 self.timers.clear(until, Timer::Lease(id));
                 self.workers.update(worker, |worker| worker.open.remove(&id));
@@ -79,6 +82,7 @@ impl Ledger {
     pub(super) fn delay(&mut self, id: TaskId, until: Instant) {
         if let Some(held) = self.tasks.get_mut(&id) {
             held.state = State::Delayed { until };
+            self.delayed += 1;
             self.timers.set(Some(until), Timer::Start(id));
         }
     }
@@ -136,11 +140,13 @@ impl Ledger {
             }
             Ending::Dead(why) => {
                 self.counts.dead += 1;
-                Outcome::Dead {
+                Outcome::Dead(Box::new(Dead {
                     why,
                     attempts: held.attempts,
-                    task: Box::new(held.task),
-                }
+                    losses: held.losses,
+                    failures: held.failures,
+                    task: held.task,
+                }))
             }
         };
         self.actions.push_back(Action::Settled { id, outcome });

@@ -59,6 +59,15 @@ pub(super) struct Held {
     /// Who was sent it and has not given it up, the last one last: they may say DONE, and are told when it is settled. Of more
     /// than [`MOST_SESSIONS`] the first is forgotten, so what that has done is done again.
     had: Vec<Session>,
+    /// What was said of it by who could not do it, oldest first. Of more than [`MOST_FAILURES`] the oldest is forgotten.
+    pub(super) failures: Vec<Failed>,
+}
+
+/// What a worker said that could not do a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) at: Instant,
+    pub(crate) reason: String,
 }
 
 /// Where a task is.
@@ -105,7 +114,19 @@ impl Held {
             losses: 0,
             was_delivered: false,
             had: Vec::new(),
+            failures: Vec::new(),
         }
+    }
+
+    /// A worker could not do it.
+    pub(super) fn failed(&mut self, at: Instant, reason: &str) {
+        if self.failures.len() >= MOST_FAILURES {
+            self.failures.remove(0);
+        }
+        self.failures.push(Failed {
+            at,
+            reason: reason.to_owned(),
+        });
     }
 
     pub(super) fn had(&self) -> &[Session] {
@@ -128,3 +149,4 @@ impl Held {
 }
 
 const MOST_SESSIONS: usize = 16;
+const MOST_FAILURES: usize = 16;

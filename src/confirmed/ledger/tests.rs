@@ -183,7 +183,7 @@ fn in_words(action: &Action) -> String {
         Action::Settled { id, outcome } => {
             let how = match outcome {
                 Outcome::Done { .. } => "done",
-                Outcome::Dead { why, .. } => match why {
+                Outcome::Dead(dead) => match dead.why {
                     Death::Failed { .. } => "failed",
                     Death::Rejected { .. } => "rejected",
                     Death::TooLate => "too late",

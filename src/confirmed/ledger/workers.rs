@@ -58,6 +58,11 @@ impl Worker {
 }
 
 impl Workers {
+    /// Deliveries that are open, at all of them.
+    pub(super) fn open(&self) -> usize {
+        self.all.values().map(|worker| worker.open.len()).sum()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

@@ -200,11 +200,14 @@ fn what_is_rejected_is_dead_at_once_and_given_back() {
         reason: reason.clone(),
     };
     world.ledger.handle_said(world.now, WorkerId(1), failed, 0);
-    let outcome = Outcome::Dead {
-        why: Death::Rejected { reason },
+    let at = world.now;
+    let outcome = Outcome::Dead(Box::new(Dead {
+        why: Death::Rejected { reason: reason.clone() },
         attempts: 1,
-        task: Box::new(task()),
-    };
+        losses: 0,
+        failures: vec![Failed { at, reason }],
+        task: task(),
+    }));
     let settled = Action::Settled { id: id(1), outcome };
     assert_eq!(world.ledger.poll_action(world.now), Some(settled));
 }

@@ -24,6 +24,7 @@ struct Known {
     losses: u16,
     was_sent: bool,
     had: Vec<Session>,
+    failures: Vec<Failed>,
     /// Those of the same ordering key wait for it.
     holds: bool,
 }
@@ -73,6 +74,7 @@ impl Naive {
             losses: 0,
             was_sent: false,
             had: Vec::new(),
+            failures: Vec::new(),
             holds: false,
         });
         self.is_full = self.tasks.len() >= self.settings.most_tasks || self.bytes() >= self.settings.most_bytes;
@@ -148,7 +150,15 @@ impl Naive {
                 if !open.contains(&id) {
                     return;
                 }
-                let attempts = self.known(id).unwrap().attempts;
+                let known = self.known(id).unwrap();
+                let failed = Failed {
+                    at: now,
+                    reason: reason.clone(),
+                };
+                known.failures.push(failed);
+                let excess = known.failures.len().saturating_sub(16);
+                known.failures.drain(..excess);
+                let attempts = known.attempts;
                 let wait = self.settings.wait(attempts, chance);
                 let until = now + wait.max(Duration::from_millis(after_ms.into()));
                 if kind == FailureKind::Reject {
@@ -367,11 +377,13 @@ impl Naive {
         }
         let outcome = match ending {
             Ending::Done { by } => Outcome::Done { by },
-            Ending::Dead(why) => Outcome::Dead {
+            Ending::Dead(why) => Outcome::Dead(Box::new(Dead {
                 why,
                 attempts: known.attempts,
-                task: Box::new(known.task),
-            },
+                losses: known.losses,
+                failures: known.failures,
+                task: known.task,
+            })),
         };
         self.actions.push(Action::Settled { id, outcome });
         let half = self.tasks.len() <= self.settings.most_tasks / 2 && self.bytes() <= self.settings.most_bytes / 2;

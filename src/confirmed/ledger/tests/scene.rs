@@ -356,7 +356,7 @@ impl Scene {
                     let fate = self.fates.get_mut(&id).unwrap();
                     assert!(!fate.is_settled, "it is settled once");
                     assert!(
-                        fate.is_done || matches!(outcome, Outcome::Dead { .. }),
+                        fate.is_done || matches!(outcome, Outcome::Dead(_)),
                         "nobody has done it"
                     );
                     fate.is_settled = true;
