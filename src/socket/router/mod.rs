@@ -112,6 +112,21 @@ impl Router {
     pub fn peer_state(&self, identity: &Identity) -> Option<PeerState> {
         self.socket.hub.act(|pattern, peers| pattern.state(peers, identity))
     }
+
+    /// The connection that this identity leads to now. `None`: to none, or to one that is down.
+    pub(crate) fn connection(&self, identity: &Identity) -> Option<Arc<PeerInfo>> {
+        self.socket
+            .hub
+            .act(|pattern, peers| pattern.connection(peers, identity))
+    }
+
+    /// Ends the connection of the peer of this identity, and drops what waits for it, counted as `PeerLost`. A peer that was
+    /// connected to is connected to again.
+    pub(crate) fn end_connection(&self, identity: &Identity) {
+        let dropped = self.socket.hub.act(|pattern, peers| pattern.end(peers, identity));
+        // The application's, and no lock is held any more.
+        drop(dropped);
+    }
 }
 
 /// What can be done with one peer of a [`Router`] now.

@@ -82,6 +82,21 @@ impl RouterPattern {
         peers.info(self.identities.holder(identity)?)
     }
 
+    /// What is known of the peer of this identity, if it is connected.
+    pub(crate) fn connection(&self, peers: &Peers, identity: &Identity) -> Option<Arc<PeerInfo>> {
+        let id = self.identities.holder(identity)?;
+        peers.info(id).filter(|_| peers.is_up(id) == Some(true))
+    }
+
+    /// Ends the connection of the peer of this identity, if it has one, and drops what waits for it.
+    pub(crate) fn end(&mut self, peers: &mut Peers, identity: &Identity) -> Dropped {
+        let Some(id) = self.identities.holder(identity) else {
+            return Dropped::default();
+        };
+        peers.wants.push(Want::Sever(id, Failure::ClosedHere));
+        peers.drop_queue(id, Unwritten::new(), DropReason::PeerLost)
+    }
+
     pub(crate) fn identities(&self) -> Vec<Identity> {
         self.identities.names()
     }
