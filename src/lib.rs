@@ -116,11 +116,7 @@ mod context;
 mod socket;
 
 // Floor 7: what is made of several sockets.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the sockets' side of it stands on these floors and comes next")
-)]
-mod confirmed;
+pub mod confirmed;
 mod poller;
 mod proxy;
 mod zap;

@@ -18,7 +18,9 @@ mod workers;
 
 pub(crate) use action::{Action, Counts, Dead, Death, Outcome, Places};
 pub(crate) use settings::Settings;
-pub(crate) use task::{Failed, Refusal, Refused, Task};
+#[cfg(test)]
+pub(crate) use task::Failed;
+pub(crate) use task::{Refusal, Refused, Task};
 pub(crate) use workers::WorkerId;
 
 use super::wire::{FromSource, FromWorker, Malformed, SourceId, TaskId};
@@ -271,6 +273,11 @@ impl Ledger {
                 return None;
             }
         }
+    }
+
+    /// Whether somebody takes the next task.
+    pub(crate) fn can_deliver(&self) -> bool {
+        self.phase != Phase::Stopped && self.queue.next(&self.workers).is_some()
     }
 
     /// What has happened since it began.

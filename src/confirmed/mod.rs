@@ -1,13 +1,28 @@
-//! Confirmed delivery: a source keeps each task until a worker says that it is done. `docs/confirmed.md` is the protocol.
+//! Confirmed delivery: a [`Source`] keeps each task until a worker says that it is done, with no broker between them.
+//!
+//! `docs/confirmed.md` is the protocol, which any binding of ZeroMQ can speak.
+//!
+//! At least once: what a source has taken on is delivered until it is done or dead, whatever happens to workers and
+//! connections. Each delivery of a task but its first is marked. Exactly once are only the effects of workers that can be asked
+//! twice.
 //!
 //! Floors, each above those below it:
 //!
 //! | module | what is there |
 //! |---|---|
+//! | `source` | a ledger behind a lock, a ROUTER, and the thread between them |
+//! | `task`, `dead` | what senders give, and what comes back of tasks that nobody could do |
 //! | `ledger` | what a source knows of its tasks and workers, and what it does next |
 //! | `wire` | what the two sides say, as octets |
 //!
-//! Both are values: they know no socket, no clock, no thread and no chance.
+//! The lower two are values: they know no socket, no clock, no thread and no chance.
 
+mod dead;
 mod ledger;
+mod source;
+mod task;
 mod wire;
+
+pub use dead::{DeadLetter, Death, FailedAttempt};
+pub use source::{Receipt, Source, SourceBuilder, SourceError, SourceReport, SourceStats, Unconfirmed};
+pub use task::{NotTaken, Task, TaskRefused};

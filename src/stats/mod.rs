@@ -4,12 +4,14 @@
 //! dropped + queued.
 
 mod context;
+mod exposition;
 mod histogram;
 mod meter;
 mod prometheus;
 mod turned_away;
 
 pub use context::{Connections, ContextStats, LoopStats, SocketEntry};
+pub(crate) use exposition::Text;
 pub use histogram::Histogram;
 pub(crate) use meter::Meter;
 pub use meter::{Rate, Throughput};

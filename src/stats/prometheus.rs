@@ -3,9 +3,8 @@
 //! Each family is described once and has its samples together, as the format wants it, whatever the number of sockets. What
 //! peers chose (identities) is escaped. The number of lines is bounded: peers beyond [`PEERS`] are one line together.
 
-use super::{ContextStats, Flow, Histogram, LoopStats, PeerStats, Rate, SocketStats};
-use std::fmt::{Display, Write};
-use std::time::Duration;
+use super::exposition::{Text, own_labels};
+use super::{ContextStats, Flow, LoopStats, PeerStats, Rate, SocketStats};
 
 impl SocketStats {
     /// Returns the statistics as text for Prometheus (exposition format 0.0.4, `text/plain; version=0.0.4`), each line with
@@ -25,11 +24,8 @@ impl SocketStats {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_prometheus(&self, labels: &[(&str, &str)]) -> String {
-        let labels = labels
-            .iter()
-            .map(|(name, value)| (label_name(name), (*value).to_owned()));
         let subject = Subject {
-            labels: labels.collect(),
+            labels: own_labels(labels),
             stats: self,
         };
         render(&[subject], None)
@@ -83,46 +79,8 @@ fn render(subjects: &[Subject<'_>], event_loop: Option<&LoopStats>) -> String {
     text.out
 }
 
-/// A text that is being written.
-#[derive(Default)]
-struct Text {
-    out: String,
-    name: &'static str,
-    /// Of the subject whose lines are being written.
-    labels: Vec<(String, String)>,
-}
-
+/// What is said of sockets.
 impl Text {
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
-        self.name = name;
-        // Writing to a `String` does not fail.
-        let _infallible = write!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    fn put(&mut self, more: &[(&str, &str)], value: impl Display) {
-        self.put_as("", more, value);
-    }
-
-    /// One line.
-    fn put_as(&mut self, suffix: &str, more: &[(&str, &str)], value: impl Display) {
-        self.out.push_str(self.name);
-        self.out.push_str(suffix);
-        let own = self.labels.iter().map(|(name, value)| (&**name, &**value));
-        let mut mark = '{';
-        for (name, value) in own.chain(more.iter().copied()) {
-            self.out.push(mark);
-            self.out.push_str(name);
-            self.out.push_str("=\"");
-            escape(&mut self.out, value);
-            self.out.push('"');
-            mark = ',';
-        }
-        if mark == ',' {
-            self.out.push('}');
-        }
-        let _infallible = writeln!(self.out, " {value}");
-    }
-
     /// One for each direction.
     fn both(&mut self, stats: &SocketStats, value: impl Fn(&Flow) -> f64) {
         for (direction, flow) in [("out", &stats.out), ("in", &stats.incoming)] {
@@ -136,21 +94,6 @@ impl Text {
                 self.put(&[("direction", direction), ("window", window)], value(rate));
             }
         }
-    }
-
-    fn histogram(&mut self, direction: &str, times: &Histogram) {
-        let mut count = 0;
-        for (index, (end, more)) in times.buckets().enumerate() {
-            count += more;
-            // From a microsecond on, each four times as long as the one before.
-            if end != Duration::MAX && index >= 10 && index.is_multiple_of(2) {
-                let end = end.as_secs_f64().to_string();
-                self.put_as("_bucket", &[("direction", direction), ("le", &end)], count);
-            }
-        }
-        self.put_as("_bucket", &[("direction", direction), ("le", "+Inf")], count);
-        self.put_as("_sum", &[("direction", direction)], times.sum().as_secs_f64());
-        self.put_as("_count", &[("direction", direction)], count);
     }
 
     /// One for each of the first peers, and one for the others together.
@@ -255,8 +198,8 @@ const FAMILIES: &[Family] = &[
         kind: "histogram",
         help: "How long messages waited in a queue here, of a sample of them.",
         samples: |text, stats| {
-            text.histogram("out", &stats.out_residence);
-            text.histogram("in", &stats.incoming_residence);
+            text.histogram(&[("direction", "out")], &stats.out_residence);
+            text.histogram(&[("direction", "in")], &stats.incoming_residence);
         },
     },
     Family {
@@ -423,31 +366,6 @@ fn put_loop(text: &mut Text, stats: &LoopStats) {
         ("ending", connections.ending),
     ] {
         text.put(&[("stage", stage)], count);
-    }
-}
-
-/// A label's value is any text, with backslash, quote and line feed escaped.
-fn escape(out: &mut String, value: &str) {
-    for char in value.chars() {
-        match char {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            other => out.push(other),
-        }
-    }
-}
-
-/// What a label may be called: letters, digits and `_`, no digit first.
-fn label_name(name: &str) -> String {
-    let is_fine = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    let name: String = name
-        .chars()
-        .map(|char| if is_fine(char) { char } else { '_' })
-        .collect();
-    match name.starts_with(|first: char| first.is_ascii_digit()) || name.is_empty() {
-        true => format!("_{name}"),
-        false => name,
     }
 }
 

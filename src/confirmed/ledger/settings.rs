@@ -30,7 +30,7 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             silence: None,
             most_attempts: 5,
-            most_losses: None,
+            most_losses: Some(20),
             most_tasks: 100_000,
             most_bytes: 512 << 20,
             most_workers: 4096,

@@ -6,7 +6,7 @@ mod model;
 mod notify;
 mod pattern;
 
-pub(crate) use pattern::RouterPattern;
+pub(crate) use pattern::{Heard, RouterPattern};
 
 use super::Socket;
 use super::verbs::{constructors, recv_step_verbs, send_to_verbs, socket_verbs};
@@ -111,6 +111,12 @@ impl Router {
     /// Never waits. True at one moment: another thread may receive, or send to it, in the next.
     pub fn peer_state(&self, identity: &Identity) -> Option<PeerState> {
         self.socket.hub.act(|pattern, peers| pattern.state(peers, identity))
+    }
+
+    /// Receives like `try_recv`, and tells by which connection; and what is told of connections that ended apart from what
+    /// peers say.
+    pub(crate) fn try_hear(&self) -> Result<Heard, crate::RecvError> {
+        self.socket.take(super::Patience::None, RouterPattern::hear)
     }
 
     /// The connection that this identity leads to now. `None`: to none, or to one that is down.

@@ -18,6 +18,14 @@ use crate::stats::DropReason;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// What comes of a peer.
+pub(crate) enum Heard {
+    /// A message, and the connection that it came by.
+    Message(Identity, Message, Arc<PeerInfo>),
+    /// A connection of this one began or ended, as far as that is told.
+    News(Identity),
+}
+
 pub(crate) struct RouterPattern {
     identities: Identities<Identity>,
     queue: FairQueue,
@@ -50,6 +58,15 @@ impl RouterPattern {
         let mut message = Message::empty();
         let sender = self.recv(peers, &mut message)?;
         Some((sender, message))
+    }
+
+    /// What is next, and whose it is.
+    pub(crate) fn hear(&mut self, peers: &mut Peers) -> Option<Heard> {
+        if let Some(name) = self.news.take(peers) {
+            return Some(Heard::News(name));
+        }
+        let ((name, message), info) = peers.witness(|peers| self.next(peers))?;
+        Some(Heard::Message(name, message, info))
     }
 
     /// The next message, and whose it is.

@@ -1,0 +1,263 @@
+//! A source: takes tasks on, keeps them until workers have done them, and tells what became of them.
+
+mod builder;
+mod clerk;
+mod desk;
+mod doors;
+mod receipt;
+mod stats;
+
+pub use builder::{SourceBuilder, SourceError};
+pub use receipt::{Receipt, Unconfirmed};
+pub use stats::{SourceReport, SourceStats};
+
+use super::ledger;
+use super::task::{NotTaken, Task, TaskRefused, Times};
+use crate::context::Context;
+use crate::endpoint::Endpoint;
+use crate::engine::seat::is_driving;
+use crate::hub::{CannotWait, block_on, deadline};
+use crate::sync::Mutex;
+use desk::{Shared, Stays};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Keeps each task until a [`Worker`](super::Worker) has done it: the sending side of confirmed delivery.
+///
+/// Workers take tasks by credit, and what a worker had that is gone goes to another. A task that fails is tried again, later
+/// and later, and is dead once it has failed as often as it may.
+///
+/// A source may be used by several threads at once. It has a thread of its own, for leases, tries and dead letters. Memory is
+/// bounded by the backlog: at its limit `send` waits, and nothing is dropped. Without an outbox, what is not settled when the
+/// process ends is lost.
+///
+/// ```
+/// use peermq::Context;
+/// use peermq::confirmed::{Source, Task, Worker};
+/// use std::time::Duration;
+///
+/// let context = Context::new()?;
+/// let source = Source::builder(&context).bind("tcp://127.0.0.1:*")?.build()?;
+/// let worker = Worker::builder(&context).connect(source.endpoints()[0].clone())?.build()?;
+///
+/// let receipt = source.send(Task::new("resize 17.png").key("17"))?;
+///
+/// let task = worker.recv()?.expect("a task");
+/// assert_eq!(task.message(), "resize 17.png");
+/// task.ack()?;
+///
+/// receipt.wait(Duration::from_secs(10))?; // a worker has done it
+/// let report = source.close(Duration::from_secs(1))?;
+/// assert_eq!((report.done, report.unsettled), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Source {
+    shared: Arc<Shared>,
+    endpoints: Vec<Endpoint>,
+    /// Until it is joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Source {
+    /// Begins to say how a source is to be.
+    pub fn builder(context: &Context) -> SourceBuilder {
+        SourceBuilder::new(context)
+    }
+
+    /// Returns where workers can connect to: the endpoints that were bound, with the ports that the system chose.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Takes a task on; waits while the backlog is full.
+    ///
+    /// When it returns the task is kept, and is delivered until it is settled. Fails with `Closed` once the source is draining
+    /// or closed, with `TooLong` if a key or the headers are too long, and with `WouldDeadlock` from a `Waker`; the error has the
+    /// task.
+    pub fn send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
+        self.send_until(task.into(), None)
+    }
+
+    /// Takes a task on as [`send`](Source::send) does, or gives it back as `WouldBlock` if the backlog is full.
+    pub fn try_send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
+        let (entry, times) = task.into().into_entry(self.shared.now());
+        self.accept(entry, times, None).map_err(|(reason, entry)| TaskRefused {
+            reason,
+            task: Box::new(Task::from_entry(*entry, times)),
+        })
+    }
+
+    /// Takes a task on as [`send`](Source::send) does, and waits for room at most this long: then it gives the task back as
+    /// `TimedOut`.
+    pub fn send_timeout(&self, task: impl Into<Task>, timeout: Duration) -> Result<Receipt, TaskRefused> {
+        self.send_until(task.into(), deadline(self.shared.drive(), Some(timeout)))
+    }
+
+    /// Takes a task on as [`send`](Source::send) does, as a future. A future that is dropped before it is ready has taken
+    /// nothing on.
+    pub fn send_async(&self, task: impl Into<Task>) -> impl Future<Output = Result<Receipt, TaskRefused>> + Send + '_ {
+        Sending::new(self, task.into())
+    }
+
+    /// Waits until all tasks that were taken on before are settled, done or dead, at most this long. `false`: some are not.
+    ///
+    /// `true` too once the source is closed. `Duration::MAX` waits for ever. Fails with `WouldDeadlock` and `Forked` as all
+    /// calls do that wait.
+    pub fn flush(&self, timeout: Duration) -> Result<bool, NotTaken> {
+        let Some(last) = self.shared.desk().last() else {
+            return Ok(true);
+        };
+        let drive = self.shared.drive();
+        let flushed = std::future::poll_fn(|context| {
+            let is_flushed = self.shared.desk().poll_flushed(last, context.waker());
+            if is_flushed { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match block_on(drive, flushed, deadline(drive, Some(timeout))) {
+            Ok(flushed) => Ok(flushed.is_some()),
+            Err(why) => Err(cannot_wait(why)),
+        }
+    }
+
+    /// Takes no more tasks on; those that are here are delivered. [`flush`](Source::flush) waits for them.
+    pub fn drain(&self) {
+        self.shared.desk().ledger.handle_drain();
+    }
+
+    /// Returns how the source stands: true at one moment. Takes time for each worker.
+    pub fn stats(&self) -> SourceStats {
+        let now = self.shared.now();
+        let standing = self.shared.desk().standing(now);
+        SourceStats::new(standing, now)
+    }
+
+    /// Drains the source, waits until all tasks are settled, at most this long, and ends it with a report.
+    ///
+    /// Workers are told that no more tasks come. What is not settled is told as [`Unconfirmed::Closed`]; with an outbox it is
+    /// delivered by the next source. It takes at most a second longer than `timeout`, for what is on its way to workers. A second
+    /// call returns the same report. A source that is dropped is closed with no time.
+    pub fn close(&self, timeout: Duration) -> Result<SourceReport, NotTaken> {
+        self.drain();
+        let flushed = self.flush(timeout);
+        self.stop();
+        flushed?;
+        Ok(SourceReport::new(&self.stats()))
+    }
+
+    fn stop(&self) {
+        self.shared.desk().is_stopping = true;
+        self.shared.ring();
+        let thread = self.thread.lock().take();
+        // The thread that drives may have to write what the other one waits for.
+        if let Some(thread) = thread
+            && !is_driving()
+        {
+            let _panicked = thread.join();
+        }
+    }
+
+    fn send_until(&self, task: Task, until: Option<Instant>) -> Result<Receipt, TaskRefused> {
+        let mut sending = Sending::new(self, task);
+        // Most find room.
+        if let Poll::Ready(sent) = sending.try_once(None) {
+            return sent;
+        }
+        match block_on(self.shared.drive(), &mut sending, until) {
+            Ok(Some(sent)) => sent,
+            Ok(None) => Err(sending.give_back(NotTaken::TimedOut)),
+            Err(why) => Err(sending.give_back(cannot_wait(why))),
+        }
+    }
+
+    fn accept(
+        &self,
+        entry: ledger::Task,
+        _times: Times,
+        waker: Option<&Waker>,
+    ) -> Result<Receipt, (NotTaken, Box<ledger::Task>)> {
+        match self.shared.accept(entry, waker) {
+            Ok((id, slip)) => Ok(Receipt::new(id, slip, Arc::clone(&self.shared))),
+            Err(Stays::Full(entry)) => Err((NotTaken::WouldBlock, entry)),
+            Err(Stays::TooLong(entry)) => Err((NotTaken::TooLong, entry)),
+            Err(Stays::Closed(entry)) => Err((NotTaken::Closed, entry)),
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task on its way into the backlog. Its times begin when it is sent, not when there is room.
+struct Sending<'a> {
+    source: &'a Source,
+    /// `None`: it is taken on, or given back.
+    entry: Option<ledger::Task>,
+    times: Times,
+}
+
+impl<'a> Sending<'a> {
+    fn new(source: &'a Source, task: Task) -> Self {
+        let (entry, times) = task.into_entry(source.shared.now());
+        Sending {
+            source,
+            entry: Some(entry),
+            times,
+        }
+    }
+
+    fn try_once(&mut self, waker: Option<&Waker>) -> Poll<Result<Receipt, TaskRefused>> {
+        let Some(entry) = self.entry.take() else {
+            return Poll::Pending;
+        };
+        match self.source.accept(entry, self.times, waker) {
+            Ok(receipt) => Poll::Ready(Ok(receipt)),
+            Err((NotTaken::WouldBlock, entry)) => {
+                self.entry = Some(*entry);
+                Poll::Pending
+            }
+            Err((reason, entry)) => {
+                self.entry = Some(*entry);
+                Poll::Ready(Err(self.give_back(reason)))
+            }
+        }
+    }
+
+    fn give_back(&mut self, reason: NotTaken) -> TaskRefused {
+        let entry = self
+            .entry
+            .take()
+            .unwrap_or_else(|| ledger::Task::new(crate::Message::empty()));
+        TaskRefused {
+            reason,
+            task: Box::new(Task::from_entry(entry, self.times)),
+        }
+    }
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<Receipt, TaskRefused>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        self.try_once(Some(context.waker()))
+    }
+}
+
+fn cannot_wait(why: CannotWait) -> NotTaken {
+    match why {
+        CannotWait::OnDriver => NotTaken::WouldDeadlock,
+        CannotWait::Forked => NotTaken::Forked,
+    }
+}

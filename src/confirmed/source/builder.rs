@@ -1,0 +1,228 @@
+//! How a source is to be.
+
+use super::Source;
+use super::clerk::Clerk;
+use super::desk::Shared;
+use crate::chance::SplitMix64;
+use crate::confirmed::dead::{self, DeadLetter, Sink};
+use crate::confirmed::ledger::{Ledger, Settings};
+use crate::confirmed::wire::{MOST_CREDIT, SourceId};
+use crate::context::{Context, parse};
+use crate::endpoint::{Endpoint, InvalidEndpoint};
+use crate::error::{BindError, ConnectError};
+use crate::options::{InvalidOptions, Options};
+use crate::poller::Watch;
+use crate::socket::Sealed;
+use crate::socket::push::Push;
+use crate::socket::router::Router;
+use crate::sync::Mutex;
+use crate::transport::real::chance;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Says how a [`Source`] is to be, and makes it. Made by [`Source::builder`].
+#[must_use = "nothing is made before `build`"]
+pub struct SourceBuilder {
+    context: Context,
+    options: Options,
+    settings: Settings,
+    bound: Vec<Endpoint>,
+    connected: Vec<Endpoint>,
+    sink: Option<Sink>,
+}
+
+/// Why there is no source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// An option does not fit its socket.
+    #[error(transparent)]
+    Options(#[from] InvalidOptions),
+    /// An endpoint could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// An endpoint could not be connected to.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Neither `bind` nor `connect` was called: no worker could ever come.
+    #[error("it has no endpoint: call `bind` or `connect` first")]
+    NoEndpoint,
+    /// There is no thread to be had, or no random bytes.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl SourceBuilder {
+    pub(super) fn new(context: &Context) -> Self {
+        SourceBuilder {
+            context: context.clone(),
+            options: Options::default(),
+            settings: Settings::default(),
+            bound: Vec::new(),
+            connected: Vec::new(),
+            sink: None,
+        }
+    }
+
+    /// Binds this endpoint, for workers that connect. May be called several times. It fails only if this is no endpoint;
+    /// `build` binds it.
+    pub fn bind<E>(mut self, endpoint: E) -> Result<Self, InvalidEndpoint>
+    where
+        E: TryInto<Endpoint, Error: Into<InvalidEndpoint>>,
+    {
+        self.bound.push(parse(endpoint)?);
+        Ok(self)
+    }
+
+    /// Connects to this endpoint, which a worker binds. May be called several times.
+    pub fn connect<E>(mut self, endpoint: E) -> Result<Self, InvalidEndpoint>
+    where
+        E: TryInto<Endpoint, Error: Into<InvalidEndpoint>>,
+    {
+        self.connected.push(parse(endpoint)?);
+        Ok(self)
+    }
+
+    /// Sets the options of the socket: security, heartbeats, limits. Marks of sending, and what is told in band, are the
+    /// source's own.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets how long a worker may have a task. Default 30 s; at most a day.
+    ///
+    /// When it is over the task goes to another, and who is first to say that it is done settles it. Longer: the tasks of a
+    /// worker that hangs wait longer. Shorter: tasks that take long are done twice, unless workers extend their leases.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// Sets how long a worker may say nothing at all until its connection is ended. Default: any time, because connections have
+    /// heartbeats; set it for workers that may hang and keep their connection. At most a day.
+    ///
+    /// A worker says something three times as often, from a thread of its own. Shorter: one that stalls for a moment loses its
+    /// tasks.
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.settings.silence = Some(silence);
+        self
+    }
+
+    /// Sets how often a task is tried until one that fails is its last. Default 5; at least 1.
+    pub fn max_attempts(mut self, attempts: u16) -> Self {
+        self.settings.most_attempts = attempts.max(1);
+        self
+    }
+
+    /// Sets how many deliveries of a task may end without a word until it is dead as [`Death::Lost`](super::super::Death::Lost):
+    /// workers seem to die of it. Default 20; `None`: any number.
+    pub fn max_losses(mut self, losses: Option<u16>) -> Self {
+        self.settings.most_losses = losses.map(|losses| losses.max(1));
+        self
+    }
+
+    /// Sets how many tasks and how many bytes of theirs (messages, keys and headers) are here at once. Default 100,000 and 512
+    /// MiB; at least 1 each.
+    ///
+    /// At the first that is reached `send` waits, and there is room again at half of both. The task that reaches it is taken
+    /// whole. What workers have is copied once more for their connections.
+    pub fn backlog(mut self, tasks: usize, bytes: usize) -> Self {
+        self.settings.most_tasks = tasks.max(1);
+        self.settings.most_bytes = bytes.max(1);
+        self
+    }
+
+    /// Sets how many workers may be there at once. Default 4,096. Further ones are turned away, and come again later.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.settings.most_workers = workers.max(1);
+        self
+    }
+
+    /// Gives dead letters to this. It is called on the source's own thread: while it works, nothing else is delivered. One that
+    /// fails or panics loses the letter, which is counted and logged.
+    ///
+    /// Without this and its two sisters, dead letters are counted and logged.
+    pub fn dead_letters<F, E>(mut self, mut sink: F) -> Self
+    where
+        F: FnMut(DeadLetter) -> Result<(), E> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.sink = Some(Box::new(move |letter| sink(letter).map_err(Into::into)));
+        self
+    }
+
+    /// Appends dead letters to this file, each as a line of JSON ([`DeadLetter::to_json`]). Fails if it cannot be opened.
+    pub fn dead_letters_to_file(mut self, path: impl AsRef<Path>) -> io::Result<Self> {
+        self.sink = Some(dead::to_file(path.as_ref())?);
+        Ok(self)
+    }
+
+    /// Sends dead letters with this socket: a frame of JSON ([`DeadLetter::to_json`]), and then the frames of the task. If no
+    /// peer has room the letter is lost, counted and logged.
+    pub fn dead_letters_to(mut self, socket: Push) -> Self {
+        self.sink = Some(dead::to_socket(socket));
+        self
+    }
+
+    /// Makes the source, binds, connects, and starts its thread.
+    pub fn build(self) -> Result<Source, SourceError> {
+        if self.bound.is_empty() && self.connected.is_empty() {
+            return Err(SourceError::NoEndpoint);
+        }
+        // What a worker is sent is bounded by its credit and by the backlog; who is at this mark does not read what it asks for.
+        let options = self
+            .options
+            .send_mark(2 * MOST_CREDIT as usize)
+            .send_mark_bytes(usize::MAX)
+            .router_notify(false, true);
+        let router = Router::with_options(&self.context, options)?;
+        let mut chance = SplitMix64::new(chance());
+        let mut id = [0; 16];
+        for (place, byte) in id.iter_mut().zip(
+            chance
+                .next()
+                .to_be_bytes()
+                .into_iter()
+                .chain(chance.next().to_be_bytes()),
+        ) {
+            *place = byte;
+        }
+        let watched = router.watched();
+        let drive = Arc::clone(watched.drive());
+        let shared = Arc::new(Shared::new(
+            Ledger::new(SourceId(id), self.settings),
+            Arc::clone(&drive),
+        ));
+        let mut endpoints = Vec::new();
+        for endpoint in self.bound {
+            endpoints.push(router.bind(endpoint)?);
+        }
+        for endpoint in self.connected {
+            router.connect(endpoint)?;
+        }
+        let watch = Watch::new(watched, &shared.signal);
+        let clerk = Clerk::new(Arc::clone(&shared), router, watch, drive, self.sink, chance);
+        let thread = std::thread::Builder::new()
+            .name(String::from("peermq source"))
+            .spawn(move || clerk.run())?;
+        Ok(Source {
+            shared,
+            endpoints,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+}
+
+impl fmt::Debug for SourceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceBuilder")
+            .field("bound", &self.bound)
+            .field("connected", &self.connected)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! The source's own thread: takes in what workers say, and does what the ledger wants.
+
+use super::desk::{Found, Heard, Shared, wake};
+use super::doors::Doors;
+use crate::chance::SplitMix64;
+use crate::confirmed::dead::{DeadLetter, Sink};
+use crate::confirmed::ledger::WorkerId;
+use crate::confirmed::wire::{FromSource, FromWorker, Malformed};
+use crate::error::{NotSent, RecvError};
+use crate::hub::Drive;
+use crate::identity::Identity;
+use crate::message::Message;
+use crate::peer_info::PeerInfo;
+use crate::poller::{Watch, wait_for_any};
+use crate::socket::router::{Heard as FromPeer, Router};
+use crate::sync::catch;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{debug, error, warn};
+
+/// What the thread has for itself.
+pub(super) struct Clerk {
+    shared: Arc<Shared>,
+    router: Router,
+    watch: Watch,
+    drives: [Arc<dyn Drive>; 1],
+    doors: Doors,
+    sink: Option<Sink>,
+    chance: SplitMix64,
+    /// When to look for connections that are over and were not told.
+    sweep_at: Option<Instant>,
+    /// The head that is being written.
+    head: Vec<u8>,
+}
+
+impl Clerk {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        router: Router,
+        watch: Watch,
+        drive: Arc<dyn Drive>,
+        sink: Option<Sink>,
+        chance: SplitMix64,
+    ) -> Self {
+        Clerk {
+            shared,
+            router,
+            watch,
+            drives: [drive],
+            doors: Doors::default(),
+            sink,
+            chance,
+            sweep_at: None,
+            head: Vec::new(),
+        }
+    }
+
+    /// Works until the source is stopped or its context is closed.
+    pub(super) fn run(mut self) {
+        loop {
+            let (is_open, heard) = self.listen();
+            let now = self.shared.now();
+            let mut desk = self.shared.desk();
+            let found = desk.turn(now, heard.into_iter());
+            let is_stopping = desk.is_stopping;
+            let deadline = desk.ledger.deadline();
+            drop(desk);
+            let is_cut = found.is_cut;
+            self.carry_out(found, now);
+            if !is_open || is_stopping && !is_cut {
+                break;
+            }
+            if !is_cut {
+                self.wait(deadline);
+            }
+        }
+        let wakers = self.shared.desk().end();
+        wake(wakers);
+        self.router.set_linger(LINGER);
+        if let Err(error) = self.router.close() {
+            debug!(%error, "a source's socket is gone already");
+        }
+    }
+
+    /// What came, up to a limit. Also: whether the socket is open.
+    fn listen(&mut self) -> (bool, Vec<(WorkerId, Heard, u32)>) {
+        let mut heard = Vec::new();
+        let now = self.shared.now();
+        if self.sweep_at.is_none_or(|at| at <= now) {
+            self.sweep_at = now.checked_add(BETWEEN_SWEEPS);
+            for identity in self.doors.stale(|identity| self.router.connection(identity)) {
+                self.lost(&identity, &mut heard);
+            }
+        }
+        while heard.len() < MOST_HEARD {
+            match self.router.try_hear() {
+                Ok(FromPeer::Message(identity, message, info)) => self.hear(&identity, &message, &info, &mut heard),
+                Ok(FromPeer::News(identity)) => {
+                    // Unless it is of an earlier connection.
+                    let connection = self.router.connection(&identity);
+                    if !self.doors.is_at(&identity, connection.as_ref()) {
+                        self.lost(&identity, &mut heard);
+                    }
+                }
+                Err(RecvError::WouldBlock) => break,
+                Err(_) => return (false, heard),
+            }
+        }
+        (true, heard)
+    }
+
+    fn hear(
+        &mut self,
+        identity: &Identity,
+        message: &Message,
+        info: &Arc<PeerInfo>,
+        heard: &mut Vec<(WorkerId, Heard, u32)>,
+    ) {
+        let (door, earlier) = self.doors.enter(identity, info);
+        let (id, is_closing) = (door.id, door.is_closing);
+        heard.extend(earlier.map(|earlier| (earlier, Heard::Lost, 0)));
+        if is_closing {
+            return;
+        }
+        let said = match message.frame_count() {
+            1 => FromWorker::parse(message.first()),
+            _ => Err(Malformed::Form("frames stand behind its head")),
+        };
+        let said = match said {
+            Ok(said) => Heard::Said(said),
+            Err(why) => {
+                debug!(%identity, %why, "a worker was not understood");
+                Heard::Malformed(why)
+            }
+        };
+        heard.push((id, said, self.chance.next_u32()));
+    }
+
+    fn lost(&mut self, identity: &Identity, heard: &mut Vec<(WorkerId, Heard, u32)>) {
+        if let Some(id) = self.doors.leave(identity) {
+            heard.push((id, Heard::Lost, 0));
+        }
+    }
+
+    /// Does what was found, while no lock is held.
+    fn carry_out(&mut self, found: Found, now: Instant) {
+        for (to, head, message) in found.sends {
+            self.send(to, &head, message, now);
+        }
+        for id in found.closes {
+            self.close(id);
+        }
+        // Dead letters first: who is told that a task is dead finds it there.
+        for letter in found.letters {
+            self.bury(letter);
+        }
+        wake(found.wakers);
+    }
+
+    fn send(&mut self, to: WorkerId, head: &FromSource, message: Option<Message>, now: Instant) {
+        if *head == FromSource::Who && !self.doors.door_of(to).is_some_and(|(_, door)| door.may_ask(now)) {
+            return;
+        }
+        let Some(identity) = self.doors.identity(to) else {
+            return;
+        };
+        self.head.clear();
+        head.put(&mut self.head);
+        let sent = match message {
+            None => self.router.send_to(identity, self.head.as_slice()),
+            Some(message) if message.byte_count() >= BY_REFERENCE => {
+                let head = std::iter::once(self.head.clone().into()).chain(message.into_frames());
+                match Message::from_frames(head) {
+                    Ok(message) => self.router.send_to(identity, message),
+                    Err(_) => return,
+                }
+            }
+            Some(message) => {
+                let frames: Vec<&[u8]> = std::iter::once(self.head.as_slice()).chain(message.frames()).collect();
+                self.router.send_to(identity, frames.as_slice())
+            }
+        };
+        match sent.map_err(|error| error.reason) {
+            Ok(()) => {}
+            // It takes credit for far more than it reads: what it has goes to others.
+            Err(NotSent::PeerFull) => self.close(to),
+            // The end of its connection is on its way.
+            Err(reason) => debug!(%reason, "a worker is gone"),
+        }
+    }
+
+    fn close(&mut self, id: WorkerId) {
+        if let Some((identity, door)) = self.doors.door_of(id) {
+            door.is_closing = true;
+            self.router.end_connection(identity);
+        }
+    }
+
+    fn bury(&mut self, letter: DeadLetter) {
+        let id = letter.id;
+        let Some(sink) = &mut self.sink else {
+            warn!(task = id, why = %letter.why, "a task is dead, and nothing takes dead letters");
+            return;
+        };
+        let failed = match catch(|| sink(letter)) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => String::from("it panicked"),
+        };
+        error!(task = id, error = failed, "a dead letter is lost");
+        self.shared.desk().lost_letters += 1;
+    }
+
+    /// Until something is said, rung for or over.
+    fn wait(&mut self, deadline: Option<Instant>) {
+        let deadline = [deadline, self.sweep_at].into_iter().flatten().min();
+        let (watch, shared) = (&mut self.watch, &self.shared);
+        let _found = wait_for_any(&self.drives, &shared.signal, deadline, || {
+            let ready = watch.look();
+            let is_rung = shared.was_rung();
+            (is_rung || ready.readable || ready.closed).then_some(())
+        });
+    }
+}
+
+/// How long the socket goes on sending what it has when the source is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// Between two looks for connections that are over.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
+/// Messages taken in before they are answered.
+const MOST_HEARD: usize = 256;
+/// Messages of so many bytes are not copied behind their heads.
+const BY_REFERENCE: usize = 4096;

@@ -1,0 +1,307 @@
+//! What a source's lock guards: the ledger, and who waits for what becomes of its tasks.
+//!
+//! Senders put tasks on it, the clerk takes what is to be done. The lock is a leaf: who is to be woken and what is to be sent
+//! comes out as [`Found`], and is done when it is free.
+
+use super::receipt::{End, Slip, Unconfirmed};
+use crate::confirmed::dead::{DeadLetter, Death};
+use crate::confirmed::ledger::{self, Action, Counts, Ledger, Outcome, Places, Refusal, Refused, WorkerId};
+use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
+use crate::hub::Drive;
+use crate::message::Message;
+use crate::poller::Signal;
+use crate::stats::{Histogram, Meter, Throughput};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, catch};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Instant, SystemTime};
+
+/// What a source's threads share.
+pub(super) struct Shared {
+    desk: Mutex<Desk>,
+    drive: Arc<dyn Drive>,
+    /// Wakes the clerk, who looks at `is_rung` then.
+    pub(super) signal: Arc<Signal>,
+    is_rung: AtomicBool,
+}
+
+/// Tasks and who waits for them.
+pub(super) struct Desk {
+    pub(super) ledger: Ledger,
+    /// One for each task that is not settled.
+    notes: BTreeMap<TaskId, Note>,
+    /// Who waits for room in the backlog: all are woken when there is some.
+    senders: Vec<Waker>,
+    /// Who waits until all up to this one are settled.
+    flushers: Vec<(TaskId, Waker)>,
+    /// The last id that was given.
+    last: Option<TaskId>,
+    pub(super) is_stopping: bool,
+    /// Nothing more happens: what is not settled is not told any more.
+    is_over: bool,
+    /// From when tasks were taken on to when they were done.
+    confirm_time: Histogram,
+    accepted: Meter,
+    done: Meter,
+    /// Dead letters that found no place.
+    pub(super) lost_letters: u64,
+}
+
+/// What is known of a task that is not settled, beside what the ledger has.
+struct Note {
+    accepted_at: Instant,
+    bytes: usize,
+    slip: Arc<Slip>,
+}
+
+/// What the clerk heard.
+pub(super) enum Heard {
+    Said(FromWorker),
+    Malformed(Malformed),
+    /// The connection is over.
+    Lost,
+}
+
+/// What is to be done when the lock is free.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) wakers: Vec<Waker>,
+    pub(super) sends: Vec<(WorkerId, FromSource, Option<Message>)>,
+    pub(super) closes: Vec<WorkerId>,
+    pub(super) letters: Vec<DeadLetter>,
+    /// There may be more to be done.
+    pub(super) is_cut: bool,
+}
+
+/// How a source stands.
+pub(super) struct Standing {
+    pub(super) counts: Counts,
+    pub(super) places: Places,
+    pub(super) oldest: Option<Instant>,
+    pub(super) confirm_time: Histogram,
+    pub(super) accepted: Throughput,
+    pub(super) done: Throughput,
+    pub(super) lost_letters: u64,
+}
+
+/// Why a task stays with its sender.
+pub(super) enum Stays {
+    /// There is no room now.
+    Full(Box<ledger::Task>),
+    TooLong(Box<ledger::Task>),
+    Closed(Box<ledger::Task>),
+}
+
+impl Shared {
+    pub(super) fn new(ledger: Ledger, drive: Arc<dyn Drive>) -> Self {
+        Shared {
+            desk: Mutex::new(Desk {
+                ledger,
+                notes: BTreeMap::new(),
+                senders: Vec::new(),
+                flushers: Vec::new(),
+                last: None,
+                is_stopping: false,
+                is_over: false,
+                confirm_time: Histogram::default(),
+                accepted: Meter::default(),
+                done: Meter::default(),
+                lost_letters: 0,
+            }),
+            drive,
+            signal: Arc::default(),
+            is_rung: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock()
+    }
+
+    pub(super) fn drive(&self) -> &dyn Drive {
+        &*self.drive
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.drive.now()
+    }
+
+    /// Lets the clerk look at the desk, if it does not already.
+    pub(super) fn ring(&self) {
+        if !self.is_rung.swap(true, Ordering::AcqRel) {
+            self.signal.give();
+        }
+    }
+
+    pub(super) fn was_rung(&self) -> bool {
+        self.is_rung.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes a task on, or says why not; then `waker` is woken when there may be room.
+    pub(super) fn accept(&self, entry: ledger::Task, waker: Option<&Waker>) -> Result<(TaskId, Arc<Slip>), Stays> {
+        let now = self.now();
+        let is_timed = entry.starts_at.is_some() || entry.too_late_at.is_some();
+        let mut desk = self.desk();
+        let accepted = desk.accept(now, entry, waker);
+        // Else somebody has to grant credit first, which the clerk hears by itself.
+        let concerns_clerk = accepted.is_ok() && (is_timed || desk.ledger.can_deliver());
+        drop(desk);
+        if concerns_clerk {
+            self.ring();
+        }
+        accepted
+    }
+}
+
+impl Desk {
+    fn accept(
+        &mut self,
+        now: Instant,
+        entry: ledger::Task,
+        waker: Option<&Waker>,
+    ) -> Result<(TaskId, Arc<Slip>), Stays> {
+        if self.is_over {
+            return Err(Stays::Closed(Box::new(entry)));
+        }
+        let bytes = entry.message.byte_count();
+        match self.ledger.handle_task(now, entry) {
+            Ok(id) => {
+                let slip = Arc::<Slip>::default();
+                let note = Note {
+                    accepted_at: now,
+                    bytes,
+                    slip: Arc::clone(&slip),
+                };
+                self.notes.insert(id, note);
+                self.last = Some(id);
+                self.accepted.add(now, 1, bytes as u64);
+                Ok((id, slip))
+            }
+            Err(Refused { why, task }) => Err(match why {
+                Refusal::Full => {
+                    if let Some(waker) = waker
+                        && !self.senders.iter().any(|known| known.will_wake(waker))
+                    {
+                        self.senders.push(waker.clone());
+                    }
+                    Stays::Full(task)
+                }
+                Refusal::TooLong => Stays::TooLong(task),
+                Refusal::Draining => Stays::Closed(task),
+            }),
+        }
+    }
+
+    /// Takes in what was heard, and what is over by now; gives what is to be done.
+    pub(super) fn turn(&mut self, now: Instant, heard: impl Iterator<Item = (WorkerId, Heard, u32)>) -> Found {
+        let mut found = Found::default();
+        for (from, heard, chance) in heard {
+            match heard {
+                Heard::Said(said) => self.ledger.handle_said(now, from, said, chance),
+                Heard::Malformed(why) => self.ledger.handle_malformed(now, from, why),
+                Heard::Lost => self.ledger.handle_lost(from),
+            }
+        }
+        if self.ledger.deadline().is_some_and(|at| at <= now) {
+            self.ledger.handle_timeout(now);
+        }
+        if self.is_stopping {
+            self.ledger.handle_stop();
+        }
+        while !found.is_cut
+            && let Some(action) = self.ledger.poll_action(now)
+        {
+            match action {
+                Action::Send { to, head, message } => found.sends.push((to, head, message)),
+                Action::Settled { id, outcome } => self.settle(now, id, outcome, &mut found),
+                Action::Room => found.wakers.append(&mut self.senders),
+                Action::CloseWorker(id) => found.closes.push(id),
+            }
+            found.is_cut = found.sends.len() >= MOST_SENDS;
+        }
+        let first = self.notes.first_key_value().map(|(&id, _)| id);
+        self.flushers.retain(|(last, waker)| {
+            let waits = first.is_some_and(|first| first <= *last);
+            if !waits {
+                found.wakers.push(waker.clone());
+            }
+            waits
+        });
+        found
+    }
+
+    fn settle(&mut self, now: Instant, id: TaskId, outcome: Outcome, found: &mut Found) {
+        let Some(note) = self.notes.remove(&id) else {
+            return;
+        };
+        let age = now.saturating_duration_since(note.accepted_at);
+        let end = match outcome {
+            Outcome::Done { .. } => {
+                self.confirm_time.add(age);
+                self.done.add(now, 1, note.bytes as u64);
+                Ok(())
+            }
+            Outcome::Dead(dead) => {
+                let wall = SystemTime::now();
+                let accepted_at = wall.checked_sub(age).unwrap_or(wall);
+                let letter = DeadLetter::new(id.0.get(), *dead, accepted_at, (now, wall));
+                let end = Err(Unconfirmed::Dead(Death::clone(&letter.why)));
+                found.letters.push(letter);
+                end
+            }
+        };
+        note.slip.tell(end, &mut found.wakers);
+    }
+
+    /// Whether all that was given up to `last` is settled; else `waker` is woken when it is.
+    pub(super) fn poll_flushed(&mut self, last: TaskId, waker: &Waker) -> bool {
+        let is_flushed = self.is_over || self.notes.first_key_value().is_none_or(|(&first, _)| first > last);
+        if !is_flushed && !self.flushers.iter().any(|(_, known)| known.will_wake(waker)) {
+            self.flushers.push((last, waker.clone()));
+        }
+        is_flushed
+    }
+
+    pub(super) fn last(&self) -> Option<TaskId> {
+        self.last
+    }
+
+    /// Nothing more happens here: who waits is told.
+    pub(super) fn end(&mut self) -> Vec<Waker> {
+        self.is_over = true;
+        let mut wakers = std::mem::take(&mut self.senders);
+        wakers.extend(self.flushers.drain(..).map(|(_, waker)| waker));
+        for (_, note) in std::mem::take(&mut self.notes) {
+            note.slip.tell(closed(), &mut wakers);
+        }
+        wakers
+    }
+
+    pub(super) fn standing(&mut self, now: Instant) -> Standing {
+        Standing {
+            counts: self.ledger.counts().clone(),
+            places: self.ledger.places(),
+            oldest: self.notes.first_key_value().map(|(_, note)| note.accepted_at),
+            confirm_time: self.confirm_time.clone(),
+            accepted: self.accepted.at(now),
+            done: self.done.at(now),
+            lost_letters: self.lost_letters,
+        }
+    }
+}
+
+/// Wakes all of them, where no lock is held.
+pub(super) fn wake(wakers: Vec<Waker>) {
+    for waker in wakers {
+        // A waker of the application's may panic; the others are woken all the same.
+        let _panicked = catch(|| waker.wake());
+    }
+}
+
+fn closed() -> End {
+    Err(Unconfirmed::Closed)
+}
+
+/// What one turn sends at most: others want the lock, and workers want theirs.
+const MOST_SENDS: usize = 256;
