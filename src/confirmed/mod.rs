@@ -12,17 +12,22 @@
 //! |---|---|
 //! | `source` | a ledger behind a lock, a ROUTER, and the thread between them |
 //! | `task`, `dead` | what senders give, and what comes back of tasks that nobody could do |
+//! | `outbox` | where a source keeps its tasks, so that they outlive it |
 //! | `ledger` | what a source knows of its tasks and workers, and what it does next |
 //! | `wire` | what the two sides say, as octets |
 //!
-//! The lower two are values: they know no socket, no clock, no thread and no chance.
+//! Ledger and wire are values: they know no socket, no clock, no thread and no chance.
 
 mod dead;
 mod ledger;
+mod outbox;
 mod source;
 mod task;
 mod wire;
 
 pub use dead::{DeadLetter, Death, FailedAttempt};
+#[cfg(feature = "outbox")]
+pub use outbox::{DiskOutbox, Survives};
+pub use outbox::{Finding, Kept, KeptTask, Outbox, OutboxError};
 pub use source::{Receipt, Source, SourceBuilder, SourceError, SourceReport, SourceStats, Unconfirmed};
 pub use task::{NotTaken, Task, TaskRefused};

@@ -1,0 +1,121 @@
+//! A disk that is full, or fails, and then is not and does not.
+
+use super::script::script;
+use super::{FRESH, Outbox, OutboxError, ids, new_memory, on, tasks};
+use std::collections::BTreeSet;
+
+#[test]
+fn a_full_disk_refuses_a_group_and_takes_the_next_when_there_is_room() {
+    for room in (0..200).map(|blocks| blocks * 4096) {
+        let memory = new_memory();
+        let mut outbox = on(&memory);
+        outbox.load(FRESH).unwrap();
+        outbox.store(&tasks(1..=20, 1000), &[]).unwrap();
+        memory.room(Some(room));
+        let mut next = 21;
+        let mut stored: Vec<u64> = (1..=20).collect();
+
+        let error = loop {
+            let group: Vec<u64> = (next..next + 20).collect();
+            next += 20;
+            match outbox.store(&tasks(group.iter().copied(), 1000), &[]) {
+                Ok(()) => stored.extend(group),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, OutboxError::Full { .. }), "{error}");
+        // As long as it is, each is refused; what is settled meanwhile is remembered.
+        let again = outbox.store(&tasks(next..next + 20, 1000), &[1, 2]);
+        assert!(matches!(again, Err(OutboxError::Full { .. })), "{again:?}");
+        let crashed = memory.copy();
+        memory.room(None);
+        // Numbers that were not stored may come again.
+        next -= 20;
+        outbox.store(&tasks(next..next + 20, 500), &[3]).unwrap();
+        drop(outbox);
+
+        stored.extend(next..next + 20);
+        let kept = on(&memory).load(FRESH).unwrap();
+        assert_eq!(ids(&kept), stored[3..], "room for {room}");
+        assert!(
+            kept.tasks
+                .iter()
+                .rev()
+                .take(20)
+                .all(|task| task.message.byte_count() == 500)
+        );
+        // And who crashes while it is full has all that was stored.
+        let kept = on(&crashed).load(FRESH).unwrap();
+        let found = ids(&kept);
+        assert!(stored[2..stored.len() - 20].iter().all(|id| found.contains(id)));
+        assert!(found.is_sorted());
+    }
+}
+
+#[test]
+fn what_is_settled_makes_room_on_a_full_disk() {
+    let memory = new_memory();
+    let mut outbox = on(&memory);
+    outbox.load(FRESH).unwrap();
+    memory.room(Some(1 << 20));
+    let mut highest = 0;
+    while outbox.store(&tasks(highest + 1..=highest + 20, 1000), &[]).is_ok() {
+        highest += 20;
+    }
+
+    let all: Vec<u64> = (1..=highest).collect();
+    let mut refused = 0;
+    while let Err(error) = outbox.store(&[], &all) {
+        assert!(matches!(error, OutboxError::Full { .. }), "{error}");
+        refused += 1;
+        assert!(refused < 10, "it never gets out of it");
+    }
+
+    outbox.store(&tasks(highest + 1..=highest + 20, 1000), &[]).unwrap();
+    assert_eq!(
+        ids(&outbox.load(FRESH).unwrap()),
+        (highest + 1..=highest + 20).collect::<Vec<_>>()
+    );
+}
+
+/// Each step of the disk fails once: the call that it was in says so, and nothing else is lost.
+#[test]
+fn any_step_may_fail_once() {
+    let seed = 5;
+    let script = script(seed, 25);
+    for step in 0.. {
+        let memory = new_memory();
+        let mut outbox = on(&memory);
+        outbox.load(FRESH).unwrap();
+        memory.fail_in(Some(step));
+        let mut expected = Vec::new();
+        let mut is_settled: BTreeSet<u64> = BTreeSet::new();
+        let mut failures = 0;
+        for call in &script {
+            is_settled.extend(&call.settled);
+            match outbox.store(&call.accepted, &call.settled) {
+                Ok(()) => expected.extend(call.accepted.iter().cloned()),
+                Err(error) => {
+                    assert!(matches!(error, OutboxError::Io { .. }), "{error}");
+                    failures += 1;
+                }
+            }
+        }
+        expected.retain(|task| !is_settled.contains(&task.id));
+        let has_failed = memory.has_failed();
+        memory.fail_in(None);
+        drop(outbox);
+
+        assert!(failures <= 1, "step {step} of seed {seed} fails {failures} calls");
+        assert_eq!(
+            on(&memory).load(FRESH).unwrap().tasks,
+            expected,
+            "step {step} of seed {seed}"
+        );
+        if !has_failed {
+            assert!(step > 100);
+            return;
+        }
+        assert_eq!(failures, 1, "step {step} of seed {seed}");
+    }
+}
