@@ -40,7 +40,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("proxy", 7, &["poller"]),
     ("poller", 7, &[]),
     ("zap", 7, &[]),
-    ("confirmed", 7, &[]),
+    ("confirmed", 7, &["poller"]),
     ("sim", 8, &[]),
     ("fuzzing", 9, &[]),
 ];

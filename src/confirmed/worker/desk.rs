@@ -266,7 +266,8 @@ impl Desk {
         self.unsaid() == 0 && self.returned.is_empty()
     }
 
-    /// Whether it says nothing more, unless there is another connection.
+    /// Whether it says nothing more, unless there is another connection. Only tests look.
+    #[cfg(test)]
     pub(super) fn is_mute(&self) -> bool {
         matches!(self.phase, Phase::Away | Phase::Mute)
     }

@@ -35,11 +35,7 @@ impl Desk {
             }
             // Only who has the open delivery can say so.
             Answer::Failed { .. } if !is_open => {}
-            Answer::Failed {
-                kind,
-                after_ms,
-                reason,
-            } => self.failed.push_back(Failed {
+            Answer::Failed { kind, after_ms, reason } => self.failed.push_back(Failed {
                 id,
                 kind,
                 after_ms,

@@ -33,8 +33,14 @@ fn nothing_is_lost_whatever_is_cut() {
     }
     // A crowd that meets nothing shows nothing.
     if seeds.end - seeds.start > 1 {
-        assert!(total.cuts > 1000 && total.again > 1000 && total.strangers > 1000, "{total:?}");
-        assert!(total.replaced > 100 && total.known > 100 && total.twice > 10, "{total:?}");
+        assert!(
+            total.cuts > 1000 && total.again > 1000 && total.strangers > 1000,
+            "{total:?}"
+        );
+        assert!(
+            total.replaced > 100 && total.known > 100 && total.twice > 10,
+            "{total:?}"
+        );
     }
 }
 
@@ -114,7 +120,11 @@ impl Joined {
         let now = Instant::now();
         let is_calm = seed.is_multiple_of(4);
         let settings = Settings {
-            lease: if is_calm { Duration::from_secs(3600) } else { ms(40 + chance.next() % 400) },
+            lease: if is_calm {
+                Duration::from_secs(3600)
+            } else {
+                ms(40 + chance.next() % 400)
+            },
             silence: (!is_calm && chance.next().is_multiple_of(2)).then(|| ms(300)),
             most_attempts: u16::MAX,
             ..Settings::default()
@@ -176,7 +186,9 @@ impl Joined {
     fn step(&mut self) {
         if self.to_come > 0 && self.chance.next().is_multiple_of(2) {
             self.to_come -= 1;
-            let id = self.ledger.handle_task(self.now, Task::new(Message::from(vec![self.source])));
+            let id = self
+                .ledger
+                .handle_task(self.now, Task::new(Message::from(vec![self.source])));
             self.fates.insert(id.unwrap(), Fate::default());
         }
         if self.now < self.end_of_trouble {
@@ -314,7 +326,11 @@ impl Joined {
             if source == self.source {
                 self.fates.get_mut(&task.head.id).unwrap().begun += 1;
             }
-            let most = if self.is_calm || now > self.end_of_trouble { 30 } else { 80 };
+            let most = if self.is_calm || now > self.end_of_trouble {
+                30
+            } else {
+                80
+            };
             let until = now + ms(self.chance.next() % most);
             link.work.push(Work {
                 until,
@@ -332,7 +348,11 @@ impl Joined {
     fn pass(&mut self) {
         let mut next = self.now + ms(if self.to_come > 0 { 5 } else { 5000 });
         for link in &self.links {
-            let up = link.up.front().map(|first| first.0).filter(|_| link.connection.is_some());
+            let up = link
+                .up
+                .front()
+                .map(|first| first.0)
+                .filter(|_| link.connection.is_some());
             let down = link.down.front().map(|first| first.0);
             let work = link.work.iter().map(|work| work.until).min();
             let all = [up, down, work, link.tell_at, link.connect_at, link.desk.deadline()];
