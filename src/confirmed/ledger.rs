@@ -118,11 +118,14 @@ impl Ledger {
         Ok(id)
     }
 
-    /// A task that was reserved is kept: it is accepted.
-    pub(crate) fn handle_kept(&mut self, now: Instant, id: TaskId) {
-        if let Some(task) = self.reserved.remove(&id) {
+    /// A task that was reserved is kept: it is accepted. `false`: it is not reserved any more.
+    pub(crate) fn handle_kept(&mut self, now: Instant, id: TaskId) -> bool {
+        let task = self.reserved.remove(&id);
+        let is_reserved = task.is_some();
+        if let Some(task) = task {
             self.accept(now, id, Held::new(task));
         }
+        is_reserved
     }
 
     /// A task that was reserved could not be kept: it is its sender's again.
@@ -286,6 +289,7 @@ impl Ledger {
     }
 
     /// Tasks that are not settled.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn here(&self) -> usize {
         self.tasks.len()
     }
@@ -304,6 +308,7 @@ impl Ledger {
     }
 
     /// Whether each task that was accepted is done, dead or here.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_conserved(&self) -> bool {
         let Counts {
             accepted, done, dead, ..

@@ -23,11 +23,11 @@
 //! The values know no socket, no clock, no thread and no chance.
 
 mod dead;
-mod ledger;
+pub(crate) mod ledger;
 mod outbox;
 mod source;
 mod task;
-mod wire;
+pub(crate) mod wire;
 mod worker;
 
 pub use dead::{DeadLetter, Death, FailedAttempt};

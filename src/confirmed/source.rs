@@ -4,6 +4,7 @@ mod builder;
 mod clerk;
 mod desk;
 mod doors;
+mod keeper;
 mod receipt;
 mod stats;
 
@@ -12,13 +13,16 @@ pub use receipt::{Receipt, Unconfirmed};
 pub use stats::{SourceReport, SourceStats};
 
 use super::ledger;
+use super::outbox::Finding;
 use super::task::{NotTaken, Task, TaskRefused, Times};
+use super::wire::TaskId;
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::engine::seat::is_driving;
 use crate::hub::{CannotWait, block_on, deadline};
 use crate::sync::Mutex;
 use desk::{Shared, Stays};
+use receipt::Slip;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -56,9 +60,11 @@ use std::time::{Duration, Instant};
 /// ```
 pub struct Source {
     shared: Arc<Shared>,
+    has_outbox: bool,
     endpoints: Vec<Endpoint>,
-    /// Until it is joined.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Until they are joined.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    findings: Vec<Finding>,
 }
 
 impl Source {
@@ -72,22 +78,30 @@ impl Source {
         &self.endpoints
     }
 
-    /// Takes a task on; waits while the backlog is full.
+    /// Returns what its outbox found when it was opened: nothing, if the source before it was closed in order.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Takes a task on; waits while the backlog is full, and until the outbox has stored it, if there is one.
     ///
-    /// When it returns the task is kept, and is delivered until it is settled. Fails with `Closed` once the source is draining
+    /// When it returns the task is kept, and is delivered until it is settled. Fails with `OutboxFull` or `Outbox` if it cannot be
+    /// stored. Fails with `Closed` once the source is draining
     /// or closed, with `TooLong` if a key or the headers are too long, and with `WouldDeadlock` from a `Waker`; the error has the
     /// task.
     pub fn send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
         self.send_until(task.into(), None)
     }
 
-    /// Takes a task on as [`send`](Source::send) does, or gives it back as `WouldBlock` if the backlog is full.
+    /// Takes a task on as [`send`](Source::send) does, or gives it back as `WouldBlock` if the backlog is full. It still waits
+    /// for the disk, if there is an outbox.
     pub fn try_send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
-        let (entry, times) = task.into().into_entry(self.shared.now());
-        self.accept(entry, times, None).map_err(|(reason, entry)| TaskRefused {
-            reason,
-            task: Box::new(Task::from_entry(*entry, times)),
-        })
+        let mut sending = Sending::new(self, task.into());
+        match sending.try_once(None) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending if sending.slip.is_none() => Err(sending.give_back(NotTaken::WouldBlock)),
+            Poll::Pending => sending.wait(None),
+        }
     }
 
     /// Takes a task on as [`send`](Source::send) does, and waits for room at most this long: then it gives the task back as
@@ -149,12 +163,12 @@ impl Source {
     fn stop(&self) {
         self.shared.desk().is_stopping = true;
         self.shared.ring();
-        let thread = self.thread.lock().take();
-        // The thread that drives may have to write what the other one waits for.
-        if let Some(thread) = thread
-            && !is_driving()
-        {
-            let _panicked = thread.join();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        // The thread that drives may have to write what the others wait for.
+        if !is_driving() {
+            for thread in threads {
+                let _panicked = thread.join();
+            }
         }
     }
 
@@ -164,25 +178,7 @@ impl Source {
         if let Poll::Ready(sent) = sending.try_once(None) {
             return sent;
         }
-        match block_on(self.shared.drive(), &mut sending, until) {
-            Ok(Some(sent)) => sent,
-            Ok(None) => Err(sending.give_back(NotTaken::TimedOut)),
-            Err(why) => Err(sending.give_back(cannot_wait(why))),
-        }
-    }
-
-    fn accept(
-        &self,
-        entry: ledger::Task,
-        _times: Times,
-        waker: Option<&Waker>,
-    ) -> Result<Receipt, (NotTaken, Box<ledger::Task>)> {
-        match self.shared.accept(entry, waker) {
-            Ok((id, slip)) => Ok(Receipt::new(id, slip, Arc::clone(&self.shared))),
-            Err(Stays::Full(entry)) => Err((NotTaken::WouldBlock, entry)),
-            Err(Stays::TooLong(entry)) => Err((NotTaken::TooLong, entry)),
-            Err(Stays::Closed(entry)) => Err((NotTaken::Closed, entry)),
-        }
+        sending.wait(until)
     }
 }
 
@@ -200,12 +196,14 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// A task on its way into the backlog. Its times begin when it is sent, not when there is room.
+/// A task on its way into the backlog, and then to where it is kept. Its times begin when it is sent, not when there is room.
 struct Sending<'a> {
     source: &'a Source,
     /// `None`: it is taken on, or given back.
     entry: Option<ledger::Task>,
     times: Times,
+    /// It is being stored.
+    slip: Option<(TaskId, Arc<Slip>)>,
 }
 
 impl<'a> Sending<'a> {
@@ -215,6 +213,15 @@ impl<'a> Sending<'a> {
             source,
             entry: Some(entry),
             times,
+            slip: None,
+        }
+    }
+
+    fn wait(mut self, until: Option<Instant>) -> Result<Receipt, TaskRefused> {
+        match block_on(self.source.shared.drive(), &mut self, until) {
+            Ok(Some(sent)) => sent,
+            Ok(None) => self.call_off(NotTaken::TimedOut),
+            Err(why) => self.call_off(cannot_wait(why)),
         }
     }
 
@@ -222,24 +229,61 @@ impl<'a> Sending<'a> {
         let Some(entry) = self.entry.take() else {
             return Poll::Pending;
         };
-        match self.source.accept(entry, self.times, waker) {
-            Ok(receipt) => Poll::Ready(Ok(receipt)),
-            Err((NotTaken::WouldBlock, entry)) => {
-                self.entry = Some(*entry);
-                Poll::Pending
+        let shared = &self.source.shared;
+        let (reason, entry) = match shared.accept(entry, waker) {
+            Ok((id, slip)) if self.source.has_outbox => {
+                self.slip = Some((id, slip));
+                return Poll::Pending;
             }
-            Err((reason, entry)) => {
+            Ok((id, slip)) => return Poll::Ready(Ok(Receipt::new(id, slip, Arc::clone(shared)))),
+            Err(Stays::Full(entry)) => {
                 self.entry = Some(*entry);
+                return Poll::Pending;
+            }
+            Err(Stays::TooLong(entry)) => (NotTaken::TooLong, entry),
+            Err(Stays::Closed(entry)) => (NotTaken::Closed, entry),
+        };
+        self.entry = Some(*entry);
+        Poll::Ready(Err(self.give_back(reason)))
+    }
+
+    /// Whether it is stored, once it was handed over for that.
+    fn poll_kept(&mut self, waker: &Waker) -> Poll<Result<Receipt, TaskRefused>> {
+        let Some((id, slip)) = &self.slip else {
+            return Poll::Pending;
+        };
+        match slip.poll_kept(waker) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => {
+                let receipt = Receipt::new(*id, Arc::clone(slip), Arc::clone(&self.source.shared));
+                self.slip = None;
+                Poll::Ready(Ok(receipt))
+            }
+            Poll::Ready(Err((reason, task))) => {
+                self.slip = None;
+                self.entry = task.map(|task| *task);
                 Poll::Ready(Err(self.give_back(reason)))
             }
         }
     }
 
+    /// The call ends before it is taken on; if it is by now, it succeeds.
+    fn call_off(&mut self, reason: NotTaken) -> Result<Receipt, TaskRefused> {
+        if let Some((id, _)) = &self.slip {
+            let taken_back = self.source.shared.desk().take_back(*id);
+            if let Some(entry) = taken_back {
+                self.entry = Some(entry);
+                self.slip = None;
+            } else if let Poll::Ready(kept) = self.poll_kept(Waker::noop()) {
+                return kept;
+            }
+        }
+        Err(self.give_back(reason))
+    }
+
     fn give_back(&mut self, reason: NotTaken) -> TaskRefused {
-        let entry = self
-            .entry
-            .take()
-            .unwrap_or_else(|| ledger::Task::new(crate::Message::empty()));
+        let entry = self.entry.take();
+        let entry = entry.unwrap_or_else(|| ledger::Task::new(crate::Message::empty()));
         TaskRefused {
             reason,
             task: Box::new(Task::from_entry(entry, self.times)),
@@ -251,7 +295,20 @@ impl Future for Sending<'_> {
     type Output = Result<Receipt, TaskRefused>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
-        self.try_once(Some(context.waker()))
+        match self.try_once(Some(context.waker())) {
+            Poll::Pending => self.poll_kept(context.waker()),
+            ready => ready,
+        }
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if let Some((id, _)) = self.slip.take() {
+            let task = self.source.shared.desk().take_back(id);
+            // Where no lock is held.
+            drop(task);
+        }
     }
 }
 

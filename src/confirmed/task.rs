@@ -158,6 +158,12 @@ pub enum NotTaken {
     /// The key or the ordering key is over 64 bytes, or the headers are over 1,024.
     #[error("a key is over 64 bytes, or the headers are over 1,024")]
     TooLong,
+    /// What keeps the source's tasks has no room: its disk is full. A later call may succeed.
+    #[error("the outbox is full")]
+    OutboxFull,
+    /// What keeps the source's tasks could not keep it, for this reason.
+    #[error("the outbox: {0}")]
+    Outbox(String),
     /// The call would wait on the thread that runs the event loop (it was made from a `Waker`).
     #[error("the call would wait on the thread that runs the event loop")]
     WouldDeadlock,

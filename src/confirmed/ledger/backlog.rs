@@ -26,6 +26,7 @@ impl Backlog {
         self.is_full
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(super) fn tasks(&self) -> usize {
         self.tasks
     }

@@ -3,10 +3,14 @@
 use super::Source;
 use super::clerk::Clerk;
 use super::desk::Shared;
+use super::keeper::keep;
 use crate::chance::SplitMix64;
 use crate::confirmed::dead::{self, DeadLetter, Sink};
-use crate::confirmed::ledger::{Ledger, Settings};
-use crate::confirmed::wire::{MOST_CREDIT, SourceId};
+use crate::confirmed::ledger::{self, Ledger, Settings};
+#[cfg(feature = "outbox")]
+use crate::confirmed::outbox::{DiskOutbox, Survives};
+use crate::confirmed::outbox::{Kept, KeptTask, Outbox, OutboxError};
+use crate::confirmed::wire::{MOST_CREDIT, SourceId, TaskId};
 use crate::context::{Context, parse};
 use crate::endpoint::{Endpoint, InvalidEndpoint};
 use crate::error::{BindError, ConnectError};
@@ -20,9 +24,11 @@ use crate::transport::real::chance;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
+use tracing::warn;
 
 /// Says how a [`Source`] is to be, and makes it. Made by [`Source::builder`].
 #[must_use = "nothing is made before `build`"]
@@ -33,6 +39,7 @@ pub struct SourceBuilder {
     bound: Vec<Endpoint>,
     connected: Vec<Endpoint>,
     sink: Option<Sink>,
+    outbox: Option<Box<dyn Outbox>>,
 }
 
 /// Why there is no source.
@@ -51,6 +58,9 @@ pub enum SourceError {
     /// Neither `bind` nor `connect` was called: no worker could ever come.
     #[error("it has no endpoint: call `bind` or `connect` first")]
     NoEndpoint,
+    /// What was kept could not be read.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// There is no thread to be had, or no random bytes.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -65,6 +75,7 @@ impl SourceBuilder {
             bound: Vec::new(),
             connected: Vec::new(),
             sink: None,
+            outbox: None,
         }
     }
 
@@ -169,8 +180,25 @@ impl SourceBuilder {
         self
     }
 
-    /// Makes the source, binds, connects, and starts its thread.
-    pub fn build(self) -> Result<Source, SourceError> {
+    /// Keeps tasks in this file until they are settled, so that they survive the end of the process and of the machine: `send`
+    /// returns once its task is synced. As [`keep_in`](SourceBuilder::keep_in).
+    #[cfg(feature = "outbox")]
+    pub fn outbox(self, path: impl AsRef<Path>) -> Result<Self, OutboxError> {
+        Ok(self.keep_in(DiskOutbox::open(path, Survives::PowerLoss)?))
+    }
+
+    /// Keeps tasks here until they are settled. Default nowhere but in memory.
+    ///
+    /// What is there and not settled is delivered again, marked, in order, before what is new; a backlog that it fills takes
+    /// nothing new until there is room. That a task is settled is stored a little later than it is: after a crash some are
+    /// delivered once more. Attempts are counted anew. A dead task is forgotten once its letter has found a place.
+    pub fn keep_in(mut self, outbox: impl Outbox + 'static) -> Self {
+        self.outbox = Some(Box::new(outbox));
+        self
+    }
+
+    /// Makes the source, loads what was kept, binds, connects, and starts its threads.
+    pub fn build(mut self) -> Result<Source, SourceError> {
         if self.bound.is_empty() && self.connected.is_empty() {
             return Err(SourceError::NoEndpoint);
         }
@@ -194,10 +222,16 @@ impl SourceBuilder {
         }
         let watched = router.watched();
         let drive = Arc::clone(watched.drive());
-        let shared = Arc::new(Shared::new(
-            Ledger::new(SourceId(id), self.settings),
-            Arc::clone(&drive),
-        ));
+        let kept = match &mut self.outbox {
+            Some(outbox) => outbox.load(id)?,
+            None => Kept::nothing(id),
+        };
+        let ledger = Ledger::new(SourceId(kept.source), self.settings);
+        let shared = Arc::new(Shared::new(ledger, Arc::clone(&drive), self.outbox.is_some()));
+        restore(&shared, kept.highest, kept.tasks);
+        for finding in &kept.findings {
+            warn!(%finding, "an outbox was opened");
+        }
         let mut endpoints = Vec::new();
         for endpoint in self.bound {
             endpoints.push(router.bind(endpoint)?);
@@ -207,14 +241,49 @@ impl SourceBuilder {
         }
         let watch = Watch::new(watched, &shared.signal);
         let clerk = Clerk::new(Arc::clone(&shared), router, watch, drive, self.sink, chance);
-        let thread = std::thread::Builder::new()
-            .name(String::from("peermq source"))
-            .spawn(move || clerk.run())?;
+        let has_outbox = self.outbox.is_some();
+        let mut threads = Vec::new();
+        let mut spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(String::from(name)).spawn(work)?;
+            threads.push(thread);
+            Ok::<(), io::Error>(())
+        };
+        spawn("peermq source", Box::new(move || clerk.run()))?;
+        if let Some(outbox) = self.outbox {
+            let shared = Arc::clone(&shared);
+            spawn("peermq outbox", Box::new(move || keep(&shared, outbox)))?;
+        }
         Ok(Source {
             shared,
+            has_outbox,
             endpoints,
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(threads),
+            findings: kept.findings,
         })
+    }
+}
+
+/// What an earlier source has left is here again.
+fn restore(shared: &Shared, highest: u64, tasks: Vec<KeptTask>) {
+    let (now, wall) = (shared.now(), SystemTime::now());
+    // A time that is over is now.
+    let at = |at: SystemTime| now.checked_add(at.duration_since(wall).unwrap_or_default());
+    let at = |time: Option<SystemTime>| -> Option<Instant> { time.and_then(at) };
+    let mut desk = shared.desk();
+    desk.ledger.skip(NonZeroU64::MIN.saturating_add(highest));
+    for task in tasks {
+        let Some(id) = NonZeroU64::new(task.id) else {
+            continue;
+        };
+        let entry = ledger::Task {
+            message: task.message,
+            key: task.key,
+            headers: task.headers,
+            order: task.order,
+            starts_at: at(task.starts_at),
+            too_late_at: at(task.too_late_at),
+        };
+        desk.restore(now, TaskId(id), entry);
     }
 }
 

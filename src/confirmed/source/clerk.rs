@@ -75,6 +75,7 @@ impl Clerk {
             }
         }
         let wakers = self.shared.desk().end();
+        self.shared.keeper_signal.give();
         wake(wakers);
         self.router.set_linger(LINGER);
         if let Err(error) = self.router.close() {
@@ -154,6 +155,9 @@ impl Clerk {
         for letter in found.letters {
             self.bury(letter);
         }
+        if found.concerns_keeper {
+            self.shared.keeper_signal.give();
+        }
         wake(found.wakers);
     }
 
@@ -200,15 +204,27 @@ impl Clerk {
         let id = letter.id;
         let Some(sink) = &mut self.sink else {
             warn!(task = id, why = %letter.why, "a task is dead, and nothing takes dead letters");
+            self.forget(id);
             return;
         };
         let failed = match catch(|| sink(letter)) {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => {
+                self.forget(id);
+                return;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => String::from("it panicked"),
         };
         error!(task = id, error = failed, "a dead letter is lost");
         self.shared.desk().lost_letters += 1;
+    }
+
+    /// It need not be kept any more: what became of it is known elsewhere.
+    fn forget(&mut self, id: u64) {
+        let concerns_keeper = self.shared.desk().forget(id);
+        if concerns_keeper {
+            self.shared.keeper_signal.give();
+        }
     }
 
     /// Until something is said, rung for or over.

@@ -3,9 +3,12 @@
 //! Senders put tasks on it, the clerk takes what is to be done. The lock is a leaf: who is to be woken and what is to be sent
 //! comes out as [`Found`], and is done when it is free.
 
+use super::keeper::ToStore;
 use super::receipt::{End, Slip, Unconfirmed};
 use crate::confirmed::dead::{DeadLetter, Death};
 use crate::confirmed::ledger::{self, Action, Counts, Ledger, Outcome, Places, Refusal, Refused, WorkerId};
+use crate::confirmed::outbox::KeptTask;
+use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::hub::Drive;
 use crate::message::Message;
@@ -24,6 +27,8 @@ pub(super) struct Shared {
     /// Wakes the clerk, who looks at `is_rung` then.
     pub(super) signal: Arc<Signal>,
     is_rung: AtomicBool,
+    /// Wakes who stores tasks elsewhere.
+    pub(super) keeper_signal: Arc<Signal>,
 }
 
 /// Tasks and who waits for them.
@@ -31,6 +36,9 @@ pub(super) struct Desk {
     pub(super) ledger: Ledger,
     /// One for each task that is not settled.
     notes: BTreeMap<TaskId, Note>,
+    /// Whether tasks are kept elsewhere before they are delivered.
+    has_outbox: bool,
+    pub(super) to_store: ToStore,
     /// Who waits for room in the backlog: all are woken when there is some.
     senders: Vec<Waker>,
     /// Who waits until all up to this one are settled.
@@ -70,6 +78,8 @@ pub(super) struct Found {
     pub(super) sends: Vec<(WorkerId, FromSource, Option<Message>)>,
     pub(super) closes: Vec<WorkerId>,
     pub(super) letters: Vec<DeadLetter>,
+    /// The keeper is to be told.
+    pub(super) concerns_keeper: bool,
     /// There may be more to be done.
     pub(super) is_cut: bool,
 }
@@ -94,11 +104,13 @@ pub(super) enum Stays {
 }
 
 impl Shared {
-    pub(super) fn new(ledger: Ledger, drive: Arc<dyn Drive>) -> Self {
+    pub(super) fn new(ledger: Ledger, drive: Arc<dyn Drive>, has_outbox: bool) -> Self {
         Shared {
             desk: Mutex::new(Desk {
                 ledger,
                 notes: BTreeMap::new(),
+                has_outbox,
+                to_store: ToStore::default(),
                 senders: Vec::new(),
                 flushers: Vec::new(),
                 last: None,
@@ -112,6 +124,7 @@ impl Shared {
             drive,
             signal: Arc::default(),
             is_rung: AtomicBool::new(false),
+            keeper_signal: Arc::default(),
         }
     }
 
@@ -143,12 +156,15 @@ impl Shared {
         let now = self.now();
         let is_timed = entry.starts_at.is_some() || entry.too_late_at.is_some();
         let mut desk = self.desk();
-        let accepted = desk.accept(now, entry, waker);
+        let (accepted, concerns_keeper) = desk.accept(now, entry, waker);
         // Else somebody has to grant credit first, which the clerk hears by itself.
         let concerns_clerk = accepted.is_ok() && (is_timed || desk.ledger.can_deliver());
         drop(desk);
         if concerns_clerk {
             self.ring();
+        }
+        if concerns_keeper {
+            self.keeper_signal.give();
         }
         accepted
     }
@@ -160,13 +176,23 @@ impl Desk {
         now: Instant,
         entry: ledger::Task,
         waker: Option<&Waker>,
-    ) -> Result<(TaskId, Arc<Slip>), Stays> {
+    ) -> (Result<(TaskId, Arc<Slip>), Stays>, bool) {
         if self.is_over {
-            return Err(Stays::Closed(Box::new(entry)));
+            return (Err(Stays::Closed(Box::new(entry))), false);
         }
         let bytes = entry.message.byte_count();
-        match self.ledger.handle_task(now, entry) {
+        let kept = self.has_outbox.then(|| kept_task(now, &entry));
+        let reserved = match kept {
+            Some(_) => self.ledger.reserve(entry),
+            None => self.ledger.handle_task(now, entry),
+        };
+        let mut concerns_keeper = false;
+        let accepted = match reserved {
             Ok(id) => {
+                if let Some(mut kept) = kept {
+                    kept.id = id.0.get();
+                    concerns_keeper = self.to_store.add(kept);
+                }
                 let slip = Arc::<Slip>::default();
                 let note = Note {
                     accepted_at: now,
@@ -190,7 +216,47 @@ impl Desk {
                 Refusal::TooLong => Stays::TooLong(task),
                 Refusal::Draining => Stays::Closed(task),
             }),
+        };
+        (accepted, concerns_keeper)
+    }
+
+    /// A task of an earlier source.
+    pub(super) fn restore(&mut self, now: Instant, id: TaskId, entry: ledger::Task) {
+        let note = Note {
+            accepted_at: now,
+            bytes: entry.message.byte_count(),
+            slip: Arc::default(),
+        };
+        self.notes.insert(id, note);
+        self.last = Some(id);
+        self.ledger.restore(now, id, entry);
+    }
+
+    /// A task is kept: from now on it is delivered. If its sender does not want it any more, it is settled.
+    pub(super) fn kept(&mut self, now: Instant, id: TaskId, wakers: &mut Vec<Waker>) {
+        if !self.ledger.handle_kept(now, id) {
+            let _is_told_later = self.to_store.settle(id.0.get());
+        } else if let Some(note) = self.notes.get(&id) {
+            note.slip.tell_kept(wakers);
         }
+    }
+
+    /// A task could not be kept: its sender gets it back.
+    pub(super) fn not_kept(&mut self, id: TaskId, why: &NotTaken, wakers: &mut Vec<Waker>) {
+        if let Some(task) = self.ledger.handle_not_kept(id)
+            && let Some(note) = self.notes.remove(&id)
+        {
+            note.slip.tell_not_kept(why.clone(), Box::new(task), wakers);
+        }
+        // The backlog may have room again.
+        wakers.append(&mut self.senders);
+    }
+
+    /// Its sender does not want it to be taken on any more, and gets it back. `None`: it is, or could not be.
+    pub(super) fn take_back(&mut self, id: TaskId) -> Option<ledger::Task> {
+        let task = self.ledger.handle_not_kept(id)?;
+        self.notes.remove(&id);
+        Some(task)
     }
 
     /// Takes in what was heard, and what is over by now; gives what is to be done.
@@ -235,6 +301,9 @@ impl Desk {
         let Some(note) = self.notes.remove(&id) else {
             return;
         };
+        if matches!(outcome, Outcome::Done { .. }) {
+            found.concerns_keeper |= self.forget(id.0.get());
+        }
         let age = now.saturating_duration_since(note.accepted_at);
         let end = match outcome {
             Outcome::Done { .. } => {
@@ -252,6 +321,15 @@ impl Desk {
             }
         };
         note.slip.tell(end, &mut found.wakers);
+    }
+
+    /// A task is settled, and need not be kept. Whether the keeper is to be told.
+    pub(super) fn forget(&mut self, id: u64) -> bool {
+        self.has_outbox && self.to_store.settle(id)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// Whether all that was given up to `last` is settled; else `waker` is woken when it is.
@@ -272,7 +350,10 @@ impl Desk {
         self.is_over = true;
         let mut wakers = std::mem::take(&mut self.senders);
         wakers.extend(self.flushers.drain(..).map(|(_, waker)| waker));
-        for (_, note) in std::mem::take(&mut self.notes) {
+        for (id, note) in std::mem::take(&mut self.notes) {
+            if let Some(task) = self.ledger.handle_not_kept(id) {
+                note.slip.tell_not_kept(NotTaken::Closed, Box::new(task), &mut wakers);
+            }
             note.slip.tell(closed(), &mut wakers);
         }
         wakers
@@ -296,6 +377,21 @@ pub(super) fn wake(wakers: Vec<Waker>) {
     for waker in wakers {
         // A waker of the application's may panic; the others are woken all the same.
         let _panicked = catch(|| waker.wake());
+    }
+}
+
+/// As an outbox has it, with times of the wall's clock, and no id yet.
+fn kept_task(now: Instant, entry: &ledger::Task) -> KeptTask {
+    let wall = SystemTime::now();
+    let at = |at: Instant| wall.checked_add(at.saturating_duration_since(now));
+    KeptTask {
+        id: 0,
+        message: entry.message.clone(),
+        key: entry.key.clone(),
+        headers: entry.headers.clone(),
+        order: entry.order.clone(),
+        starts_at: entry.starts_at.and_then(at),
+        too_late_at: entry.too_late_at.and_then(at),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::desk::Shared;
 use crate::confirmed::dead::Death;
+use crate::confirmed::ledger;
+use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::TaskId;
 use crate::hub::{CannotWait, block_on, deadline};
 use crate::sync::Mutex;
@@ -46,12 +48,14 @@ pub enum Unconfirmed {
 /// How a task ended, or that it was not told before the source was closed.
 pub(super) type End = Result<(), Unconfirmed>;
 
-/// Where the end of a task is told.
+/// Where it is told what becomes of a task.
 #[derive(Debug, Default)]
 pub(super) struct Slip(Mutex<Told>);
 
 #[derive(Debug, Default)]
 struct Told {
+    /// Whether it is kept; if not, it is its sender's again.
+    kept: Option<Result<(), (NotTaken, Option<Box<ledger::Task>>)>>,
     end: Option<End>,
     /// Who waits: at most one for each call to wait for this receipt.
     wakers: Vec<Waker>,
@@ -65,6 +69,33 @@ impl Slip {
         wakers.append(&mut told.wakers);
     }
 
+    /// Tells that it is kept.
+    pub(super) fn tell_kept(&self, wakers: &mut Vec<Waker>) {
+        let mut told = self.0.lock();
+        told.kept = Some(Ok(()));
+        wakers.append(&mut told.wakers);
+    }
+
+    /// Tells that it is not kept, and gives it back.
+    pub(super) fn tell_not_kept(&self, why: NotTaken, task: Box<ledger::Task>, wakers: &mut Vec<Waker>) {
+        let mut told = self.0.lock();
+        told.kept = Some(Err((why, Some(task))));
+        wakers.append(&mut told.wakers);
+    }
+
+    /// Whether it is kept; who asks first gets it if it is not.
+    pub(super) fn poll_kept(&self, waker: &Waker) -> Poll<Result<(), (NotTaken, Option<Box<ledger::Task>>)>> {
+        let mut told = self.0.lock();
+        match &mut told.kept {
+            Some(Ok(())) => Poll::Ready(Ok(())),
+            Some(Err((why, task))) => Poll::Ready(Err((why.clone(), task.take()))),
+            None => {
+                told.stand(waker);
+                Poll::Pending
+            }
+        }
+    }
+
     fn end(&self) -> Option<End> {
         self.0.lock().end.clone()
     }
@@ -74,10 +105,16 @@ impl Slip {
         if let Some(end) = &told.end {
             return Poll::Ready(end.clone());
         }
-        if !told.wakers.iter().any(|known| known.will_wake(waker)) {
-            told.wakers.push(waker.clone());
-        }
+        told.stand(waker);
         Poll::Pending
+    }
+}
+
+impl Told {
+    fn stand(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
     }
 }
 
