@@ -5,6 +5,7 @@
 //! keeping; a test takes all of these through the same functions, without a fuzzer.
 
 mod calls;
+mod confirmed;
 mod curve;
 mod datagrams;
 mod handshakes;
@@ -22,6 +23,7 @@ mod corpus;
 mod seeds;
 
 pub use calls::calls;
+pub use confirmed::confirmed;
 pub use curve::curve;
 pub use datagrams::datagrams;
 pub use handshakes::{frames, greeting, null, plain};
@@ -33,9 +35,10 @@ pub use texts::{certificates, endpoints};
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("calls", calls),
     ("certificates", certificates),
+    ("confirmed", confirmed),
     ("curve", curve),
     ("datagrams", datagrams),
     ("endpoints", endpoints),

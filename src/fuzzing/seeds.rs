@@ -12,6 +12,7 @@ pub(super) fn seeds(target: &str) -> Seeds {
     let all = match target {
         "calls" => calls(),
         "certificates" => certificates(),
+        "confirmed" => confirmed(),
         "curve" => curve(),
         "datagrams" => datagrams(),
         "endpoints" => ENDPOINTS.iter().map(|text| text.as_bytes().to_vec()).collect(),
@@ -37,6 +38,27 @@ fn long(bytes: &[u8]) -> Vec<u8> {
             [&[u8::MAX], &len.to_be_bytes()[..], bytes].concat()
         }
     }
+}
+
+/// Two sentences of each side, and a source with workers that come, take, fail, go, and are late.
+fn confirmed() -> Vec<Vec<u8>> {
+    let hello = [&b"CD\x01\x01"[..], &[7; 16], &[0; 16], &[0, 0, 0, 1, 0, 0]].concat();
+    let done = b"CD\x01\x03\0\x01\0\0\0\0\0\0\0\x01".to_vec();
+    let task = b"CD\x01\x82\0\0\0\0\0\0\0\x01\0\x01\0\0\0\0\x01\0\0\0\0\0\0\0\0\x01k\0\x01h".to_vec();
+    let settings = [50, 0, 1, 0, 15, 1, 0, 2];
+    let story = [
+        &settings[..],
+        &[0, 0, b't', b'a', b's', b'k', 0, 0, 0], // a task
+        &[0, 7, 0, 1, 0, 2, 0, 0],                // HELLO of the first worker
+        &[0, 7, 2, 1, 0, 0],                      // DONE
+        &[0, 2, 0, 200],                          // time
+        &[0, 3],                                  // the connection is lost
+        &[1, 6, 42],                              // HELLO in octets, of the second
+        &hello,
+        &[1, 7, 3, 0, 0, 0, 0], // FAILED
+        &[1, 7, 7, 0],          // BYE
+    ];
+    vec![hello.clone(), done, task, story.concat()]
 }
 
 fn greetings() -> Vec<Vec<u8>> {
