@@ -18,6 +18,10 @@ impl Hand {
     fn new(context: &Context, endpoint: &Endpoint, credit: u32) -> Self {
         let dealer = Dealer::with_options(context, Options::default()).unwrap();
         dealer.connect(endpoint.clone()).unwrap();
+        Hand::greeting(dealer, credit)
+    }
+
+    fn greeting(dealer: Dealer, credit: u32) -> Self {
         let hand = Hand { dealer };
         hand.say(1, &[&[7; 16], &[0; 16], &credit.to_be_bytes(), &[0, 0]]);
         let welcome = hand.hear(0x81);
@@ -342,4 +346,86 @@ fn who_says_what_is_not_understood_is_ended_and_its_tasks_go_on() {
     good.done(id);
     assert_eq!(receipt.wait(LONG), Ok(()));
     assert_eq!(source.stats().malformed, 100);
+}
+
+#[test]
+fn a_source_that_connects_gives_a_worker_that_is_back_nothing_of_before() {
+    let context = Context::new().unwrap();
+    let dealer = Dealer::new(&context);
+    let endpoint = dealer.bind("tcp://127.0.0.1:*").unwrap();
+    let source = Source::builder(&context)
+        .connect(endpoint.clone())
+        .unwrap()
+        .build()
+        .unwrap();
+    let receipt = source.send("x").unwrap();
+    let monitor = dealer.monitor();
+    common::wait_connected(&monitor);
+    let first = Hand::greeting(dealer, 1);
+    let _task = first.task();
+
+    drop(first);
+
+    let dealer = Dealer::new(&context);
+    let monitor = dealer.monitor();
+    common::until("the endpoint is free", || dealer.bind(endpoint.clone()).is_ok());
+    common::wait_connected(&monitor);
+    let second = Hand::greeting(dealer, 1);
+    let (id, attempt, is_again, _) = second.task();
+    assert_eq!((id, attempt, is_again), (receipt.id(), 2, true));
+    second.done(id);
+    assert_eq!(receipt.wait(LONG), Ok(()));
+}
+
+#[test]
+fn sends_and_receipts_are_futures() {
+    let context = Context::new().unwrap();
+    let source = Source::builder(&context)
+        .bind("tcp://127.0.0.1:*")
+        .unwrap()
+        .backlog(1, 1 << 20)
+        .build()
+        .unwrap();
+    let first = common::block_on(source.send_async("first")).unwrap();
+    let mut waiting = Box::pin(source.send_async("second"));
+    assert!(common::poll_once(waiting.as_mut()).is_none(), "the backlog is full");
+    drop(Box::pin(source.send_async("dropped")));
+    let worker = Hand::new(&context, &source.endpoints()[0], 1);
+
+    worker.done(worker.task().0);
+
+    assert_eq!(common::block_on(first), Ok(()));
+    let second = common::block_on(waiting).unwrap();
+    let (id, .., text) = worker.task();
+    assert_eq!((id, text.as_str()), (second.id(), "second"));
+    worker.done(id);
+    assert_eq!(common::block_on(second), Ok(()));
+    assert_eq!(source.stats().accepted, 2);
+}
+
+#[test]
+fn statistics_are_text_for_prometheus_too() {
+    let context = Context::new().unwrap();
+    let (source, endpoint) = source(&context);
+    let receipts: Vec<_> = (0..3).map(|n| source.send(format!("{n}")).unwrap()).collect();
+    let worker = Hand::new(&context, &endpoint, 2);
+    worker.done(worker.task().0);
+    assert_eq!(receipts[0].wait(LONG), Ok(()));
+    let _open = worker.task();
+    let _open = worker.task();
+
+    let text = source.stats().to_prometheus(&[("source", "a \"b\"")]);
+
+    for line in [
+        "peermq_source_tasks{source=\"a \\\"b\\\"\",place=\"open\"} 2\n",
+        "peermq_source_settled_total{source=\"a \\\"b\\\"\",how=\"done\"} 1\n",
+        "peermq_source_accepted_total{source=\"a \\\"b\\\"\"} 3\n",
+        "peermq_source_confirm_seconds_count{source=\"a \\\"b\\\"\"} 1\n",
+        "peermq_source_workers{source=\"a \\\"b\\\"\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        assert_eq!(line.rsplit_once(' ').map(|(_, value)| value.parse::<f64>().is_ok()), Some(true), "{line}");
+    }
 }

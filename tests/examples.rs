@@ -25,6 +25,27 @@ fn the_pipeline_counts_these_sources_over_tcp() {
 }
 
 #[test]
+fn the_work_queue_gives_the_task_of_a_killed_consumer_to_another() {
+    let ended = Running::start("work_queue", &[]).end();
+
+    ended.assert_success();
+    ended.assert_says("consumer 1: begins first......");
+    ended.assert_says("begins first...... again");
+    ended.assert_says("9 done, 0 dead, 0 left");
+}
+
+/// With the feature `outbox` the source is among those that are killed.
+#[test]
+fn two_hundred_processes_that_are_killed_lose_none_of_a_hundred_thousand_tasks() {
+    let words = ["--tasks", "100000", "--kills", "200", "--seconds", "20"];
+    let ended = Running::start("survive", &words).end();
+
+    ended.assert_success();
+    ended.assert_says(" 0 lost, ");
+    ended.assert_says("seed ");
+}
+
+#[test]
 fn the_pipeline_counts_these_sources_over_ipc() {
     let ended = Running::start("pipeline", &["--transport", "ipc"]).end();
 

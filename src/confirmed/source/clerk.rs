@@ -140,6 +140,8 @@ impl Clerk {
     fn lost(&mut self, identity: &Identity, heard: &mut Vec<(WorkerId, Heard, u32)>) {
         if let Some(id) = self.doors.leave(identity) {
             heard.push((id, Heard::Lost, 0));
+            // What it did not get goes to others; it is not to find it there when it is back.
+            self.router.drop_waiting(identity);
         }
     }
 

@@ -126,6 +126,15 @@ impl Router {
             .act(|pattern, peers| pattern.connection(peers, identity))
     }
 
+    /// Drops what waits for a peer of this identity that is down, counted as `PeerLost`.
+    pub(crate) fn drop_waiting(&self, identity: &Identity) {
+        let dropped = self
+            .socket
+            .hub
+            .act(|pattern, peers| pattern.drop_waiting(peers, identity));
+        drop(dropped);
+    }
+
     /// Ends the connection of the peer of this identity, and drops what waits for it, counted as `PeerLost`. A peer that was
     /// connected to is connected to again.
     pub(crate) fn end_connection(&self, identity: &Identity) {

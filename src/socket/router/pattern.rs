@@ -105,6 +105,15 @@ impl RouterPattern {
         peers.info(id).filter(|_| peers.is_up(id) == Some(true))
     }
 
+    /// Drops what waits for a peer of this identity that is down.
+    pub(crate) fn drop_waiting(&self, peers: &mut Peers, identity: &Identity) -> Dropped {
+        let down = self.identities.holder(identity);
+        match down.filter(|&id| peers.is_up(id) == Some(false)) {
+            Some(id) => peers.drop_queue(id, Unwritten::new(), DropReason::PeerLost),
+            None => Dropped::default(),
+        }
+    }
+
     /// Ends the connection of the peer of this identity, if it has one, and drops what waits for it.
     pub(crate) fn end(&mut self, peers: &mut Peers, identity: &Identity) -> Dropped {
         let Some(id) = self.identities.holder(identity) else {
