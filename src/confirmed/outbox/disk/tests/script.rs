@@ -1,7 +1,7 @@
 //! A life of an outbox that a seed decides, and what is kept after each of its calls.
 
 use super::memory::Step;
-use super::{FRESH, KeptTask, Memory, Message, Outbox, task};
+use super::{FRESH, KeptTask, Message, Outbox, task};
 use crate::chance::SplitMix64;
 use bytes::Bytes;
 
@@ -54,16 +54,19 @@ pub(super) fn script(seed: u64, calls: usize) -> Vec<Call> {
     script
 }
 
-/// Plays it, and returns what it did to the disk. `Returned(n)` stands behind all of call n.
-pub(super) fn play(memory: &Memory, script: &[Call]) -> Vec<Step> {
-    let mut outbox = super::on(memory);
+/// Plays it on a new outbox. Returns the disk as it was before, and what was done to it; `Returned(n)` stands behind all of
+/// call n.
+pub(super) fn play(script: &[Call]) -> (Vec<u8>, Vec<Step>) {
+    let memory = super::new_memory();
+    let mut outbox = super::on(&memory);
     outbox.load(FRESH).expect("an empty one");
+    let begin = memory.octets();
     memory.record();
     for (number, call) in script.iter().enumerate() {
         outbox.store(&call.accepted, &call.settled).expect("room");
         memory.mark(Step::Returned(number));
     }
-    memory.steps()
+    (begin, memory.steps())
 }
 
 pub(super) fn any_task(id: u64, size: usize, below: &mut impl FnMut(u64) -> u64) -> KeptTask {
