@@ -3,6 +3,7 @@
 use redb::StorageBackend;
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,9 @@ struct State {
     room: Option<usize>,
     /// Steps until one fails.
     fails_in: Option<usize>,
+    /// Where it is told whether it was read.
+    watched: Range<usize>,
+    was_read: bool,
 }
 
 /// What was done to a disk.
@@ -83,6 +87,15 @@ impl Memory {
         self.state().fails_in = steps;
     }
 
+    /// From now on it remembers whether any of these octets is read.
+    pub(super) fn watch(&self, octets: Range<usize>) {
+        self.state().watched = octets;
+    }
+
+    pub(super) fn was_read(&self) -> bool {
+        self.state().was_read
+    }
+
     /// Whether it has failed since.
     pub(super) fn has_failed(&self) -> bool {
         self.state().fails_in.is_none()
@@ -128,8 +141,10 @@ impl StorageBackend for Memory {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
-        let from = state.octets.get(offset as usize..offset as usize + out.len());
+        let mut state = self.state();
+        let (at, end) = (offset as usize, offset as usize + out.len());
+        state.was_read |= at < state.watched.end && state.watched.start < end;
+        let from = state.octets.get(at..end);
         out.copy_from_slice(from.ok_or(ErrorKind::UnexpectedEof)?);
         Ok(())
     }
