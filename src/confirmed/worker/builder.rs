@@ -109,8 +109,13 @@ impl WorkerBuilder {
     }
 
     /// Sets the options of its sockets, which are DEALERs: security, heartbeats, marks, limits. Default: as those of any socket.
-    /// How long they linger is the worker's to say.
-    pub fn options(self, options: Options) -> Self {
+    ///
+    /// How long they linger is the worker's to say, and so is what is sent and received: messages of no application's sending
+    /// (`probe`, `hello_message`, `hiccup_message`) and `conflate` do nothing.
+    pub fn options(self, mut options: Options) -> Self {
+        options.conflate = None;
+        options.probe = false;
+        options.in_band = Default::default();
         WorkerBuilder { options, ..self }
     }
 

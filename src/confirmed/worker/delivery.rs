@@ -89,8 +89,8 @@ impl Delivery {
         Some(until.saturating_duration_since(now()))
     }
 
-    /// Returns whether nobody wants it done any more: it was done by another, it is too late, or its source has been replaced by
-    /// one that does not know it. Answers are dropped then. Never waits; a long task looks now and then.
+    /// Returns whether nobody wants it done any more: it was done by another, it is too late, its source has been replaced by
+    /// one that does not know it; or the worker is closed. Answers are dropped then. Never waits; a long task looks now and then.
     pub fn is_cancelled(&self) -> bool {
         !self.room.is_wanted(self.at, self.task.head.id, self.task.serial)
     }

@@ -133,6 +133,10 @@ impl Room {
         let mut effects = Effects::default();
         let mut state = self.state.lock();
         if let Some((at, task)) = state.take() {
+            if let Some(ticket) = ticket.take() {
+                // It may not have been woken.
+                state.waiters.leave(Awaited::Readable, ticket, &mut effects);
+            }
             if state.lines.iter().any(|line| line.desk.waiting() > 0) {
                 state.waiters.wake_first(Awaited::Readable, &mut effects);
             }
@@ -201,12 +205,9 @@ impl Room {
 
     /// Says BYE, and lets the hand close the sockets. False: somebody has done so.
     pub(super) fn begin_close(&self) -> bool {
-        let now = now();
         for at in 0..self.dealers.len() {
-            // As far as it can be said now.
+            // As far as it can be said now. Closed: it was.
             let _closed = self.step(at, |desk, _| desk.handle_leave());
-            let state = self.state.lock();
-            self.speak(at, state, now);
         }
         let is_first = self.turn_to(Course::Closing, |_| {});
         self.bell.ring();

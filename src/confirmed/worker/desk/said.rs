@@ -40,7 +40,6 @@ impl Desk {
             again_at: now.checked_add(HELLO_AGAIN),
         };
         self.hellos = self.hellos.saturating_add(1);
-        self.granted = 0;
         self.hello_done.extend(self.said_done.drain(..));
         let too_many = self.hello_done.len().saturating_sub(MOST_IDS);
         self.hello_done.drain(..too_many);

@@ -21,6 +21,26 @@ fn nothing_is_said_before_welcome_but_hello() {
     assert_eq!(world.welcome(1), ["done 1", "credit 4"]);
 }
 
+/// 5.3: "Only who has the open delivery can say so."
+#[test]
+fn what_failed_and_was_not_said_is_nobodys_on_a_new_connection() {
+    let mut world = World::greeted(4);
+    world.task(1);
+    let (number, serial) = world.take();
+    let answer = Answer::Failed {
+        kind: FailureKind::Reject,
+        after_ms: 0,
+        reason: String::new(),
+    };
+    world.desk.handle_answer(world.now, id(number), serial, answer);
+
+    world.reconnected();
+
+    assert_eq!(world.welcome(1), ["credit 4"]);
+    world.task_again(1);
+    assert_eq!(world.take().0, 1);
+}
+
 /// 3.1: "If WELCOME does not come it SHOULD say HELLO again, after five seconds or more."
 #[test]
 fn without_welcome_hello_is_said_again() {
