@@ -426,6 +426,10 @@ fn statistics_are_text_for_prometheus_too() {
         assert!(text.contains(line), "{line} is not in {text}");
     }
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        assert_eq!(line.rsplit_once(' ').map(|(_, value)| value.parse::<f64>().is_ok()), Some(true), "{line}");
+        assert_eq!(
+            line.rsplit_once(' ').map(|(_, value)| value.parse::<f64>().is_ok()),
+            Some(true),
+            "{line}"
+        );
     }
 }

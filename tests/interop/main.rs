@@ -7,6 +7,7 @@
 mod common;
 
 mod closing;
+mod confirmed;
 mod cuts;
 mod heartbeats;
 mod latest;

@@ -33,6 +33,31 @@ pub(crate) fn with_peer(run: impl FnOnce(&mut Peer)) {
     *place = Some(peer);
 }
 
+/// The same for a program of its own: gives the Python that runs it.
+pub(crate) fn with_python(run: impl FnOnce(&Path)) {
+    match python() {
+        Ok(python) => run(&python),
+        Err(why) if std::env::var("PEERMQ_INTEROP").is_ok_and(|value| value == "required") => panic!("{why}"),
+        Err(why) => skip(&why),
+    }
+}
+
+/// One with pyzmq.
+fn python() -> Result<PathBuf, String> {
+    let python = std::env::var_os("PEERMQ_PYTHON").map_or_else(default_python, PathBuf::from);
+    let found = Command::new(&python)
+        .args(["-c", "import zmq"])
+        .stderr(Stdio::null())
+        .status();
+    if found.is_ok_and(|status| status.success()) {
+        return Ok(python);
+    }
+    Err(format!(
+        "no Python with pyzmq was found, {} is none (PEERMQ_PYTHON names one)",
+        python.display()
+    ))
+}
+
 /// Once for all tests, and not by a macro: what those print is shown of tests that fail only, and a skipped one would look
 /// like one that has passed.
 fn skip(why: &str) {
@@ -44,17 +69,7 @@ fn skip(why: &str) {
 
 impl Peer {
     fn start() -> Result<Self, String> {
-        let python = std::env::var_os("PEERMQ_PYTHON").map_or_else(default_python, PathBuf::from);
-        let found = Command::new(&python)
-            .args(["-c", "import zmq"])
-            .stderr(Stdio::null())
-            .status();
-        if !found.is_ok_and(|status| status.success()) {
-            return Err(format!(
-                "no Python with pyzmq was found, {} is none (PEERMQ_PYTHON names one)",
-                python.display()
-            ));
-        }
+        let python = python()?;
         let mut child = Command::new(&python)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/peer.py"))
             .stdin(Stdio::piped())
