@@ -5,6 +5,7 @@ use super::clerk::Clerk;
 use super::desk::Shared;
 use super::keeper::keep;
 use crate::chance::SplitMix64;
+use crate::cipher::random;
 use crate::confirmed::dead::{self, DeadLetter, Sink};
 use crate::confirmed::ledger::{self, Ledger, Settings};
 #[cfg(feature = "outbox")]
@@ -209,17 +210,9 @@ impl SourceBuilder {
             .send_mark_bytes(usize::MAX)
             .router_notify(false, true);
         let router = Router::with_options(&self.context, options)?;
-        let mut chance = SplitMix64::new(chance());
+        let chance = SplitMix64::new(chance());
         let mut id = [0; 16];
-        for (place, byte) in id.iter_mut().zip(
-            chance
-                .next()
-                .to_be_bytes()
-                .into_iter()
-                .chain(chance.next().to_be_bytes()),
-        ) {
-            *place = byte;
-        }
+        random(&mut id)?;
         let watched = router.watched();
         let drive = Arc::clone(watched.drive());
         let kept = match &mut self.outbox {
