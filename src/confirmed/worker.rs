@@ -162,6 +162,10 @@ impl Worker {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<Option<Delivery>, WorkerError> {
+        // Whether it may wait at all is asked only if it has to: that takes a system call.
+        if let Poll::Ready(result) = self.poll_next(&mut None, None) {
+            return result;
+        }
         let next = Next {
             worker: self,
             ticket: None,

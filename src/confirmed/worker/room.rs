@@ -46,8 +46,8 @@ struct Line {
     desk: Desk,
     /// Somebody sends what it says, and goes on until there is nothing.
     is_speaking: bool,
-    /// Found no room. Sent before all else; dropped with its connection.
-    unsent: Option<Vec<u8>>,
+    /// Found no room, oldest first: at most [`MOST_SAID`]. Sent before all else; dropped with its connection.
+    unsent: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +94,7 @@ impl Room {
         let lines = desks.into_iter().map(|desk| Line {
             desk,
             is_speaking: false,
-            unsent: None,
+            unsent: Vec::new(),
         });
         Room {
             dealers,
@@ -260,7 +260,7 @@ impl Room {
         let mut state = self.state.lock();
         if let Some(line) = state.lines.get_mut(at) {
             // Of the connection before.
-            line.unsent = None;
+            line.unsent.clear();
             match is_there {
                 true => line.desk.handle_connected(),
                 false => line.desk.handle_disconnected(),
@@ -298,7 +298,7 @@ impl Room {
     /// Whether something waits for room at this socket.
     pub(super) fn is_blocked(&self, at: usize) -> bool {
         let state = self.state.lock();
-        state.lines.get(at).is_some_and(|line| line.unsent.is_some())
+        state.lines.get(at).is_some_and(|line| !line.unsent.is_empty())
     }
 
     /// When the hand has to look at the desks, unless it is woken; `Err`: the worker is to be closed. It sleeps from now on.
@@ -324,12 +324,14 @@ impl Room {
             let Some(line) = state.lines.get_mut(at).filter(|line| !line.is_speaking) else {
                 return;
             };
-            let Some(octets) = line.next(now) else {
+            let mut heads = line.next(now);
+            if heads.is_empty() {
                 break;
-            };
+            }
             line.is_speaking = true;
             drop(state);
-            let sent = self.dealers.get(at).map(|dealer| dealer.try_send(&octets));
+            // By one call, and so in one packet: CREDIT follows DONE.
+            let sent = self.dealers.get(at).map(|dealer| dealer.try_send_many(&heads));
             state = self.state.lock();
             let Some(line) = state.lines.get_mut(at) else {
                 return;
@@ -337,7 +339,8 @@ impl Room {
             line.is_speaking = false;
             if let Some(Err(error)) = sent {
                 if error.reason == NotSent::WouldBlock {
-                    line.unsent = Some(octets);
+                    heads.drain(..error.sent);
+                    line.unsent = heads;
                     drop(state);
                     self.bell.ring();
                 }
@@ -385,19 +388,22 @@ impl State {
 
     fn is_answered(&self) -> bool {
         let mut lines = self.lines.iter();
-        lines.all(|line| line.desk.is_answered() && line.unsent.is_none() && !line.is_speaking)
+        lines.all(|line| line.desk.is_answered() && line.unsent.is_empty() && !line.is_speaking)
     }
 }
 
 impl Line {
-    fn next(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.unsent.is_some() {
-            return self.unsent.take();
+    fn next(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        if !self.unsent.is_empty() {
+            return std::mem::take(&mut self.unsent);
         }
-        let said: FromWorker = self.desk.poll_said(now)?;
-        let mut octets = Vec::new();
-        said.put(&mut octets);
-        Some(octets)
+        let said = std::iter::from_fn(|| self.desk.poll_said(now));
+        let octets = |said: FromWorker| {
+            let mut octets = Vec::new();
+            said.put(&mut octets);
+            octets
+        };
+        said.take(MOST_SAID).map(octets).collect()
     }
 }
 
@@ -458,3 +464,5 @@ impl Drive for Room {
 
 /// The hand's timers are no finer: DONE may be later by this.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// Heads that are sent by one call.
+const MOST_SAID: usize = 64;
