@@ -3,6 +3,10 @@
 //! Who has changed a desk says what it has to say then, with the lock free: one at a time for each, in the order in which the
 //! desk gives it. The rest, and what comes, is the hand's.
 
+mod waking;
+
+pub(super) use waking::Bell;
+
 use super::delivery::Delivery;
 use super::desk::{Desk, Task};
 use super::seen::Seen;
@@ -10,15 +14,14 @@ use super::stats::WorkerStats;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::error::NotSent;
 use crate::hub::waiters::{Ticket, Waiters};
-use crate::hub::{CannotWait, Drive, Effects};
+use crate::hub::{Drive, Effects};
 use crate::message::Message;
-use crate::poller::Signal;
 use crate::routing::Awaited;
 use crate::socket::dealer::Dealer;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, Parker};
+use crate::sync::{Mutex, MutexGuard};
 use crate::transport::real::now;
 use std::sync::Arc;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// What a worker's threads share.
@@ -69,13 +72,6 @@ enum Course {
 enum Hand {
     Awake,
     Asleep { until: Option<Instant> },
-}
-
-/// Wakes the hand.
-#[derive(Default)]
-pub(super) struct Bell {
-    is_rung: AtomicBool,
-    pub(super) signal: Arc<Signal>,
 }
 
 /// What a source has said, and the task behind it.
@@ -405,61 +401,6 @@ impl Line {
         };
         said.take(MOST_SAID).map(octets).collect()
     }
-}
-
-impl Bell {
-    pub(super) fn ring(&self) {
-        self.is_rung.store(true, Ordering::Release);
-        self.signal.give();
-    }
-
-    /// Whether it was rung since.
-    pub(super) fn was_rung(&self) -> bool {
-        self.is_rung.swap(false, Ordering::AcqRel)
-    }
-
-    pub(super) fn is_rung(&self) -> bool {
-        self.is_rung.load(Ordering::Acquire)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.ring();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.ring();
-    }
-}
-
-/// How the application's threads wait: the hand reads, and wakes them. A thread that sat and read instead would have to wake the
-/// hand.
-impl Drive for Room {
-    fn now(&self) -> Instant {
-        now()
-    }
-
-    fn may_wait(&self) -> Result<(), CannotWait> {
-        self.drive.may_wait()
-    }
-
-    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
-        loop {
-            if parker.was_woken() {
-                return true;
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
-            if left == Some(Duration::ZERO) {
-                return false;
-            }
-            parker.park(left);
-        }
-    }
-
-    fn future_waits(&self) {}
-
-    fn future_is_over(&self) {}
 }
 
 /// The hand's timers are no finer: DONE may be later by this.
