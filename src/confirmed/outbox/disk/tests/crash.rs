@@ -87,7 +87,7 @@ fn process_crashes(
                     check(&Memory::of(torn), script, returned, &(number, cut));
                 }
             }
-            if number % 50 == 0 {
+            if number.is_multiple_of(50) {
                 check_next(image.clone());
             }
         }
@@ -133,9 +133,9 @@ fn power_losses(begin: &[u8], script: &[Call], steps: &[Step], seed: u64, times:
 /// Does a step, but for one of so many of its sectors; the order of what is done stays as it was.
 fn lose(step: &Step, image: &mut Vec<u8>, missing: u64, chance: &mut SplitMix64) {
     match step {
-        Step::Write { at, octets } if chance.next() % missing != 0 => {
+        Step::Write { at, octets } if !chance.next().is_multiple_of(missing) => {
             for (number, sector) in octets.chunks(512).enumerate() {
-                if chance.next() % missing != 0 {
+                if !chance.next().is_multiple_of(missing) {
                     let sector = Step::Write {
                         at: at + number * 512,
                         octets: sector.to_vec(),
@@ -144,7 +144,7 @@ fn lose(step: &Step, image: &mut Vec<u8>, missing: u64, chance: &mut SplitMix64)
                 }
             }
         }
-        Step::Length(_) if chance.next() % missing != 0 => step.replay(image, usize::MAX),
+        Step::Length(_) if !chance.next().is_multiple_of(missing) => step.replay(image, usize::MAX),
         _ => {}
     }
 }
@@ -163,7 +163,7 @@ fn a_process_that_crashes_loses_nothing_that_was_stored() {
     let count = process_crashes(&begin, &script, &steps, 0..steps.len(), |at, cuts| {
         // More in the store's head, which says what of the rest is there.
         let share = if at == 0 { 16 } else { 2048 };
-        cuts.retain(|_| chance.next() % share == 0);
+        cuts.retain(|_| chance.next().is_multiple_of(share));
     });
     println!("{count} crashes in {} steps, seed {SEED}", steps.len());
 }

@@ -111,7 +111,11 @@ fn what_was_changed_by_others_is_an_error_and_no_panic() {
         } else {
             for _ in 0..1 + chance.next() % 3 {
                 // Half of them in the store's own head.
-                let range = if chance.next() % 2 == 0 { 320 } else { good.len() - 4096 };
+                let range = if chance.next().is_multiple_of(2) {
+                    320
+                } else {
+                    good.len() - 4096
+                };
                 octets[4096 + chance.next() as usize % range] ^= 1 << (chance.next() % 8);
             }
         }
