@@ -1,6 +1,6 @@
 //! The source's own thread: takes in what workers say, and does what the ledger wants.
 
-use super::desk::{Found, Heard, Shared, wake};
+use super::desk::{Found, Heard, Sending, Shared, wake};
 use super::doors::Doors;
 use crate::chance::SplitMix64;
 use crate::confirmed::dead::{DeadLetter, Sink};
@@ -9,11 +9,12 @@ use crate::confirmed::wire::{FromSource, FromWorker, Malformed};
 use crate::error::{NotSent, RecvError};
 use crate::hub::Drive;
 use crate::identity::Identity;
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::peer_info::PeerInfo;
 use crate::poller::{Watch, wait_for_any};
 use crate::socket::router::{Heard as FromPeer, Router};
 use crate::sync::catch;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, error, warn};
@@ -147,9 +148,7 @@ impl Clerk {
 
     /// Does what was found, while no lock is held.
     fn carry_out(&mut self, found: Found, now: Instant) {
-        for (to, head, message) in found.sends {
-            self.send(to, &head, message, now);
-        }
+        self.send(&found.sends, now);
         for id in found.closes {
             self.close(id);
         }
@@ -163,35 +162,31 @@ impl Clerk {
         wake(found.wakers);
     }
 
-    fn send(&mut self, to: WorkerId, head: &FromSource, message: Option<Message>, now: Instant) {
-        if *head == FromSource::Who && !self.doors.door_of(to).is_some_and(|(_, door)| door.may_ask(now)) {
-            return;
-        }
-        let Some(identity) = self.doors.identity(to) else {
-            return;
-        };
-        self.head.clear();
-        head.put(&mut self.head);
-        let sent = match message {
-            None => self.router.send_to(identity, self.head.as_slice()),
-            Some(message) if message.byte_count() >= BY_REFERENCE => {
-                let head = std::iter::once(self.head.clone().into()).chain(message.into_frames());
-                match Message::from_frames(head) {
-                    Ok(message) => self.router.send_to(identity, message),
-                    Err(_) => return,
+    /// Those of a chunk go together: they are written once all of them are queued.
+    fn send(&mut self, sends: &[Sending], now: Instant) {
+        for chunk in sends.chunks(TOGETHER) {
+            let mut full = Vec::new();
+            let (doors, out) = (&mut self.doors, &mut self.head);
+            self.router.send_each(|send| {
+                for (to, head, message) in chunk {
+                    if *head == FromSource::Who && !doors.door_of(*to).is_some_and(|(_, door)| door.may_ask(now)) {
+                        continue;
+                    }
+                    let Some(identity) = doors.identity(*to) else {
+                        continue;
+                    };
+                    out.clear();
+                    head.put(out);
+                    match send_one(send, identity, out, message.as_ref()) {
+                        Ok(()) => {}
+                        // It takes credit for far more than it reads: what it has goes to others.
+                        Err(NotSent::PeerFull) => full.push(*to),
+                        // The end of its connection is on its way.
+                        Err(_) => {}
+                    }
                 }
-            }
-            Some(message) => {
-                let frames: Vec<&[u8]> = std::iter::once(self.head.as_slice()).chain(message.frames()).collect();
-                self.router.send_to(identity, frames.as_slice())
-            }
-        };
-        match sent.map_err(|error| error.reason) {
-            Ok(()) => {}
-            // It takes credit for far more than it reads: what it has goes to others.
-            Err(NotSent::PeerFull) => self.close(to),
-            // The end of its connection is on its way.
-            Err(reason) => debug!(%reason, "a worker is gone"),
+            });
+            full.into_iter().for_each(|id| self.close(id));
         }
     }
 
@@ -241,11 +236,34 @@ impl Clerk {
     }
 }
 
+/// Of a message of several frames the slices lie in a list; most have one.
+fn send_one(
+    send: &mut dyn FnMut(&Identity, Outgoing<'_>) -> Result<(), NotSent>,
+    to: &Identity,
+    head: &[u8],
+    message: Option<&Message>,
+) -> Result<(), NotSent> {
+    let Some(message) = message else {
+        return send(to, head.into());
+    };
+    if message.byte_count() >= BY_REFERENCE {
+        let frames = std::iter::once(Bytes::copy_from_slice(head)).chain(message.clone().into_frames());
+        return Message::from_frames(frames).map_or(Ok(()), |message| send(to, message.into()));
+    }
+    if message.frame_count() == 1 {
+        return send(to, [head, message.first()].as_slice().into());
+    }
+    let frames: Vec<&[u8]> = std::iter::once(head).chain(message.frames()).collect();
+    send(to, frames.as_slice().into())
+}
+
 /// How long the socket goes on sending what it has when the source is closed.
 const LINGER: Duration = Duration::from_secs(1);
 /// Between two looks for connections that are over.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
 /// Messages taken in before they are answered.
 const MOST_HEARD: usize = 256;
+/// Messages sent under one lock.
+const TOGETHER: usize = 64;
 /// Messages of so many bytes are not copied behind their heads.
 const BY_REFERENCE: usize = 4096;

@@ -75,7 +75,7 @@ pub(super) enum Heard {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) wakers: Vec<Waker>,
-    pub(super) sends: Vec<(WorkerId, FromSource, Option<Message>)>,
+    pub(super) sends: Vec<Sending>,
     pub(super) closes: Vec<WorkerId>,
     pub(super) letters: Vec<DeadLetter>,
     /// The keeper is to be told.
@@ -83,6 +83,9 @@ pub(super) struct Found {
     /// There may be more to be done.
     pub(super) is_cut: bool,
 }
+
+/// What is said to a worker, and the task behind it.
+pub(super) type Sending = (WorkerId, FromSource, Option<Message>);
 
 /// How a source stands.
 pub(super) struct Standing {

@@ -10,11 +10,12 @@ pub(crate) use pattern::{Heard, RouterPattern};
 
 use super::Socket;
 use super::verbs::{constructors, recv_step_verbs, send_to_verbs, socket_verbs};
-use crate::error::ConnectError;
+use crate::error::{ConnectError, NotSent};
 use crate::identity::Identity;
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::options::Options;
 use crate::peer_info::PeerInfo;
+use crate::routing::{Addressed, NoRoute};
 use crate::transport::real::chance;
 use std::sync::Arc;
 
@@ -124,6 +125,18 @@ impl Router {
         self.socket
             .hub
             .act(|pattern, peers| pattern.connection(peers, identity))
+    }
+
+    /// Sends what `batch` gives it, each to whom it is addressed, under one lock, and writes when all of it is there. Never
+    /// waits; nothing of the application's may be dropped in it.
+    pub(crate) fn send_each(&self, batch: impl FnOnce(&mut dyn FnMut(&Identity, Outgoing<'_>) -> Result<(), NotSent>)) {
+        self.socket.hub.act(|pattern, peers| {
+            batch(&mut |to, mut message| match pattern.send_to(peers, to, &mut message) {
+                Ok(()) => Ok(()),
+                Err(NoRoute::Unknown) => Err(NotSent::UnknownPeer),
+                Err(NoRoute::Full(_)) => Err(NotSent::PeerFull),
+            });
+        });
     }
 
     /// Drops what waits for a peer of this identity that is down, counted as `PeerLost`.
