@@ -352,6 +352,7 @@ fn who_says_what_is_not_understood_is_ended_and_its_tasks_go_on() {
 fn a_source_that_connects_gives_a_worker_that_is_back_nothing_of_before() {
     let context = Context::new().unwrap();
     let dealer = Dealer::new(&context);
+    let monitor = dealer.monitor();
     let endpoint = dealer.bind("tcp://127.0.0.1:*").unwrap();
     let source = Source::builder(&context)
         .connect(endpoint.clone())
@@ -359,7 +360,6 @@ fn a_source_that_connects_gives_a_worker_that_is_back_nothing_of_before() {
         .build()
         .unwrap();
     let receipt = source.send("x").unwrap();
-    let monitor = dealer.monitor();
     common::wait_connected(&monitor);
     let first = Hand::greeting(dealer, 1);
     let _task = first.task();
