@@ -5,7 +5,7 @@ use super::doors::Doors;
 use crate::chance::SplitMix64;
 use crate::confirmed::dead::{DeadLetter, Sink};
 use crate::confirmed::ledger::WorkerId;
-use crate::confirmed::wire::{FromSource, FromWorker, Malformed};
+use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::error::{NotSent, RecvError};
 use crate::hub::Drive;
 use crate::identity::Identity;
@@ -16,6 +16,7 @@ use crate::socket::router::{Heard as FromPeer, Router};
 use crate::sync::catch;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 use tracing::{debug, error, warn};
 
@@ -152,14 +153,14 @@ impl Clerk {
         for id in found.closes {
             self.close(id);
         }
-        // Dead letters first: who is told that a task is dead finds it there.
-        for letter in found.letters {
-            self.bury(letter);
+        let (mut wakers, mut concerns_keeper) = (found.wakers, found.concerns_keeper);
+        for (id, letter) in found.letters {
+            concerns_keeper |= self.bury(id, letter, &mut wakers);
         }
-        if found.concerns_keeper {
+        if concerns_keeper {
             self.shared.keeper_signal.give();
         }
-        wake(found.wakers);
+        wake(wakers);
     }
 
     /// Those of a chunk go together: they are written once all of them are queued.
@@ -197,31 +198,24 @@ impl Clerk {
         }
     }
 
-    fn bury(&mut self, letter: DeadLetter) {
-        let id = letter.id;
-        let Some(sink) = &mut self.sink else {
-            warn!(task = id, why = %letter.why, "a task is dead, and nothing takes dead letters");
-            self.forget(id);
-            return;
-        };
-        let failed = match catch(|| sink(letter)) {
-            Ok(Ok(())) => {
-                self.forget(id);
-                return;
+    /// Whether the keeper is to be told.
+    fn bury(&mut self, id: TaskId, letter: DeadLetter, wakers: &mut Vec<Waker>) -> bool {
+        let why = letter.why.clone();
+        let failed = match &mut self.sink {
+            None => {
+                warn!(task = letter.id, %why, "a task is dead, and nothing takes dead letters");
+                None
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => String::from("it panicked"),
+            Some(sink) => match catch(|| sink(letter)) {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(String::from("it panicked")),
+            },
         };
-        error!(task = id, error = failed, "a dead letter is lost");
-        self.shared.desk().lost_letters += 1;
-    }
-
-    /// It need not be kept any more: what became of it is known elsewhere.
-    fn forget(&mut self, id: u64) {
-        let concerns_keeper = self.shared.desk().forget(id);
-        if concerns_keeper {
-            self.shared.keeper_signal.give();
+        if let Some(error) = &failed {
+            error!(task = id.0.get(), error, "a dead letter was not taken");
         }
+        self.shared.desk().buried(id, why, failed.is_some(), wakers)
     }
 
     /// Until something is said, rung for or over.

@@ -52,8 +52,8 @@ pub(super) struct Desk {
     confirm_time: Histogram,
     accepted: Meter,
     done: Meter,
-    /// Dead letters that found no place.
-    pub(super) lost_letters: u64,
+    /// Dead letters that were not taken.
+    lost_letters: u64,
 }
 
 /// What is known of a task that is not settled, beside what the ledger has.
@@ -77,7 +77,7 @@ pub(super) struct Found {
     pub(super) wakers: Vec<Waker>,
     pub(super) sends: Vec<Sending>,
     pub(super) closes: Vec<WorkerId>,
-    pub(super) letters: Vec<DeadLetter>,
+    pub(super) letters: Vec<(TaskId, DeadLetter)>,
     /// The keeper is to be told.
     pub(super) concerns_keeper: bool,
     /// There may be more to be done.
@@ -289,45 +289,56 @@ impl Desk {
             }
             found.is_cut = found.sends.len() >= MOST_SENDS;
         }
-        let first = self.notes.first_key_value().map(|(&id, _)| id);
-        self.flushers.retain(|(last, waker)| {
-            let waits = first.is_some_and(|first| first <= *last);
-            if !waits {
-                found.wakers.push(waker.clone());
-            }
-            waits
-        });
+        self.tell_flushers(&mut found.wakers);
         found
     }
 
+    /// A task that is dead is not told to be before its letter has found a place, or has not.
     fn settle(&mut self, now: Instant, id: TaskId, outcome: Outcome, found: &mut Found) {
-        let Some(note) = self.notes.remove(&id) else {
+        let Some(note) = self.notes.get(&id) else {
             return;
         };
-        if matches!(outcome, Outcome::Done { .. }) {
-            found.concerns_keeper |= self.forget(id.0.get());
-        }
         let age = now.saturating_duration_since(note.accepted_at);
-        let end = match outcome {
+        match outcome {
             Outcome::Done { .. } => {
                 self.confirm_time.add(age);
                 self.done.add(now, 1, note.bytes as u64);
-                Ok(())
+                note.slip.tell(Ok(()), &mut found.wakers);
+                self.notes.remove(&id);
+                found.concerns_keeper |= self.forget(id.0.get());
             }
             Outcome::Dead(dead) => {
                 let wall = SystemTime::now();
                 let accepted_at = wall.checked_sub(age).unwrap_or(wall);
                 let letter = DeadLetter::new(id.0.get(), *dead, accepted_at, (now, wall));
-                let end = Err(Unconfirmed::Dead(Death::clone(&letter.why)));
-                found.letters.push(letter);
-                end
+                found.letters.push((id, letter));
             }
-        };
-        note.slip.tell(end, &mut found.wakers);
+        }
+    }
+
+    /// The letter of a dead task was taken, or lost. Whether the keeper is to be told.
+    pub(super) fn buried(&mut self, id: TaskId, why: Death, is_lost: bool, wakers: &mut Vec<Waker>) -> bool {
+        if let Some(note) = self.notes.remove(&id) {
+            note.slip.tell(Err(Unconfirmed::Dead(why)), wakers);
+        }
+        self.tell_flushers(wakers);
+        self.lost_letters += u64::from(is_lost);
+        !is_lost && self.forget(id.0.get())
+    }
+
+    fn tell_flushers(&mut self, wakers: &mut Vec<Waker>) {
+        let first = self.notes.first_key_value().map(|(&id, _)| id);
+        self.flushers.retain(|(last, waker)| {
+            let waits = first.is_some_and(|first| first <= *last);
+            if !waits {
+                wakers.push(waker.clone());
+            }
+            waits
+        });
     }
 
     /// A task is settled, and need not be kept. Whether the keeper is to be told.
-    pub(super) fn forget(&mut self, id: u64) -> bool {
+    fn forget(&mut self, id: u64) -> bool {
         self.has_outbox && self.to_store.settle(id)
     }
 

@@ -28,7 +28,7 @@ pub struct SourceStats {
     pub done: u64,
     /// Tasks that nobody is asked to do any more.
     pub dead: u64,
-    /// Dead letters that found no place: there is none, it failed, or it panicked. `0` also if none is wanted.
+    /// Dead letters that were lost because what was to take them failed or panicked.
     pub lost_letters: u64,
     /// Deliveries, of all tasks.
     pub deliveries: u64,
@@ -135,7 +135,7 @@ impl SourceStats {
         one(
             "peermq_source_lost_letters_total",
             "counter",
-            "Dead letters without a place.",
+            "Dead letters that were not taken.",
             self.lost_letters as f64,
         );
         one(
