@@ -275,8 +275,9 @@ impl<'a> Cast<'a> {
     fn kill_worker(&mut self, chance: &mut Chance) -> io::Result<()> {
         let index = chance.below(self.workers.len() as u64) as usize;
         let mut worker = self.workers.swap_remove(index);
-        worker.kill()?;
+        let killed = worker.kill();
         worker.wait()?;
+        killed?;
         self.start_worker(chance)
     }
 

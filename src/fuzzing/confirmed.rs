@@ -4,8 +4,9 @@ use super::input::Input;
 use crate::confirmed::ledger::{Action, Ledger, Settings, Task, WorkerId};
 use crate::confirmed::wire::{FailureKind, FromSource, FromWorker, Session, SourceId, TaskId};
 use crate::message::Message;
+use crate::transport::real::now;
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is understood says the same octets again; whatever workers say, and however time passes, each task that was accepted
 /// is done, dead or here, and nothing is sent but to who has said HELLO, or hears WHO or WELCOME.
@@ -24,7 +25,7 @@ pub fn confirmed(bytes: &[u8]) {
     };
     let source = SourceId([9; 16]);
     let mut ledger = Ledger::new(source, settings);
-    let mut now = Instant::now();
+    let mut now = now();
     while !input.is_empty() {
         let worker = WorkerId(1 + input.below(4) as u64);
         match input.below(10) {

@@ -65,7 +65,6 @@ impl Ledger {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what was said, when, and by whom")]
     pub(super) fn fail(
         &mut self,
         now: Instant,

@@ -48,6 +48,9 @@ pub enum Unconfirmed {
 /// How a task ended, or that it was not told before the source was closed.
 pub(super) type End = Result<(), Unconfirmed>;
 
+/// Why a task is not kept, and the task, until somebody takes it back.
+pub(super) type NotKept = (NotTaken, Option<Box<ledger::Task>>);
+
 /// Where it is told what becomes of a task.
 #[derive(Debug, Default)]
 pub(super) struct Slip(Mutex<Told>);
@@ -55,7 +58,7 @@ pub(super) struct Slip(Mutex<Told>);
 #[derive(Debug, Default)]
 struct Told {
     /// Whether it is kept; if not, it is its sender's again.
-    kept: Option<Result<(), (NotTaken, Option<Box<ledger::Task>>)>>,
+    kept: Option<Result<(), NotKept>>,
     end: Option<End>,
     /// Who waits: at most one for each call to wait for this receipt.
     wakers: Vec<Waker>,
@@ -84,7 +87,7 @@ impl Slip {
     }
 
     /// Whether it is kept; who asks first gets it if it is not.
-    pub(super) fn poll_kept(&self, waker: &Waker) -> Poll<Result<(), (NotTaken, Option<Box<ledger::Task>>)>> {
+    pub(super) fn poll_kept(&self, waker: &Waker) -> Poll<Result<(), NotKept>> {
         let mut told = self.0.lock();
         match &mut told.kept {
             Some(Ok(())) => Poll::Ready(Ok(())),
