@@ -33,16 +33,17 @@ listeners.tcp.default = 127.0.0.1:$NODE_PORT
 log.console = false
 log.file.level = warning
 END
-    # Who maps names of nodes to ports: else the node would start one, for the whole machine and for ever.
+    # Who maps names of nodes to ports. It has to be there first: else the node would start one of its own, which outlives it.
     epmd -address 127.0.0.1 -port "$NODE_EPMD_PORT" &> "$NODE/log/epmd" &
     NODE_EPMD=$!
+    node_wait_for "$NODE_EPMD" "$NODE_EPMD_PORT" || { cat "$NODE/log/epmd" >&2; return 1; }
 }
 
 node_environment() {
     env -i PATH="$PATH" HOME="$NODE/home" LANG=C.UTF-8 \
         RABBITMQ_NODENAME=peermq@localhost RABBITMQ_NODE_PORT="$NODE_PORT" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
         RABBITMQ_DIST_PORT="$NODE_DISTRIBUTION" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$NODE_EPMD_PORT" \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}' \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}' \
         RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_CONFIG_FILE="$NODE/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$NODE/plugins" \
         RABBITMQ_MNESIA_BASE="$NODE/mnesia" RABBITMQ_LOG_BASE="$NODE/log" RABBITMQ_PID_FILE="$NODE/pid" \
         "$@"
@@ -52,16 +53,21 @@ node_start() {
     rm -f "$NODE/pid"
     # The script itself, not Debian's, which would run it as another user in another folder.
     node_environment /usr/lib/rabbitmq/bin/rabbitmq-server < /dev/null &> "$NODE/log/console" &
-    local script=$! tries=0
-    until [ -s "$NODE/pid" ] && python3 -c "import socket; socket.create_connection(('127.0.0.1', $NODE_PORT), 1)" 2> /dev/null; do
-        if ! kill -0 $script 2> /dev/null || [ $((tries += 1)) -gt 300 ]; then
-            echo "no RabbitMQ node came up:" >&2
-            tail -20 "$NODE/log/console" >&2
-            return 1
-        fi
+    if ! node_wait_for $! "$NODE_PORT"; then
+        echo "no RabbitMQ node came up:" >&2
+        tail -20 "$NODE/log/console" >&2
+        return 1
+    fi
+    NODE_PID=$(cat "$NODE/pid")
+}
+
+# Until somebody listens on this port, as long as this process lives; a minute at most.
+node_wait_for() {
+    local tries=0
+    until python3 -c "import socket; socket.create_connection(('127.0.0.1', $2), 1)" 2> /dev/null; do
+        kill -0 "$1" 2> /dev/null && [ $((tries += 1)) -le 300 ] || return 1
         sleep 0.2
     done
-    NODE_PID=$(cat "$NODE/pid")
 }
 
 node_kill() {
