@@ -26,7 +26,9 @@ node_prepare() {
     read -r NODE_PORT NODE_DISTRIBUTION NODE_EPMD_PORT < <(python3 -c '
 import socket
 held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-print(*[each.getsockname()[1] for each in held])')
+ports = [each.getsockname()[1] for each in held]
+for each in held: each.close()
+print(*ports)')
     NODE_URL=amqp://guest:guest@127.0.0.1:$NODE_PORT/%2f
     cat > "$NODE/rabbitmq.conf" << END
 listeners.tcp.default = 127.0.0.1:$NODE_PORT

@@ -14,7 +14,6 @@ pub fn produce(part: &Part) {
     let builder = Source::builder(&context)
         .bind("tcp://127.0.0.1:*")
         .expect("an endpoint");
-    #[cfg(feature = "outbox")]
     let builder = match part.contender {
         Contender::PeermqOutbox => {
             std::fs::create_dir_all(&part.name).expect("a folder");

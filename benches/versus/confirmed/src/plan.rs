@@ -10,7 +10,6 @@ pub enum Contender {
     RabbitmqQuorum,
     RabbitmqTransient,
     Peermq,
-    #[cfg(feature = "outbox")]
     PeermqOutbox,
 }
 
@@ -63,7 +62,6 @@ impl Contender {
         Contender::RabbitmqClassic,
         Contender::RabbitmqQuorum,
         Contender::RabbitmqTransient,
-        #[cfg(feature = "outbox")]
         Contender::PeermqOutbox,
         Contender::Peermq,
     ];
@@ -74,7 +72,6 @@ impl Contender {
             Contender::RabbitmqQuorum => "rabbitmq-quorum",
             Contender::RabbitmqTransient => "rabbitmq-transient",
             Contender::Peermq => "peermq",
-            #[cfg(feature = "outbox")]
             Contender::PeermqOutbox => "peermq-outbox",
         }
     }
@@ -89,7 +86,6 @@ impl Contender {
                 "classic queue and messages in memory, confirms: does not survive the broker"
             }
             Contender::Peermq => "tasks in the sender's memory: does not survive the sender",
-            #[cfg(feature = "outbox")]
             Contender::PeermqOutbox => {
                 "tasks in the sender's outbox, fdatasync before `send` returns: survives a power cut"
             }
