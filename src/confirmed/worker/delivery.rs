@@ -48,6 +48,12 @@ impl Delivery {
         }
     }
 
+    /// Returns the task's number at its source, as [`Receipt::id`](crate::confirmed::Receipt::id) does there. Tasks of other
+    /// sources may have the same one.
+    pub fn id(&self) -> u64 {
+        self.task.head.id.0.get()
+    }
+
     /// Returns what is to be done.
     pub fn message(&self) -> &Message {
         &self.task.message
