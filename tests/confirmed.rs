@@ -433,3 +433,116 @@ fn statistics_are_text_for_prometheus_too() {
         );
     }
 }
+
+/// Looks at its source when it is dropped.
+struct Curious(Arc<Mutex<Option<Arc<Source>>>>, Vec<u8>);
+
+impl AsRef<[u8]> for Curious {
+    fn as_ref(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        if let Some(source) = self.0.lock().unwrap().take() {
+            assert_eq!(source.stats().done, 1);
+        }
+    }
+}
+
+#[test]
+fn what_a_done_task_was_made_of_may_ask_its_source_when_it_is_dropped() {
+    let context = Context::new().unwrap();
+    let source = Arc::new(source(&context).0);
+    let place = Arc::new(Mutex::new(Some(Arc::clone(&source))));
+    let body = bytes::Bytes::from_owner(Curious(Arc::clone(&place), vec![1; 10_000]));
+    let receipt = source.send(body).unwrap();
+    let worker = Hand::new(&context, &source.endpoints()[0], 2);
+    let heard = worker.hear(0x82);
+
+    worker.done(u64::from_be_bytes(heard.first()[4..12].try_into().unwrap()));
+
+    assert_eq!(receipt.wait(LONG), Ok(()));
+    common::until("it is dropped", || place.lock().unwrap().is_none());
+    let next = source.send("next").unwrap();
+    worker.done(worker.task().0);
+    assert_eq!(next.wait(LONG), Ok(()));
+}
+
+#[test]
+fn draining_ends_a_send_that_waits_for_room() {
+    let context = Context::new().unwrap();
+    let source = Source::builder(&context)
+        .bind("tcp://127.0.0.1:*")
+        .unwrap()
+        .backlog(1, 1 << 20)
+        .build()
+        .unwrap();
+    let _first = source.send("first").unwrap();
+    let mut waiting = Box::pin(source.send_async("second"));
+    assert!(common::poll_once(waiting.as_mut()).is_none());
+
+    source.drain();
+
+    let refused = common::block_on(waiting).unwrap_err();
+    assert_eq!(
+        (refused.reason, refused.task.message()),
+        (NotTaken::Closed, &Message::from("second"))
+    );
+}
+
+#[test]
+fn a_sink_that_would_wait_for_its_source_is_told_so() {
+    let context = Context::new().unwrap();
+    let place = Arc::new(Mutex::new(None::<Arc<Source>>));
+    let told = Arc::new(Mutex::new(None));
+    let (here, result) = (Arc::clone(&place), Arc::clone(&told));
+    let source = Source::builder(&context)
+        .bind("tcp://127.0.0.1:*")
+        .unwrap()
+        .dead_letters(move |_| {
+            // The last handle, perhaps: dropping it must not wait for this thread either.
+            if let Some(source) = here.lock().unwrap().take() {
+                *result.lock().unwrap() = Some(source.flush(LONG));
+            }
+            Ok::<(), std::io::Error>(())
+        })
+        .build()
+        .unwrap();
+    let endpoint = source.endpoints()[0].clone();
+    let receipt = source.send("bad").unwrap();
+    *place.lock().unwrap() = Some(Arc::new(source));
+    let worker = Hand::new(&context, &endpoint, 1);
+
+    worker.failed(worker.task().0, 1, "never");
+
+    assert!(matches!(receipt.wait(LONG), Err(Unconfirmed::Dead(_))));
+    assert_eq!(*told.lock().unwrap(), Some(Err(NotTaken::WouldDeadlock)));
+}
+
+#[test]
+fn strangers_that_flood_it_do_not_keep_a_source_from_delivering_or_from_ending() {
+    let context = Context::new().unwrap();
+    let (source, endpoint) = source(&context);
+    let stranger = Dealer::new(&context);
+    stranger.connect(endpoint.clone()).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let _closed = stranger.send_timeout(b"CD\x01\x07", Duration::from_millis(100));
+            }
+        });
+        common::until("the flood is here", || source.stats().strangers > 1_000);
+        let worker = Hand::new(&context, &endpoint, 1);
+        for n in 0..30 {
+            let receipt = source.send(format!("{n}")).unwrap();
+            worker.done(worker.task().0);
+            assert_eq!(receipt.wait(LONG), Ok(()));
+        }
+        assert_eq!(source.close(LONG).unwrap().done, 30);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

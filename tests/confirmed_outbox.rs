@@ -252,3 +252,49 @@ fn a_dead_task_stays_where_it_is_kept_until_its_letter_has_a_place() {
     drop(source);
     assert_eq!(outbox.ids(), [bad.id()]);
 }
+
+#[test]
+fn what_was_refused_because_the_source_was_closed_is_not_kept() {
+    let context = Context::new().unwrap();
+    let outbox = Memory::default();
+    outbox.with(|state| state.is_shut = true);
+    let source = builder(&context, &outbox).build().unwrap();
+    let mut storing = Box::pin(source.send_async("is being stored"));
+    assert!(common::poll_once(storing.as_mut()).is_none());
+    outbox.await_store();
+    let mut waiting = Box::pin(source.send_async("waits to be"));
+    assert!(common::poll_once(waiting.as_mut()).is_none());
+
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| source.close(Duration::ZERO).unwrap());
+        for sending in [storing, waiting] {
+            assert_eq!(common::block_on(sending).unwrap_err().reason, NotTaken::Closed);
+        }
+        outbox.with(|state| state.is_shut = false);
+        closing.join().unwrap();
+    });
+
+    assert_eq!(outbox.ids(), [0; 0]);
+    assert_eq!(outbox.with(|state| state.groups.clone()), [1]);
+}
+
+#[test]
+fn what_is_called_off_while_another_is_stored_is_not_stored_at_all() {
+    let context = Context::new().unwrap();
+    let outbox = Memory::default();
+    outbox.with(|state| state.is_shut = true);
+    let source = builder(&context, &outbox).build().unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| source.send("first").unwrap());
+        outbox.await_store();
+        for _ in 0..100 {
+            let refused = source.send_timeout("more", Duration::ZERO).unwrap_err();
+            assert_eq!(refused.reason, NotTaken::TimedOut);
+        }
+        outbox.with(|state| state.is_shut = false);
+        let _receipt = first.join().unwrap();
+    });
+    drop(source);
+
+    assert_eq!(outbox.with(|state| state.groups.clone()), [1]);
+}

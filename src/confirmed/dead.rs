@@ -153,13 +153,22 @@ pub(super) type NotSunk = Box<dyn Error + Send + Sync>;
 /// Where dead letters go. Called on the source's own thread, while no lock is held.
 pub(super) type Sink = Box<dyn FnMut(DeadLetter) -> Result<(), NotSunk> + Send>;
 
-/// Appends each as a line of JSON.
+/// Appends each as a line of JSON, and syncs it: an outbox forgets the task after that.
 pub(super) fn to_file(path: &Path) -> io::Result<Sink> {
     let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut is_whole = true;
     Ok(Box::new(move |letter| {
         let mut line = letter.to_json();
         line.push('\n');
-        Ok(file.write_all(line.as_bytes())?)
+        if !is_whole {
+            // A line that was cut ends here.
+            line.insert(0, '\n');
+        }
+        is_whole = false;
+        file.write_all(line.as_bytes())?;
+        file.sync_data()?;
+        is_whole = true;
+        Ok(())
     }))
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Ledger {
     /// To be done, oldest first. Emptied by who calls, after each call: one call adds at most one for each task that it ends
     /// and one for each worker that has to hear of that, and two for each worker besides.
     actions: VecDeque<Action>,
+    /// Tasks that are done, until the caller drops them where it holds no lock: what they are made of may be the application's.
+    spent: Vec<Task>,
     counts: Counts,
 }
 
@@ -86,6 +88,7 @@ impl Ledger {
             workers: Workers::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
+            spent: Vec::new(),
             counts: Counts::default(),
             settings,
         }
@@ -276,6 +279,11 @@ impl Ledger {
                 return None;
             }
         }
+    }
+
+    /// The tasks that are done since this was asked.
+    pub(crate) fn take_spent(&mut self) -> Vec<Task> {
+        std::mem::take(&mut self.spent)
     }
 
     /// Whether somebody takes the next task.

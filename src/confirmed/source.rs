@@ -21,7 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::seat::is_driving;
 use crate::hub::{CannotWait, block_on, deadline};
 use crate::sync::Mutex;
-use desk::{Shared, Stays};
+use desk::{Shared, Stays, Ticket};
 use receipt::Slip;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Source {
     }
 
     /// Takes a task on as [`send`](Source::send) does, as a future. A future that is dropped before it is ready has taken
-    /// nothing on.
+    /// nothing on, unless an outbox had stored its task just then.
     pub fn send_async(&self, task: impl Into<Task>) -> impl Future<Output = Result<Receipt, TaskRefused>> + Send + '_ {
         Sending::new(self, task.into())
     }
@@ -137,7 +137,8 @@ impl Source {
 
     /// Takes no more tasks on; those that are here are delivered. [`flush`](Source::flush) waits for them.
     pub fn drain(&self) {
-        self.shared.desk().ledger.handle_drain();
+        let wakers = self.shared.desk().drain();
+        desk::wake(wakers);
     }
 
     /// Returns how the source stands: true at one moment. Takes time for each worker.
@@ -150,9 +151,14 @@ impl Source {
     /// Drains the source, waits until all tasks are settled, at most this long, and ends it with a report.
     ///
     /// Workers are told that no more tasks come. What is not settled is told as [`Unconfirmed::Closed`]; with an outbox it is
-    /// delivered by the next source. It takes at most a second longer than `timeout`, for what is on its way to workers. A second
-    /// call returns the same report. A source that is dropped is closed with no time.
+    /// delivered by the next source. It takes at most a second longer than `timeout`, for what is on its way to workers, and as long as a store
+    /// or a dead letter's sink takes that is under way. A second
+    /// call returns the same report. A source that is dropped is closed with no time; in a forked child neither does
+    /// anything.
     pub fn close(&self, timeout: Duration) -> Result<SourceReport, NotTaken> {
+        if self.is_forked() {
+            return Err(NotTaken::Forked);
+        }
         self.drain();
         let flushed = self.flush(timeout);
         self.stop();
@@ -160,7 +166,15 @@ impl Source {
         Ok(SourceReport::new(&self.stats()))
     }
 
+    /// Whether this is a child of the process whose source it is: its threads are not here.
+    fn is_forked(&self) -> bool {
+        self.shared.drive().may_wait() == Err(CannotWait::Forked)
+    }
+
     fn stop(&self) {
+        if self.is_forked() {
+            return;
+        }
         self.shared.desk().is_stopping = true;
         self.shared.ring();
         let threads = std::mem::take(&mut *self.threads.lock());
@@ -204,6 +218,8 @@ struct Sending<'a> {
     times: Times,
     /// It is being stored.
     slip: Option<(TaskId, Arc<Slip>)>,
+    /// It stands among those who wait for room.
+    ticket: Option<Ticket>,
 }
 
 impl<'a> Sending<'a> {
@@ -214,6 +230,7 @@ impl<'a> Sending<'a> {
             entry: Some(entry),
             times,
             slip: None,
+            ticket: None,
         }
     }
 
@@ -230,7 +247,8 @@ impl<'a> Sending<'a> {
             return Poll::Pending;
         };
         let shared = &self.source.shared;
-        let (reason, entry) = match shared.accept(entry, waker) {
+        let place = waker.map(|waker| (waker, &mut self.ticket));
+        let (reason, entry) = match shared.accept(entry, place) {
             Ok((id, slip)) if self.source.has_outbox => {
                 self.slip = Some((id, slip));
                 return Poll::Pending;
@@ -271,7 +289,9 @@ impl<'a> Sending<'a> {
     fn call_off(&mut self, reason: NotTaken) -> Result<Receipt, TaskRefused> {
         if let Some((id, _)) = &self.slip {
             let taken_back = self.source.shared.desk().take_back(*id);
-            if let Some(entry) = taken_back {
+            if let Some((entry, unstored)) = taken_back {
+                drop(unstored);
+                self.source.shared.ring();
                 self.entry = Some(entry);
                 self.slip = None;
             } else if let Poll::Ready(kept) = self.poll_kept(Waker::noop()) {
@@ -306,8 +326,14 @@ impl Drop for Sending<'_> {
     fn drop(&mut self) {
         if let Some((id, _)) = self.slip.take() {
             let task = self.source.shared.desk().take_back(id);
+            // There may be room now.
+            self.source.shared.ring();
             // Where no lock is held.
             drop(task);
+        }
+        if let Some(ticket) = self.ticket.take() {
+            let waker = self.source.shared.desk().leave(ticket);
+            drop(waker);
         }
     }
 }

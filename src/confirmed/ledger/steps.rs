@@ -136,6 +136,7 @@ impl Ledger {
         let outcome = match ending {
             Ending::Done { by } => {
                 self.counts.done += 1;
+                self.spent.push(held.task);
                 Outcome::Done { by }
             }
             Ending::Dead(why) => {

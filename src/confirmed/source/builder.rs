@@ -155,7 +155,8 @@ impl SourceBuilder {
         self
     }
 
-    /// Gives dead letters to this. It is called on the source's own thread: while it works, nothing else is delivered. One that
+    /// Gives dead letters to this. It is called on the source's own thread: while it works, nothing else is delivered, and calls
+    /// of the source that would wait fail with `WouldDeadlock`. One that
     /// fails or panics loses the letter, which is counted and logged.
     ///
     /// Without this and its two sisters, dead letters are counted and logged.
@@ -235,24 +236,24 @@ impl SourceBuilder {
         let watch = Watch::new(watched, &shared.signal);
         let clerk = Clerk::new(Arc::clone(&shared), router, watch, drive, self.sink, chance);
         let has_outbox = self.outbox.is_some();
-        let mut threads = Vec::new();
-        let mut spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        // Without its second thread it is dropped, and the first ends.
+        let source = Source {
+            shared: Arc::clone(&shared),
+            has_outbox,
+            endpoints,
+            threads: Mutex::new(Vec::new()),
+            findings: kept.findings,
+        };
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(String::from(name)).spawn(work)?;
-            threads.push(thread);
+            source.threads.lock().push(thread);
             Ok::<(), io::Error>(())
         };
         spawn("peermq source", Box::new(move || clerk.run()))?;
         if let Some(outbox) = self.outbox {
-            let shared = Arc::clone(&shared);
             spawn("peermq outbox", Box::new(move || keep(&shared, outbox)))?;
         }
-        Ok(Source {
-            shared,
-            has_outbox,
-            endpoints,
-            threads: Mutex::new(threads),
-            findings: kept.findings,
-        })
+        Ok(source)
     }
 }
 

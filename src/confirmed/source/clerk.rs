@@ -6,6 +6,7 @@ use crate::chance::SplitMix64;
 use crate::confirmed::dead::{DeadLetter, Sink};
 use crate::confirmed::ledger::WorkerId;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
+use crate::engine::seat::drive_here;
 use crate::error::{NotSent, RecvError};
 use crate::hub::Drive;
 use crate::identity::Identity;
@@ -59,57 +60,83 @@ impl Clerk {
 
     /// Works until the source is stopped or its context is closed.
     pub(super) fn run(mut self) {
-        loop {
-            let (is_open, heard) = self.listen();
-            let now = self.shared.now();
-            let mut desk = self.shared.desk();
-            let found = desk.turn(now, heard.into_iter());
-            let is_stopping = desk.is_stopping;
-            let deadline = desk.ledger.deadline();
-            drop(desk);
-            let is_cut = found.is_cut;
-            self.carry_out(found, now);
-            if !is_open || is_stopping && !is_cut {
-                break;
-            }
-            if !is_cut {
-                self.wait(deadline);
-            }
+        // What is the application's may panic when it is dropped.
+        if catch(|| self.work()).is_err() {
+            error!("a source's thread panicked; its tasks are not delivered any more");
         }
-        let wakers = self.shared.desk().end();
+        let (wakers, unstored) = self.shared.desk().end();
         self.shared.keeper_signal.give();
         wake(wakers);
+        let _panicked = catch(|| drop(unstored));
         self.router.set_linger(LINGER);
         if let Err(error) = self.router.close() {
             debug!(%error, "a source's socket is gone already");
         }
     }
 
-    /// What came, up to a limit. Also: whether the socket is open.
-    fn listen(&mut self) -> (bool, Vec<(WorkerId, Heard, u32)>) {
-        let mut heard = Vec::new();
+    fn work(&mut self) {
+        // Turns since what was heard was all that had come, and those since there was nothing more to be done.
+        let (mut behind, mut cut) = (0, 0);
+        let mut is_open = true;
+        loop {
+            // What was said is answered first, but workers are not left waiting for the whole of a long queue; once it stops,
+            // nothing more is heard.
+            let is_deaf = !is_open || cut > 0 && (self.shared.desk().is_stopping || cut % DEAF_TURNS != 0);
+            let mut heard = Vec::new();
+            if !is_deaf {
+                is_open = self.listen(&mut heard);
+            }
+            // What is over is not looked for before what was said meanwhile is heard: a lease may be over, and the task done.
+            behind = if is_deaf || heard.len() >= MOST_HEARD {
+                behind + 1
+            } else {
+                0
+            };
+            let is_all = behind == 0 || behind % MOST_BEHIND == 0;
+            let now = self.shared.now();
+            let mut desk = self.shared.desk();
+            let found = desk.turn(now, heard.into_iter(), is_all);
+            let is_stopping = desk.is_stopping;
+            let deadline = desk.ledger.deadline();
+            drop(desk);
+            cut = if found.is_cut { cut + 1 } else { 0 };
+            self.carry_out(found, now);
+            if cut > 0 {
+                continue;
+            }
+            if !is_open || is_stopping {
+                return;
+            }
+            if behind == 0 {
+                self.wait(deadline);
+            }
+        }
+    }
+
+    /// Takes in what came, up to a limit. Whether the socket is open.
+    fn listen(&mut self, heard: &mut Vec<(WorkerId, Heard, u32)>) -> bool {
         let now = self.shared.now();
         if self.sweep_at.is_none_or(|at| at <= now) {
             self.sweep_at = now.checked_add(BETWEEN_SWEEPS);
             for identity in self.doors.stale(|identity| self.router.connection(identity)) {
-                self.lost(&identity, &mut heard);
+                self.lost(&identity, heard);
             }
         }
         while heard.len() < MOST_HEARD {
             match self.router.try_hear() {
-                Ok(FromPeer::Message(identity, message, info)) => self.hear(&identity, &message, &info, &mut heard),
+                Ok(FromPeer::Message(identity, message, info)) => self.hear(&identity, &message, &info, heard),
                 Ok(FromPeer::News(identity)) => {
                     // Unless it is of an earlier connection.
                     let connection = self.router.connection(&identity);
                     if !self.doors.is_at(&identity, connection.as_ref()) {
-                        self.lost(&identity, &mut heard);
+                        self.lost(&identity, heard);
                     }
                 }
                 Err(RecvError::WouldBlock) => break,
-                Err(_) => return (false, heard),
+                Err(_) => return false,
             }
         }
-        (true, heard)
+        true
     }
 
     fn hear(
@@ -161,6 +188,7 @@ impl Clerk {
             self.shared.keeper_signal.give();
         }
         wake(wakers);
+        let _panicked = catch(|| drop(found.spent));
     }
 
     /// Those of a chunk go together: they are written once all of them are queued.
@@ -206,11 +234,15 @@ impl Clerk {
                 warn!(task = letter.id, %why, "a task is dead, and nothing takes dead letters");
                 None
             }
-            Some(sink) => match catch(|| sink(letter)) {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(String::from("it panicked")),
-            },
+            Some(sink) => {
+                // What would wait in it would wait for this thread.
+                let _driving = drive_here();
+                match catch(|| sink(letter).map_err(|error| error.to_string())) {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(error),
+                    Err(_) => Some(String::from("it panicked")),
+                }
+            }
         };
         if let Some(error) = &failed {
             error!(task = id.0.get(), error, "a dead letter was not taken");
@@ -257,6 +289,10 @@ const LINGER: Duration = Duration::from_secs(1);
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(5);
 /// Messages taken in before they are answered.
 const MOST_HEARD: usize = 256;
+/// After so many turns in which not all was heard, what is over is looked for all the same.
+const MOST_BEHIND: u32 = 64;
+/// Of so many turns that were cut, one hears.
+const DEAF_TURNS: u32 = 8;
 /// Messages sent under one lock.
 const TOGETHER: usize = 64;
 /// Messages of so many bytes are not copied behind their heads.

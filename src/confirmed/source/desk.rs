@@ -10,12 +10,13 @@ use crate::confirmed::ledger::{self, Action, Counts, Ledger, Outcome, Places, Re
 use crate::confirmed::outbox::KeptTask;
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
+use crate::engine::seat::{drive_here, is_driving};
 use crate::hub::Drive;
 use crate::message::Message;
 use crate::poller::Signal;
 use crate::stats::{Histogram, Meter, Throughput};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, catch};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Instant, SystemTime};
@@ -39,8 +40,9 @@ pub(super) struct Desk {
     /// Whether tasks are kept elsewhere before they are delivered.
     has_outbox: bool,
     pub(super) to_store: ToStore,
-    /// Who waits for room in the backlog: all are woken when there is some.
-    senders: Vec<Waker>,
+    /// Who waits for room in the backlog, by tickets: as many as there are calls. All are woken when there is some.
+    senders: BTreeMap<Ticket, Waker>,
+    next_ticket: Ticket,
     /// Who waits until all up to this one are settled.
     flushers: Vec<(TaskId, Waker)>,
     /// The last id that was given.
@@ -71,6 +73,9 @@ pub(super) enum Heard {
     Lost,
 }
 
+/// A place among those who wait for room.
+pub(super) type Ticket = u64;
+
 /// What is to be done when the lock is free.
 #[derive(Default)]
 pub(super) struct Found {
@@ -78,6 +83,8 @@ pub(super) struct Found {
     pub(super) sends: Vec<Sending>,
     pub(super) closes: Vec<WorkerId>,
     pub(super) letters: Vec<(TaskId, DeadLetter)>,
+    /// To be dropped.
+    pub(super) spent: Vec<ledger::Task>,
     /// The keeper is to be told.
     pub(super) concerns_keeper: bool,
     /// There may be more to be done.
@@ -114,7 +121,8 @@ impl Shared {
                 notes: BTreeMap::new(),
                 has_outbox,
                 to_store: ToStore::default(),
-                senders: Vec::new(),
+                senders: BTreeMap::new(),
+                next_ticket: 0,
                 flushers: Vec::new(),
                 last: None,
                 is_stopping: false,
@@ -155,7 +163,11 @@ impl Shared {
     }
 
     /// Takes a task on, or says why not; then `waker` is woken when there may be room.
-    pub(super) fn accept(&self, entry: ledger::Task, waker: Option<&Waker>) -> Result<(TaskId, Arc<Slip>), Stays> {
+    pub(super) fn accept(
+        &self,
+        entry: ledger::Task,
+        waker: Option<(&Waker, &mut Option<Ticket>)>,
+    ) -> Result<(TaskId, Arc<Slip>), Stays> {
         let now = self.now();
         let is_timed = entry.starts_at.is_some() || entry.too_late_at.is_some();
         let mut desk = self.desk();
@@ -178,7 +190,7 @@ impl Desk {
         &mut self,
         now: Instant,
         entry: ledger::Task,
-        waker: Option<&Waker>,
+        waker: Option<(&Waker, &mut Option<Ticket>)>,
     ) -> (Result<(TaskId, Arc<Slip>), Stays>, bool) {
         if self.is_over {
             return (Err(Stays::Closed(Box::new(entry))), false);
@@ -209,10 +221,12 @@ impl Desk {
             }
             Err(Refused { why, task }) => Err(match why {
                 Refusal::Full => {
-                    if let Some(waker) = waker
-                        && !self.senders.iter().any(|known| known.will_wake(waker))
-                    {
-                        self.senders.push(waker.clone());
+                    if let Some((waker, ticket)) = waker {
+                        let ticket = *ticket.get_or_insert_with(|| {
+                            self.next_ticket += 1;
+                            self.next_ticket
+                        });
+                        self.senders.insert(ticket, waker.clone());
                     }
                     Stays::Full(task)
                 }
@@ -221,6 +235,11 @@ impl Desk {
             }),
         };
         (accepted, concerns_keeper)
+    }
+
+    /// Who stood there does not wait for room any more.
+    pub(super) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+        self.senders.remove(&ticket)
     }
 
     /// A task of an earlier source.
@@ -252,18 +271,30 @@ impl Desk {
             note.slip.tell_not_kept(why.clone(), Box::new(task), wakers);
         }
         // The backlog may have room again.
-        wakers.append(&mut self.senders);
+        wakers.extend(std::mem::take(&mut self.senders).into_values());
     }
 
     /// Its sender does not want it to be taken on any more, and gets it back. `None`: it is, or could not be.
-    pub(super) fn take_back(&mut self, id: TaskId) -> Option<ledger::Task> {
+    /// With it, what was to be stored.
+    pub(super) fn take_back(&mut self, id: TaskId) -> Option<(ledger::Task, Option<KeptTask>)> {
         let task = self.ledger.handle_not_kept(id)?;
         self.notes.remove(&id);
-        Some(task)
+        Some((task, self.to_store.take_back(id.0.get())))
     }
 
-    /// Takes in what was heard, and what is over by now; gives what is to be done.
-    pub(super) fn turn(&mut self, now: Instant, heard: impl Iterator<Item = (WorkerId, Heard, u32)>) -> Found {
+    /// No more tasks are taken on: those that wait for room are to be told.
+    pub(super) fn drain(&mut self) -> Vec<Waker> {
+        self.ledger.handle_drain();
+        std::mem::take(&mut self.senders).into_values().collect()
+    }
+
+    /// Takes in what was heard, and, if that is all that was said, what is over by now; gives what is to be done.
+    pub(super) fn turn(
+        &mut self,
+        now: Instant,
+        heard: impl Iterator<Item = (WorkerId, Heard, u32)>,
+        is_all: bool,
+    ) -> Found {
         let mut found = Found::default();
         for (from, heard, chance) in heard {
             match heard {
@@ -272,7 +303,7 @@ impl Desk {
                 Heard::Lost => self.ledger.handle_lost(from),
             }
         }
-        if self.ledger.deadline().is_some_and(|at| at <= now) {
+        if is_all && self.ledger.deadline().is_some_and(|at| at <= now) {
             self.ledger.handle_timeout(now);
         }
         if self.is_stopping {
@@ -284,12 +315,13 @@ impl Desk {
             match action {
                 Action::Send { to, head, message } => found.sends.push((to, head, message)),
                 Action::Settled { id, outcome } => self.settle(now, id, outcome, &mut found),
-                Action::Room => found.wakers.append(&mut self.senders),
+                Action::Room => found.wakers.extend(std::mem::take(&mut self.senders).into_values()),
                 Action::CloseWorker(id) => found.closes.push(id),
             }
             found.is_cut = found.sends.len() >= MOST_SENDS;
         }
         self.tell_flushers(&mut found.wakers);
+        found.spent = self.ledger.take_spent();
         found
     }
 
@@ -360,9 +392,9 @@ impl Desk {
     }
 
     /// Nothing more happens here: who waits is told.
-    pub(super) fn end(&mut self) -> Vec<Waker> {
+    pub(super) fn end(&mut self) -> (Vec<Waker>, VecDeque<KeptTask>) {
         self.is_over = true;
-        let mut wakers = std::mem::take(&mut self.senders);
+        let mut wakers: Vec<Waker> = std::mem::take(&mut self.senders).into_values().collect();
         wakers.extend(self.flushers.drain(..).map(|(_, waker)| waker));
         for (id, note) in std::mem::take(&mut self.notes) {
             if let Some(task) = self.ledger.handle_not_kept(id) {
@@ -370,7 +402,7 @@ impl Desk {
             }
             note.slip.tell(closed(), &mut wakers);
         }
-        wakers
+        (wakers, self.to_store.give_up())
     }
 
     pub(super) fn standing(&mut self, now: Instant) -> Standing {
@@ -388,6 +420,8 @@ impl Desk {
 
 /// Wakes all of them, where no lock is held.
 pub(super) fn wake(wakers: Vec<Waker>) {
+    // What would wait here would wait for this thread.
+    let _driving = (!is_driving()).then(drive_here);
     for waker in wakers {
         // A waker of the application's may panic; the others are woken all the same.
         let _panicked = catch(|| waker.wake());

@@ -43,6 +43,18 @@ impl ToStore {
         self.settled.len() == 1 || self.settled.len() == MOST_SETTLED
     }
 
+    /// Its sender does not want it to be stored any more. `None`: it is being stored.
+    pub(super) fn take_back(&mut self, id: u64) -> Option<KeptTask> {
+        // They came in the order of their ids.
+        let place = self.tasks.binary_search_by_key(&id, |task| task.id).ok()?;
+        self.tasks.remove(place)
+    }
+
+    /// Nobody waits for these to be stored any more.
+    pub(super) fn give_up(&mut self) -> std::collections::VecDeque<KeptTask> {
+        std::mem::take(&mut self.tasks)
+    }
+
     fn is_due(&self) -> bool {
         !self.tasks.is_empty() || self.settled.len() >= MOST_SETTLED
     }
@@ -69,8 +81,7 @@ pub(super) fn keep(shared: &Arc<Shared>, mut outbox: Box<dyn Outbox>) {
         let group = shared.desk().to_store.take();
         if !group.tasks.is_empty() || !group.settled.is_empty() {
             store(shared, &mut *outbox, group);
-        }
-        if is_over {
+        } else if is_over {
             return;
         }
     }
@@ -124,7 +135,8 @@ fn store(shared: &Shared, outbox: &mut dyn Outbox, group: Group) {
             Some(why) => desk.not_kept(id, why, &mut wakers),
         }
     }
-    let concerns_clerk = desk.ledger.can_deliver() || desk.ledger.deadline().is_some();
+    // Who waits for room, or for all to be settled, is told by the clerk.
+    let concerns_clerk = refusal.is_some() || desk.ledger.can_deliver() || desk.ledger.deadline().is_some();
     drop(desk);
     if concerns_clerk {
         shared.ring();
