@@ -285,5 +285,5 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// For the hand to say that the sockets are closed.
 const GRACE: Duration = Duration::from_millis(250);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
