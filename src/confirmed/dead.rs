@@ -1,6 +1,6 @@
 //! Dead letters: tasks that nobody is asked to do any more, and where they go.
 
-use super::ledger;
+use super::ledger::{self, Death};
 use crate::message::Message;
 use crate::socket::push::Push;
 use std::error::Error;
@@ -48,41 +48,6 @@ pub struct FailedAttempt {
     pub reason: String,
 }
 
-/// Why nobody is asked to do a task any more.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Death {
-    /// It was tried as often as it may be; this is what was said last.
-    #[error("it failed as often as it may: {reason}")]
-    Failed {
-        /// What the last worker said.
-        reason: String,
-    },
-    /// A worker said that it is never to be.
-    #[error("a worker rejected it: {reason}")]
-    Rejected {
-        /// What it said.
-        reason: String,
-    },
-    /// Its time was over.
-    #[error("its time to live was over")]
-    TooLate,
-    /// As many of its deliveries ended without a word as may: workers seem to die of it.
-    #[error("too many workers were lost with it")]
-    Lost,
-}
-
-impl From<ledger::Death> for Death {
-    fn from(death: ledger::Death) -> Self {
-        match death {
-            ledger::Death::Failed { reason } => Death::Failed { reason },
-            ledger::Death::Rejected { reason } => Death::Rejected { reason },
-            ledger::Death::TooLate => Death::TooLate,
-            ledger::Death::Lost => Death::Lost,
-        }
-    }
-}
-
 impl DeadLetter {
     pub(super) fn new(id: u64, dead: ledger::Dead, accepted_at: SystemTime, now: (Instant, SystemTime)) -> Self {
         let (now, wall) = now;
@@ -98,7 +63,7 @@ impl DeadLetter {
             key: dead.task.key.to_vec(),
             headers: dead.task.headers.to_vec(),
             ordering_key: dead.task.order.map(|order| order.to_vec()),
-            why: dead.why.into(),
+            why: dead.why,
             attempts: dead.attempts,
             losses: dead.losses,
             accepted_at,
@@ -253,7 +218,7 @@ mod tests {
         let now = Instant::now();
         let wall = UNIX_EPOCH + Duration::from_secs(100);
         let dead = ledger::Dead {
-            why: ledger::Death::Lost,
+            why: Death::Lost,
             task: ledger::Task::new(Message::from("x")),
             attempts: 2,
             losses: 2,

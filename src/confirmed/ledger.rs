@@ -16,7 +16,8 @@ mod task;
 mod timers;
 mod workers;
 
-pub(crate) use action::{Action, Counts, Dead, Death, Outcome, Places};
+pub use action::Death;
+pub(crate) use action::{Action, Counts, Dead, Outcome, Places};
 pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use task::Failed;

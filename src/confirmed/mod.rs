@@ -30,7 +30,8 @@ mod task;
 pub(crate) mod wire;
 mod worker;
 
-pub use dead::{DeadLetter, Death, FailedAttempt};
+pub use dead::{DeadLetter, FailedAttempt};
+pub use ledger::Death;
 #[cfg(feature = "outbox")]
 pub use outbox::{DiskOutbox, Survives};
 pub use outbox::{Finding, Kept, KeptTask, Outbox, OutboxError};

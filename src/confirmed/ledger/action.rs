@@ -44,16 +44,27 @@ pub(crate) struct Dead {
     pub(crate) failures: Vec<Failed>,
 }
 
-/// Why nobody is asked any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Death {
-    /// It has failed as often as it may; this is what was said last.
-    Failed { reason: String },
-    /// A worker says that it is never to be.
-    Rejected { reason: String },
+/// Why nobody is asked to do a task any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Death {
+    /// It was tried as often as it may be; this is what was said last.
+    #[error("it failed as often as it may: {reason}")]
+    Failed {
+        /// What the last worker said.
+        reason: String,
+    },
+    /// A worker said that it is never to be.
+    #[error("a worker rejected it: {reason}")]
+    Rejected {
+        /// What it said.
+        reason: String,
+    },
     /// Its time was over.
+    #[error("its time to live was over")]
     TooLate,
     /// As many of its deliveries ended without a word as may: workers seem to die of it.
+    #[error("too many workers were lost with it")]
     Lost,
 }
 

@@ -5,8 +5,8 @@
 
 use super::keeper::ToStore;
 use super::receipt::{End, Slip, Unconfirmed};
-use crate::confirmed::dead::{DeadLetter, Death};
-use crate::confirmed::ledger::{self, Action, Counts, Ledger, Outcome, Places, Refusal, Refused, WorkerId};
+use crate::confirmed::dead::DeadLetter;
+use crate::confirmed::ledger::{self, Action, Counts, Death, Ledger, Outcome, Places, Refusal, Refused, WorkerId};
 use crate::confirmed::outbox::KeptTask;
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};

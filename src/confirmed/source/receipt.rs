@@ -1,8 +1,7 @@
 //! What a sender holds of a task that was taken on.
 
 use super::desk::Shared;
-use crate::confirmed::dead::Death;
-use crate::confirmed::ledger;
+use crate::confirmed::ledger::{self, Death};
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::TaskId;
 use crate::hub::{CannotWait, block_on, deadline};
