@@ -22,6 +22,7 @@
 //!
 //! The values know no socket, no clock, no thread and no chance.
 
+mod bell;
 mod dead;
 pub(crate) mod ledger;
 mod outbox;

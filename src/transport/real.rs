@@ -21,7 +21,7 @@ use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Listens at an endpoint, and says at which one really: with a numeric address and the port that it got.
 ///
@@ -68,6 +68,11 @@ pub(crate) fn chance() -> u64 {
 /// The clock, for who has no context's.
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The wall's clock: what is said to people and to other processes, and never waited for.
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
 }
 
 /// The world behind a mio poll.

@@ -4,8 +4,8 @@ use super::desk::{Answer, Task};
 use super::room::Room;
 use super::seen::BoxError;
 use crate::confirmed::wire::{FailureKind, LONGEST_MS, LONGEST_REASON};
+use crate::hub::Drive;
 use crate::message::Message;
-use crate::transport::real::now;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Delivery {
             left_ms => Duration::from_millis(left_ms),
         };
         let until = self.task.heard.checked_add(left)?;
-        Some(until.saturating_duration_since(now()))
+        Some(until.saturating_duration_since(self.room.now()))
     }
 
     /// Returns whether nobody wants it done any more: it was done by another, it is too late, its source has been replaced by

@@ -7,13 +7,12 @@
 use super::room::{Heard, Room, ToClose};
 use crate::confirmed::wire::{FromSource, Malformed};
 use crate::error::RecvError;
-use crate::hub::Monitor;
+use crate::hub::{Drive, Monitor};
 use crate::message::Message;
 use crate::monitor::Event;
 use crate::peer_info::PeerInfo;
 use crate::poller::{Watch, drives, wait_for_any};
 use crate::socket::{Sealed, dealer::Dealer};
-use crate::transport::real::now;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -47,7 +46,7 @@ pub(super) fn run(room: &Room, monitors: &[Monitor]) {
         if ears.iter_mut().any(|ear| ear.watch.look().closed) {
             return room.handle_shut_down();
         }
-        let until = match room.sleep(now()) {
+        let until = match room.sleep(room.now()) {
             Ok(until) => until,
             Err(ToClose) => break,
         };
@@ -136,7 +135,7 @@ impl Ear<'_> {
 
     fn tell(&mut self) {
         if !self.heard.is_empty() {
-            self.room.handle_heard(self.at, now(), self.heard.drain(..));
+            self.room.handle_heard(self.at, self.room.now(), self.heard.drain(..));
         }
     }
 }

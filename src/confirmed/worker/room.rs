@@ -5,12 +5,11 @@
 
 mod waking;
 
-pub(super) use waking::Bell;
-
 use super::delivery::Delivery;
 use super::desk::{Desk, Task};
 use super::seen::Seen;
 use super::stats::WorkerStats;
+use crate::confirmed::bell::Bell;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::error::NotSent;
 use crate::hub::waiters::{Ticket, Waiters};
@@ -19,7 +18,6 @@ use crate::message::Message;
 use crate::routing::Awaited;
 use crate::socket::dealer::Dealer;
 use crate::sync::{Mutex, MutexGuard};
-use crate::transport::real::now;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -109,7 +107,7 @@ impl Room {
 
     /// Changes a desk, and says what follows. `None`: the worker is closed, and nothing happened.
     pub(super) fn step<R>(&self, at: usize, act: impl FnOnce(&mut Desk, Instant) -> R) -> Option<R> {
-        let now = now();
+        let now = self.drive.now();
         let mut state = self.state.lock();
         if state.course >= Course::Closing {
             return None;
@@ -136,7 +134,7 @@ impl Room {
             if state.lines.iter().any(|line| line.desk.waiting() > 0) {
                 state.waiters.wake_first(Awaited::Readable, &mut effects);
             }
-            self.speak(at, state, now());
+            self.speak(at, state, self.drive.now());
             effects.run();
             return Poll::Ready(Ok(Some(Delivery::new(Arc::clone(self), at, task))));
         }
@@ -233,7 +231,7 @@ impl Room {
         effects.run();
         if is_first && course == Course::Draining {
             for at in 0..self.dealers.len() {
-                self.speak(at, self.state.lock(), now());
+                self.speak(at, self.state.lock(), self.drive.now());
             }
         }
         is_first
@@ -288,7 +286,7 @@ impl Room {
 
     /// Says what is to be said now.
     pub(super) fn say(&self, at: usize) {
-        self.speak(at, self.state.lock(), now());
+        self.speak(at, self.state.lock(), self.drive.now());
     }
 
     /// Whether something waits for room at this socket.

@@ -1,52 +1,15 @@
-//! How the hand is woken, and how the application's threads wait for it.
+//! How the application's threads wait for the hand.
 
 use super::Room;
 use crate::hub::{CannotWait, Drive};
-use crate::poller::Signal;
-use crate::sync::{AtomicBool, Ordering, Parker};
-use crate::transport::real::now;
-use std::sync::Arc;
-use std::task::Wake;
+use crate::sync::Parker;
 use std::time::{Duration, Instant};
-
-/// Wakes the hand.
-#[derive(Default)]
-pub(in crate::confirmed::worker) struct Bell {
-    is_rung: AtomicBool,
-    pub(in crate::confirmed::worker) signal: Arc<Signal>,
-}
-
-impl Bell {
-    pub(in crate::confirmed::worker) fn ring(&self) {
-        self.is_rung.store(true, Ordering::Release);
-        self.signal.give();
-    }
-
-    /// Whether it was rung since.
-    pub(in crate::confirmed::worker) fn was_rung(&self) -> bool {
-        self.is_rung.swap(false, Ordering::AcqRel)
-    }
-
-    pub(in crate::confirmed::worker) fn is_rung(&self) -> bool {
-        self.is_rung.load(Ordering::Acquire)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.ring();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.ring();
-    }
-}
 
 /// How the application's threads wait: the hand reads, and wakes them. A thread that sat and read instead would have to wake the
 /// hand.
 impl Drive for Room {
     fn now(&self) -> Instant {
-        now()
+        self.drive.now()
     }
 
     fn may_wait(&self) -> Result<(), CannotWait> {
@@ -58,7 +21,7 @@ impl Drive for Room {
             if parker.was_woken() {
                 return true;
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now()));
             if left == Some(Duration::ZERO) {
                 return false;
             }
