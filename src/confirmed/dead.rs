@@ -49,7 +49,7 @@ pub struct FailedAttempt {
 }
 
 impl DeadLetter {
-    pub(super) fn new(id: u64, dead: ledger::Dead, accepted_at: SystemTime, now: (Instant, SystemTime)) -> Self {
+    pub(super) fn new(id: u64, dead: ledger::Dead, accepted_at: Instant, now: (Instant, SystemTime)) -> Self {
         let (now, wall) = now;
         let at = |at: Instant| wall.checked_sub(now.saturating_duration_since(at)).unwrap_or(wall);
         let failures = dead.failures.into_iter().map(|failed| FailedAttempt {
@@ -66,7 +66,7 @@ impl DeadLetter {
             why: dead.why,
             attempts: dead.attempts,
             losses: dead.losses,
-            accepted_at,
+            accepted_at: at(accepted_at),
             died_at: wall,
         }
     }
@@ -228,8 +228,9 @@ mod tests {
             }],
         };
 
-        let letter = DeadLetter::new(1, dead, UNIX_EPOCH, (now, wall));
+        let letter = DeadLetter::new(1, dead, now - Duration::from_secs(10), (now, wall));
 
+        assert_eq!(letter.accepted_at, UNIX_EPOCH + Duration::from_secs(90));
         assert_eq!(letter.failures[0].at, UNIX_EPOCH + Duration::from_secs(97));
         assert_eq!((letter.died_at, letter.why), (wall, Death::Lost));
     }

@@ -12,17 +12,19 @@ pub use builder::{SourceBuilder, SourceError};
 pub use receipt::{Receipt, Unconfirmed};
 pub use stats::{SourceReport, SourceStats};
 
-use super::ledger;
+use super::ledger::{self, Refusal, Refused};
 use super::outbox::Finding;
 use super::task::{NotTaken, Task, TaskRefused, Times};
 use super::wire::TaskId;
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::engine::seat::is_driving;
-use crate::hub::{CannotWait, block_on, deadline};
+use crate::hub::waiters::Ticket;
+use crate::hub::{CannotWait, Effects, block_on, deadline};
+use crate::routing::Awaited;
 use crate::sync::Mutex;
-use desk::{Shared, Stays, Ticket};
-use receipt::Slip;
+use desk::{Shared, Taken, run};
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -60,7 +62,6 @@ use std::time::{Duration, Instant};
 /// ```
 pub struct Source {
     shared: Arc<Shared>,
-    has_outbox: bool,
     endpoints: Vec<Endpoint>,
     /// Until they are joined.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -85,10 +86,9 @@ impl Source {
 
     /// Takes a task on; waits while the backlog is full, and until the outbox has stored it, if there is one.
     ///
-    /// When it returns the task is kept, and is delivered until it is settled. Fails with `OutboxFull` or `Outbox` if it cannot be
-    /// stored. Fails with `Closed` once the source is draining
-    /// or closed, with `TooLong` if a key or the headers are too long, and with `WouldDeadlock` from a `Waker`; the error has the
-    /// task.
+    /// When it returns the task is kept, and is delivered until it is settled. Fails with `OutboxFull` or `Outbox` if it cannot
+    /// be stored, with `Closed` once the source is draining or closed, with `TooLong` if a key or the headers are too long, and
+    /// with `WouldDeadlock` from a `Waker`; the error has the task.
     pub fn send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
         self.send_until(task.into(), None)
     }
@@ -99,7 +99,7 @@ impl Source {
         let mut sending = Sending::new(self, task.into());
         match sending.try_once(None) {
             Poll::Ready(sent) => sent,
-            Poll::Pending if sending.slip.is_none() => Err(sending.give_back(NotTaken::WouldBlock)),
+            Poll::Pending if sending.taken.is_none() => Err(sending.give_back(NotTaken::WouldBlock)),
             Poll::Pending => sending.wait(None),
         }
     }
@@ -110,8 +110,8 @@ impl Source {
         self.send_until(task.into(), deadline(self.shared.drive(), Some(timeout)))
     }
 
-    /// Takes a task on as [`send`](Source::send) does, as a future. A future that is dropped before it is ready has taken
-    /// nothing on, unless an outbox had stored its task just then.
+    /// Takes a task on as [`send`](Source::send) does, as a future. One that is dropped before it is ready has taken nothing on,
+    /// unless an outbox had stored its task just then.
     pub fn send_async(&self, task: impl Into<Task>) -> impl Future<Output = Result<Receipt, TaskRefused>> + Send + '_ {
         Sending::new(self, task.into())
     }
@@ -121,24 +121,24 @@ impl Source {
     /// `true` too once the source is closed. `Duration::MAX` waits for ever. Fails with `WouldDeadlock` and `Forked` as all
     /// calls do that wait.
     pub fn flush(&self, timeout: Duration) -> Result<bool, NotTaken> {
-        let Some(last) = self.shared.desk().last() else {
-            return Ok(true);
-        };
-        let drive = self.shared.drive();
-        let flushed = std::future::poll_fn(|context| {
-            let is_flushed = self.shared.desk().poll_flushed(last, context.waker());
-            if is_flushed { Poll::Ready(()) } else { Poll::Pending }
-        });
-        match block_on(drive, flushed, deadline(drive, Some(timeout))) {
-            Ok(flushed) => Ok(flushed.is_some()),
-            Err(why) => Err(cannot_wait(why)),
+        let until = deadline(self.shared.drive(), Some(timeout));
+        let mut newest = self.shared.desk().newest(TaskId(NonZeroU64::MAX));
+        // Those before it are settled by then, as a rule.
+        while let Some(id) = newest {
+            match self.shared.wait_settled(id, until) {
+                Ok(true) => newest = self.shared.desk().newest(id),
+                Ok(false) => return Ok(false),
+                Err(why) => return Err(cannot_wait(why)),
+            }
         }
+        Ok(true)
     }
 
     /// Takes no more tasks on; those that are here are delivered. [`flush`](Source::flush) waits for them.
     pub fn drain(&self) {
-        let wakers = self.shared.desk().drain();
-        desk::wake(wakers);
+        let mut effects = Effects::default();
+        self.shared.desk().drain(&mut effects);
+        run(effects);
     }
 
     /// Returns how the source stands: true at one moment. Takes time for each worker.
@@ -151,10 +151,9 @@ impl Source {
     /// Drains the source, waits until all tasks are settled, at most this long, and ends it with a report.
     ///
     /// Workers are told that no more tasks come. What is not settled is told as [`Unconfirmed::Closed`]; with an outbox it is
-    /// delivered by the next source. It takes at most a second longer than `timeout`, for what is on its way to workers, and as long as a store
-    /// or a dead letter's sink takes that is under way. A second
-    /// call returns the same report. A source that is dropped is closed with no time; in a forked child neither does
-    /// anything.
+    /// delivered by the next source. It takes at most a second longer than `timeout`, for what is on its way to workers, and as
+    /// long as a store takes that is under way, or a dead letter's sink. A call after that returns the same report. A source that
+    /// is dropped is closed with no time; in a forked child neither does anything.
     pub fn close(&self, timeout: Duration) -> Result<SourceReport, NotTaken> {
         if self.is_forked() {
             return Err(NotTaken::Forked);
@@ -176,7 +175,7 @@ impl Source {
             return;
         }
         self.shared.desk().is_stopping = true;
-        self.shared.ring();
+        self.shared.clerk.ring();
         let threads = std::mem::take(&mut *self.threads.lock());
         // The thread that drives may have to write what the others wait for.
         if !is_driving() {
@@ -217,8 +216,8 @@ struct Sending<'a> {
     entry: Option<ledger::Task>,
     times: Times,
     /// It is being stored.
-    slip: Option<(TaskId, Arc<Slip>)>,
-    /// It stands among those who wait for room.
+    taken: Option<Taken>,
+    /// It stands among those who wait for room, or for their task to be stored.
     ticket: Option<Ticket>,
 }
 
@@ -229,7 +228,7 @@ impl<'a> Sending<'a> {
             source,
             entry: Some(entry),
             times,
-            slip: None,
+            taken: None,
             ticket: None,
         }
     }
@@ -246,59 +245,86 @@ impl<'a> Sending<'a> {
         let Some(entry) = self.entry.take() else {
             return Poll::Pending;
         };
-        let shared = &self.source.shared;
         let place = waker.map(|waker| (waker, &mut self.ticket));
-        let (reason, entry) = match shared.accept(entry, place) {
-            Ok((id, slip)) if self.source.has_outbox => {
-                self.slip = Some((id, slip));
-                return Poll::Pending;
+        match self.source.shared.accept(entry, place) {
+            Ok(taken) => {
+                self.leave();
+                let is_kept = taken.is_kept;
+                self.taken = Some(taken);
+                if is_kept { self.receipt() } else { Poll::Pending }
             }
-            Ok((id, slip)) => return Poll::Ready(Ok(Receipt::new(id, slip, Arc::clone(shared)))),
-            Err(Stays::Full(entry)) => {
-                self.entry = Some(*entry);
-                return Poll::Pending;
+            Err(Refused { why, task }) => {
+                self.entry = Some(*task);
+                match why {
+                    Refusal::Full => Poll::Pending,
+                    Refusal::TooLong => Poll::Ready(Err(self.give_back(NotTaken::TooLong))),
+                    Refusal::Draining => Poll::Ready(Err(self.give_back(NotTaken::Closed))),
+                }
             }
-            Err(Stays::TooLong(entry)) => (NotTaken::TooLong, entry),
-            Err(Stays::Closed(entry)) => (NotTaken::Closed, entry),
-        };
-        self.entry = Some(*entry);
-        Poll::Ready(Err(self.give_back(reason)))
+        }
     }
 
     /// Whether it is stored, once it was handed over for that.
     fn poll_kept(&mut self, waker: &Waker) -> Poll<Result<Receipt, TaskRefused>> {
-        let Some((id, slip)) = &self.slip else {
+        let Some(taken) = &self.taken else {
             return Poll::Pending;
         };
-        match slip.poll_kept(waker) {
+        match self.source.shared.poll_kept(taken, &mut self.ticket, waker) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => {
-                let receipt = Receipt::new(*id, Arc::clone(slip), Arc::clone(&self.source.shared));
-                self.slip = None;
-                Poll::Ready(Ok(receipt))
-            }
+            Poll::Ready(Ok(())) => self.receipt(),
             Poll::Ready(Err((reason, task))) => {
-                self.slip = None;
+                self.leave();
+                self.taken = None;
                 self.entry = task.map(|task| *task);
                 Poll::Ready(Err(self.give_back(reason)))
             }
         }
     }
 
+    /// It is taken on, and kept.
+    fn receipt(&mut self) -> Poll<Result<Receipt, TaskRefused>> {
+        self.leave();
+        let Some(Taken { id, slip, .. }) = self.taken.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(Receipt::new(id, slip, Arc::clone(&self.source.shared))))
+    }
+
     /// The call ends before it is taken on; if it is by now, it succeeds.
     fn call_off(&mut self, reason: NotTaken) -> Result<Receipt, TaskRefused> {
-        if let Some((id, _)) = &self.slip {
-            let taken_back = self.source.shared.desk().take_back(*id);
-            if let Some((entry, unstored)) = taken_back {
-                drop(unstored);
-                self.source.shared.ring();
-                self.entry = Some(entry);
-                self.slip = None;
-            } else if let Poll::Ready(kept) = self.poll_kept(Waker::noop()) {
-                return kept;
-            }
+        if self.taken.is_some()
+            && !self.take_back()
+            && let Poll::Ready(kept) = self.poll_kept(Waker::noop())
+        {
+            return kept;
         }
         Err(self.give_back(reason))
+    }
+
+    /// Whether it was not kept yet, and is not to be any more.
+    fn take_back(&mut self) -> bool {
+        self.leave();
+        let shared = &self.source.shared;
+        let taken_back = self.taken.as_ref().and_then(|taken| shared.desk().take_back(taken.id));
+        // What was to be stored is dropped here, where no lock is held.
+        let Some((entry, _unstored)) = taken_back else {
+            return false;
+        };
+        // There may be room for others now.
+        shared.clerk.ring();
+        self.entry = Some(entry);
+        self.taken = None;
+        true
+    }
+
+    /// Waits no more. Before `taken` changes: that says where it stands.
+    fn leave(&mut self) {
+        let shared = &self.source.shared;
+        match (self.ticket.take(), &self.taken) {
+            (Some(ticket), Some(taken)) => shared.leave(taken.id, Awaited::Writable, ticket),
+            (Some(ticket), None) => shared.leave_senders(ticket),
+            (None, _) => {}
+        }
     }
 
     fn give_back(&mut self, reason: NotTaken) -> TaskRefused {
@@ -324,17 +350,7 @@ impl Future for Sending<'_> {
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        if let Some((id, _)) = self.slip.take() {
-            let task = self.source.shared.desk().take_back(id);
-            // There may be room now.
-            self.source.shared.ring();
-            // Where no lock is held.
-            drop(task);
-        }
-        if let Some(ticket) = self.ticket.take() {
-            let waker = self.source.shared.desk().leave(ticket);
-            drop(waker);
-        }
+        self.take_back();
     }
 }
 

@@ -21,7 +21,7 @@ use crate::socket::Sealed;
 use crate::socket::push::Push;
 use crate::socket::router::Router;
 use crate::sync::Mutex;
-use crate::transport::real::chance;
+use crate::transport::real::{chance, wall};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -233,13 +233,11 @@ impl SourceBuilder {
         for endpoint in self.connected {
             router.connect(endpoint)?;
         }
-        let watch = Watch::new(watched, &shared.signal);
+        let watch = Watch::new(watched, &shared.clerk.signal);
         let clerk = Clerk::new(Arc::clone(&shared), router, watch, drive, self.sink, chance);
-        let has_outbox = self.outbox.is_some();
         // Without its second thread it is dropped, and the first ends.
         let source = Source {
             shared: Arc::clone(&shared),
-            has_outbox,
             endpoints,
             threads: Mutex::new(Vec::new()),
             findings: kept.findings,
@@ -259,7 +257,7 @@ impl SourceBuilder {
 
 /// What an earlier source has left is here again.
 fn restore(shared: &Shared, highest: u64, tasks: Vec<KeptTask>) {
-    let (now, wall) = (shared.now(), SystemTime::now());
+    let (now, wall) = (shared.now(), wall());
     // A time that is over is now.
     let at = |at: SystemTime| now.checked_add(at.duration_since(wall).unwrap_or_default());
     let at = |time: Option<SystemTime>| -> Option<Instant> { time.and_then(at) };

@@ -1,6 +1,6 @@
 //! The source's own thread: takes in what workers say, and does what the ledger wants.
 
-use super::desk::{Found, Heard, Sending, Shared, wake};
+use super::desk::{Found, Heard, Sending, Shared, run};
 use super::doors::Doors;
 use crate::chance::SplitMix64;
 use crate::confirmed::dead::{DeadLetter, Sink};
@@ -8,7 +8,7 @@ use crate::confirmed::ledger::WorkerId;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::engine::seat::drive_here;
 use crate::error::{NotSent, RecvError};
-use crate::hub::Drive;
+use crate::hub::{Drive, Effects};
 use crate::identity::Identity;
 use crate::message::{Message, Outgoing};
 use crate::peer_info::PeerInfo;
@@ -17,7 +17,6 @@ use crate::socket::router::{Heard as FromPeer, Router};
 use crate::sync::catch;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 use tracing::{debug, error, warn};
 
@@ -64,9 +63,10 @@ impl Clerk {
         if catch(|| self.work()).is_err() {
             error!("a source's thread panicked; its tasks are not delivered any more");
         }
-        let (wakers, unstored) = self.shared.desk().end();
-        self.shared.keeper_signal.give();
-        wake(wakers);
+        let mut effects = Effects::default();
+        let unstored = self.shared.desk().end(&mut effects);
+        self.shared.keeper.ring();
+        run(effects);
         let _panicked = catch(|| drop(unstored));
         self.router.set_linger(LINGER);
         if let Err(error) = self.router.close() {
@@ -180,14 +180,14 @@ impl Clerk {
         for id in found.closes {
             self.close(id);
         }
-        let (mut wakers, mut concerns_keeper) = (found.wakers, found.concerns_keeper);
+        let (mut effects, mut concerns_keeper) = (found.effects, found.concerns_keeper);
         for (id, letter) in found.letters {
-            concerns_keeper |= self.bury(id, letter, &mut wakers);
+            concerns_keeper |= self.bury(now, id, letter, &mut effects);
         }
         if concerns_keeper {
-            self.shared.keeper_signal.give();
+            self.shared.keeper.ring();
         }
-        wake(wakers);
+        run(effects);
         let _panicked = catch(|| drop(found.spent));
     }
 
@@ -227,7 +227,7 @@ impl Clerk {
     }
 
     /// Whether the keeper is to be told.
-    fn bury(&mut self, id: TaskId, letter: DeadLetter, wakers: &mut Vec<Waker>) -> bool {
+    fn bury(&mut self, now: Instant, id: TaskId, letter: DeadLetter, effects: &mut Effects) -> bool {
         let why = letter.why.clone();
         let failed = match &mut self.sink {
             None => {
@@ -247,16 +247,16 @@ impl Clerk {
         if let Some(error) = &failed {
             error!(task = id.0.get(), error, "a dead letter was not taken");
         }
-        self.shared.desk().buried(id, why, failed.is_some(), wakers)
+        self.shared.desk().buried(now, id, why, failed.is_some(), effects)
     }
 
     /// Until something is said, rung for or over.
     fn wait(&mut self, deadline: Option<Instant>) {
         let deadline = [deadline, self.sweep_at].into_iter().flatten().min();
         let (watch, shared) = (&mut self.watch, &self.shared);
-        let _found = wait_for_any(&self.drives, &shared.signal, deadline, || {
+        let _found = wait_for_any(&self.drives, &shared.clerk.signal, deadline, || {
             let ready = watch.look();
-            let is_rung = shared.was_rung();
+            let is_rung = shared.clerk.was_rung();
             (is_rung || ready.readable || ready.closed).then_some(())
         });
     }

@@ -4,32 +4,35 @@
 //! comes out as [`Found`], and is done when it is free.
 
 use super::keeper::ToStore;
-use super::receipt::{End, Slip, Unconfirmed};
+use super::receipt::{End, NotKept, Slip, Unconfirmed};
+use crate::confirmed::bell::Bell;
 use crate::confirmed::dead::DeadLetter;
 use crate::confirmed::ledger::{self, Action, Counts, Death, Ledger, Outcome, Places, Refusal, Refused, WorkerId};
 use crate::confirmed::outbox::KeptTask;
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::engine::seat::{drive_here, is_driving};
-use crate::hub::Drive;
+use crate::hub::waiters::{Ticket, Waiters};
+use crate::hub::{CannotWait, Drive, Effects, block_on};
 use crate::message::Message;
-use crate::poller::Signal;
+use crate::routing::Awaited;
 use crate::stats::{Histogram, Meter, Throughput};
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, catch};
+use crate::sync::{Mutex, MutexGuard};
+use crate::transport::real::wall;
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Waker;
-use std::time::{Instant, SystemTime};
+use std::task::{Poll, Waker};
+use std::time::Instant;
 
 /// What a source's threads share.
 pub(super) struct Shared {
     desk: Mutex<Desk>,
     drive: Arc<dyn Drive>,
-    /// Wakes the clerk, who looks at `is_rung` then.
-    pub(super) signal: Arc<Signal>,
-    is_rung: AtomicBool,
-    /// Wakes who stores tasks elsewhere.
-    pub(super) keeper_signal: Arc<Signal>,
+    /// Lets the clerk look at the desk.
+    pub(super) clerk: Bell,
+    /// The same for who stores tasks elsewhere.
+    pub(super) keeper: Bell,
 }
 
 /// Tasks and who waits for them.
@@ -40,13 +43,8 @@ pub(super) struct Desk {
     /// Whether tasks are kept elsewhere before they are delivered.
     has_outbox: bool,
     pub(super) to_store: ToStore,
-    /// Who waits for room in the backlog, by tickets: as many as there are calls. All are woken when there is some.
-    senders: BTreeMap<Ticket, Waker>,
-    next_ticket: Ticket,
-    /// Who waits until all up to this one are settled.
-    flushers: Vec<(TaskId, Waker)>,
-    /// The last id that was given.
-    last: Option<TaskId>,
+    /// Who waits for room in the backlog. All are woken when there is some.
+    senders: Waiters,
     pub(super) is_stopping: bool,
     /// Nothing more happens: what is not settled is not told any more.
     is_over: bool,
@@ -63,6 +61,8 @@ struct Note {
     accepted_at: Instant,
     bytes: usize,
     slip: Arc<Slip>,
+    /// Who waits for its end stands in the line of those who read, and its sender, until it is kept, in that of those who write.
+    waiters: Waiters,
 }
 
 /// What the clerk heard.
@@ -73,13 +73,10 @@ pub(super) enum Heard {
     Lost,
 }
 
-/// A place among those who wait for room.
-pub(super) type Ticket = u64;
-
 /// What is to be done when the lock is free.
 #[derive(Default)]
 pub(super) struct Found {
-    pub(super) wakers: Vec<Waker>,
+    pub(super) effects: Effects,
     pub(super) sends: Vec<Sending>,
     pub(super) closes: Vec<WorkerId>,
     pub(super) letters: Vec<(TaskId, DeadLetter)>,
@@ -105,12 +102,12 @@ pub(super) struct Standing {
     pub(super) lost_letters: u64,
 }
 
-/// Why a task stays with its sender.
-pub(super) enum Stays {
-    /// There is no room now.
-    Full(Box<ledger::Task>),
-    TooLong(Box<ledger::Task>),
-    Closed(Box<ledger::Task>),
+/// A task that was taken on.
+pub(super) struct Taken {
+    pub(super) id: TaskId,
+    pub(super) slip: Arc<Slip>,
+    /// Else it is delivered once it is.
+    pub(super) is_kept: bool,
 }
 
 impl Shared {
@@ -121,10 +118,7 @@ impl Shared {
                 notes: BTreeMap::new(),
                 has_outbox,
                 to_store: ToStore::default(),
-                senders: BTreeMap::new(),
-                next_ticket: 0,
-                flushers: Vec::new(),
-                last: None,
+                senders: Waiters::default(),
                 is_stopping: false,
                 is_over: false,
                 confirm_time: Histogram::default(),
@@ -133,9 +127,8 @@ impl Shared {
                 lost_letters: 0,
             }),
             drive,
-            signal: Arc::default(),
-            is_rung: AtomicBool::new(false),
-            keeper_signal: Arc::default(),
+            clerk: Bell::default(),
+            keeper: Bell::default(),
         }
     }
 
@@ -151,127 +144,171 @@ impl Shared {
         self.drive.now()
     }
 
-    /// Lets the clerk look at the desk, if it does not already.
-    pub(super) fn ring(&self) {
-        if !self.is_rung.swap(true, Ordering::AcqRel) {
-            self.signal.give();
-        }
-    }
-
-    pub(super) fn was_rung(&self) -> bool {
-        self.is_rung.swap(false, Ordering::AcqRel)
-    }
-
-    /// Takes a task on, or says why not; then `waker` is woken when there may be room.
+    /// Takes a task on, or says why not: if it is full, `waker` is woken when there may be room.
     pub(super) fn accept(
         &self,
         entry: ledger::Task,
-        waker: Option<(&Waker, &mut Option<Ticket>)>,
-    ) -> Result<(TaskId, Arc<Slip>), Stays> {
+        place: Option<(&Waker, &mut Option<Ticket>)>,
+    ) -> Result<Taken, Refused> {
         let now = self.now();
         let is_timed = entry.starts_at.is_some() || entry.too_late_at.is_some();
+        let mut effects = Effects::default();
         let mut desk = self.desk();
-        let (accepted, concerns_keeper) = desk.accept(now, entry, waker);
+        let taken = desk.accept(now, entry);
+        if let (Err(Refused { why: Refusal::Full, .. }), Some((waker, ticket))) = (&taken, place) {
+            desk.senders.stand(Awaited::Writable, ticket, waker, &mut effects);
+        }
         // Else somebody has to grant credit first, which the clerk hears by itself.
-        let concerns_clerk = accepted.is_ok() && (is_timed || desk.ledger.can_deliver());
+        let concerns_clerk = taken.is_ok() && (is_timed || desk.ledger.can_deliver());
         drop(desk);
         if concerns_clerk {
-            self.ring();
+            self.clerk.ring();
         }
-        if concerns_keeper {
-            self.keeper_signal.give();
+        if taken.as_ref().is_ok_and(|taken| !taken.is_kept) {
+            self.keeper.ring();
         }
-        accepted
+        run(effects);
+        taken
+    }
+
+    /// Whether the task is settled; else `waker` is woken when it is.
+    pub(super) fn poll_settled(&self, id: TaskId, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<()> {
+        let mut effects = Effects::default();
+        let mut desk = self.desk();
+        let is_here = desk.stand(id, Awaited::Readable, ticket, waker, &mut effects);
+        drop(desk);
+        run(effects);
+        if is_here { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Waits until the task is settled. `false`: the deadline came first.
+    pub(super) fn wait_settled(&self, id: TaskId, deadline: Option<Instant>) -> Result<bool, CannotWait> {
+        let mut ticket = None;
+        let settled = poll_fn(|context| self.poll_settled(id, &mut ticket, context.waker()));
+        let is_settled = block_on(&*self.drive, settled, deadline)?.is_some();
+        if let Some(ticket) = ticket {
+            self.leave(id, Awaited::Readable, ticket);
+        }
+        Ok(is_settled)
+    }
+
+    /// Whether the task is kept, or could not be; else `waker` is woken when that is known.
+    pub(super) fn poll_kept(
+        &self,
+        taken: &Taken,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<(), NotKept>> {
+        let mut effects = Effects::default();
+        let mut desk = self.desk();
+        let kept = taken.slip.take_kept();
+        if kept.is_none() {
+            desk.stand(taken.id, Awaited::Writable, ticket, waker, &mut effects);
+        }
+        drop(desk);
+        run(effects);
+        kept.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits for what becomes of this task no more.
+    pub(super) fn leave(&self, id: TaskId, awaited: Awaited, ticket: Ticket) {
+        self.leave_line(awaited, ticket, |desk| Some(&mut desk.notes.get_mut(&id)?.waiters));
+    }
+
+    /// Waits for room no more.
+    pub(super) fn leave_senders(&self, ticket: Ticket) {
+        self.leave_line(Awaited::Writable, ticket, |desk| Some(&mut desk.senders));
+    }
+
+    fn leave_line(&self, awaited: Awaited, ticket: Ticket, line: impl FnOnce(&mut Desk) -> Option<&mut Waiters>) {
+        let mut effects = Effects::default();
+        let mut desk = self.desk();
+        if let Some(waiters) = line(&mut desk) {
+            // All of a line are woken together: nobody has to be told instead.
+            waiters.leave(awaited, ticket, &mut effects);
+        }
+        drop(desk);
+        run(effects);
     }
 }
 
 impl Desk {
-    fn accept(
-        &mut self,
-        now: Instant,
-        entry: ledger::Task,
-        waker: Option<(&Waker, &mut Option<Ticket>)>,
-    ) -> (Result<(TaskId, Arc<Slip>), Stays>, bool) {
+    fn accept(&mut self, now: Instant, entry: ledger::Task) -> Result<Taken, Refused> {
         if self.is_over {
-            return (Err(Stays::Closed(Box::new(entry))), false);
+            let why = Refusal::Draining;
+            let task = Box::new(entry);
+            return Err(Refused { why, task });
         }
         let bytes = entry.message.byte_count();
-        let kept = self.has_outbox.then(|| kept_task(now, &entry));
-        let reserved = match kept {
-            Some(_) => self.ledger.reserve(entry),
-            None => self.ledger.handle_task(now, entry),
+        let is_kept = !self.has_outbox;
+        let id = if is_kept {
+            self.ledger.handle_task(now, entry)?
+        } else {
+            let kept = kept_task(now, &entry);
+            let id = self.ledger.reserve(entry)?;
+            self.to_store.add(now, KeptTask { id: id.0.get(), ..kept });
+            id
         };
-        let mut concerns_keeper = false;
-        let accepted = match reserved {
-            Ok(id) => {
-                if let Some(mut kept) = kept {
-                    kept.id = id.0.get();
-                    concerns_keeper = self.to_store.add(kept);
-                }
-                let slip = Arc::<Slip>::default();
-                let note = Note {
-                    accepted_at: now,
-                    bytes,
-                    slip: Arc::clone(&slip),
-                };
-                self.notes.insert(id, note);
-                self.last = Some(id);
-                self.accepted.add(now, 1, bytes as u64);
-                Ok((id, slip))
-            }
-            Err(Refused { why, task }) => Err(match why {
-                Refusal::Full => {
-                    if let Some((waker, ticket)) = waker {
-                        let ticket = *ticket.get_or_insert_with(|| {
-                            self.next_ticket += 1;
-                            self.next_ticket
-                        });
-                        self.senders.insert(ticket, waker.clone());
-                    }
-                    Stays::Full(task)
-                }
-                Refusal::TooLong => Stays::TooLong(task),
-                Refusal::Draining => Stays::Closed(task),
-            }),
-        };
-        (accepted, concerns_keeper)
+        let slip = Arc::<Slip>::default();
+        self.note(id, now, bytes, Arc::clone(&slip));
+        self.accepted.add(now, 1, bytes as u64);
+        Ok(Taken { id, slip, is_kept })
     }
 
-    /// Who stood there does not wait for room any more.
-    pub(super) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.senders.remove(&ticket)
+    fn note(&mut self, id: TaskId, accepted_at: Instant, bytes: usize, slip: Arc<Slip>) {
+        let note = Note {
+            accepted_at,
+            bytes,
+            slip,
+            waiters: Waiters::default(),
+        };
+        self.notes.insert(id, note);
+    }
+
+    /// Waits for what becomes of a task. `false`: nothing more does.
+    fn stand(
+        &mut self,
+        id: TaskId,
+        awaited: Awaited,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> bool {
+        let note = self.notes.get_mut(&id);
+        note.map(|note| note.waiters.stand(awaited, ticket, waker, effects))
+            .is_some()
+    }
+
+    /// The newest task that is not settled; of those up to this one.
+    pub(super) fn newest(&self, up_to: TaskId) -> Option<TaskId> {
+        self.notes.range(..=up_to).next_back().map(|(&id, _)| id)
     }
 
     /// A task of an earlier source.
     pub(super) fn restore(&mut self, now: Instant, id: TaskId, entry: ledger::Task) {
-        let note = Note {
-            accepted_at: now,
-            bytes: entry.message.byte_count(),
-            slip: Arc::default(),
-        };
-        self.notes.insert(id, note);
-        self.last = Some(id);
+        self.note(id, now, entry.message.byte_count(), Arc::default());
         self.ledger.restore(now, id, entry);
     }
 
     /// A task is kept: from now on it is delivered. If its sender does not want it any more, it is settled.
-    pub(super) fn kept(&mut self, now: Instant, id: TaskId, wakers: &mut Vec<Waker>) {
+    pub(super) fn kept(&mut self, now: Instant, id: TaskId, effects: &mut Effects) {
         if !self.ledger.handle_kept(now, id) {
-            let _is_told_later = self.to_store.settle(id.0.get());
-        } else if let Some(note) = self.notes.get(&id) {
-            note.slip.tell_kept(wakers);
+            // Said by who stores next.
+            let _is_sooner = self.to_store.settle(now, id.0.get());
+        } else if let Some(note) = self.notes.get_mut(&id) {
+            note.slip.tell_kept(Ok(()));
+            note.waiters.wake_line(Awaited::Writable, effects);
         }
     }
 
     /// A task could not be kept: its sender gets it back.
-    pub(super) fn not_kept(&mut self, id: TaskId, why: &NotTaken, wakers: &mut Vec<Waker>) {
+    pub(super) fn not_kept(&mut self, id: TaskId, why: &NotTaken, effects: &mut Effects) {
         if let Some(task) = self.ledger.handle_not_kept(id)
-            && let Some(note) = self.notes.remove(&id)
+            && let Some(mut note) = self.notes.remove(&id)
         {
-            note.slip.tell_not_kept(why.clone(), Box::new(task), wakers);
+            note.slip.tell_kept(Err((why.clone(), Some(Box::new(task)))));
+            note.waiters.wake_all(effects);
         }
-        // The backlog may have room again.
-        wakers.extend(std::mem::take(&mut self.senders).into_values());
     }
 
     /// Its sender does not want it to be taken on any more, and gets it back. `None`: it is, or could not be.
@@ -282,10 +319,10 @@ impl Desk {
         Some((task, self.to_store.take_back(id.0.get())))
     }
 
-    /// No more tasks are taken on: those that wait for room are to be told.
-    pub(super) fn drain(&mut self) -> Vec<Waker> {
+    /// No more tasks are taken on: those that wait for room are told.
+    pub(super) fn drain(&mut self, effects: &mut Effects) {
         self.ledger.handle_drain();
-        std::mem::take(&mut self.senders).into_values().collect()
+        self.senders.wake_line(Awaited::Writable, effects);
     }
 
     /// Takes in what was heard, and, if that is all that was said, what is over by now; gives what is to be done.
@@ -315,94 +352,76 @@ impl Desk {
             match action {
                 Action::Send { to, head, message } => found.sends.push((to, head, message)),
                 Action::Settled { id, outcome } => self.settle(now, id, outcome, &mut found),
-                Action::Room => found.wakers.extend(std::mem::take(&mut self.senders).into_values()),
+                Action::Room => self.senders.wake_line(Awaited::Writable, &mut found.effects),
                 Action::CloseWorker(id) => found.closes.push(id),
             }
             found.is_cut = found.sends.len() >= MOST_SENDS;
         }
-        self.tell_flushers(&mut found.wakers);
         found.spent = self.ledger.take_spent();
         found
     }
 
     /// A task that is dead is not told to be before its letter has found a place, or has not.
     fn settle(&mut self, now: Instant, id: TaskId, outcome: Outcome, found: &mut Found) {
-        let Some(note) = self.notes.get(&id) else {
-            return;
-        };
-        let age = now.saturating_duration_since(note.accepted_at);
         match outcome {
             Outcome::Done { .. } => {
-                self.confirm_time.add(age);
-                self.done.add(now, 1, note.bytes as u64);
-                note.slip.tell(Ok(()), &mut found.wakers);
-                self.notes.remove(&id);
-                found.concerns_keeper |= self.forget(id.0.get());
+                if let Some(note) = self.tell(id, Ok(()), &mut found.effects) {
+                    self.confirm_time.add(now.saturating_duration_since(note.accepted_at));
+                    self.done.add(now, 1, note.bytes as u64);
+                }
+                found.concerns_keeper |= self.forget(now, id);
             }
             Outcome::Dead(dead) => {
-                let wall = SystemTime::now();
-                let accepted_at = wall.checked_sub(age).unwrap_or(wall);
-                let letter = DeadLetter::new(id.0.get(), *dead, accepted_at, (now, wall));
+                let accepted_at = self.notes.get(&id).map_or(now, |note| note.accepted_at);
+                let letter = DeadLetter::new(id.0.get(), *dead, accepted_at, (now, wall()));
                 found.letters.push((id, letter));
             }
         }
     }
 
     /// The letter of a dead task was taken, or lost. Whether the keeper is to be told.
-    pub(super) fn buried(&mut self, id: TaskId, why: Death, is_lost: bool, wakers: &mut Vec<Waker>) -> bool {
-        if let Some(note) = self.notes.remove(&id) {
-            note.slip.tell(Err(Unconfirmed::Dead(why)), wakers);
-        }
-        self.tell_flushers(wakers);
+    pub(super) fn buried(
+        &mut self,
+        now: Instant,
+        id: TaskId,
+        why: Death,
+        is_lost: bool,
+        effects: &mut Effects,
+    ) -> bool {
+        self.tell(id, Err(Unconfirmed::Dead(why)), effects);
         self.lost_letters += u64::from(is_lost);
-        !is_lost && self.forget(id.0.get())
+        !is_lost && self.forget(now, id)
     }
 
-    fn tell_flushers(&mut self, wakers: &mut Vec<Waker>) {
-        let first = self.notes.first_key_value().map(|(&id, _)| id);
-        self.flushers.retain(|(last, waker)| {
-            let waits = first.is_some_and(|first| first <= *last);
-            if !waits {
-                wakers.push(waker.clone());
-            }
-            waits
-        });
+    /// A task has ended.
+    fn tell(&mut self, id: TaskId, end: End, effects: &mut Effects) -> Option<Note> {
+        let mut note = self.notes.remove(&id)?;
+        note.slip.tell(end);
+        note.waiters.wake_all(effects);
+        Some(note)
     }
 
     /// A task is settled, and need not be kept. Whether the keeper is to be told.
-    fn forget(&mut self, id: u64) -> bool {
-        self.has_outbox && self.to_store.settle(id)
+    fn forget(&mut self, now: Instant, id: TaskId) -> bool {
+        self.has_outbox && self.to_store.settle(now, id.0.get())
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// Whether all that was given up to `last` is settled; else `waker` is woken when it is.
-    pub(super) fn poll_flushed(&mut self, last: TaskId, waker: &Waker) -> bool {
-        let is_flushed = self.is_over || self.notes.first_key_value().is_none_or(|(&first, _)| first > last);
-        if !is_flushed && !self.flushers.iter().any(|(_, known)| known.will_wake(waker)) {
-            self.flushers.push((last, waker.clone()));
-        }
-        is_flushed
-    }
-
-    pub(super) fn last(&self) -> Option<TaskId> {
-        self.last
-    }
-
-    /// Nothing more happens here: who waits is told.
-    pub(super) fn end(&mut self) -> (Vec<Waker>, VecDeque<KeptTask>) {
+    /// Nothing more happens here: who waits is told. What was to be stored is to be dropped.
+    pub(super) fn end(&mut self, effects: &mut Effects) -> VecDeque<KeptTask> {
         self.is_over = true;
-        let mut wakers: Vec<Waker> = std::mem::take(&mut self.senders).into_values().collect();
-        wakers.extend(self.flushers.drain(..).map(|(_, waker)| waker));
-        for (id, note) in std::mem::take(&mut self.notes) {
+        self.senders.wake_all(effects);
+        for (id, mut note) in std::mem::take(&mut self.notes) {
             if let Some(task) = self.ledger.handle_not_kept(id) {
-                note.slip.tell_not_kept(NotTaken::Closed, Box::new(task), &mut wakers);
+                note.slip.tell_kept(Err((NotTaken::Closed, Some(Box::new(task)))));
             }
-            note.slip.tell(closed(), &mut wakers);
+            note.slip.tell(Err(Unconfirmed::Closed));
+            note.waiters.wake_all(effects);
         }
-        (wakers, self.to_store.give_up())
+        self.to_store.give_up()
     }
 
     pub(super) fn standing(&mut self, now: Instant) -> Standing {
@@ -418,19 +437,16 @@ impl Desk {
     }
 }
 
-/// Wakes all of them, where no lock is held.
-pub(super) fn wake(wakers: Vec<Waker>) {
+/// Does what is wanted, where no lock is held.
+pub(super) fn run(effects: Effects) {
     // What would wait here would wait for this thread.
     let _driving = (!is_driving()).then(drive_here);
-    for waker in wakers {
-        // A waker of the application's may panic; the others are woken all the same.
-        let _panicked = catch(|| waker.wake());
-    }
+    effects.run();
 }
 
 /// As an outbox has it, with times of the wall's clock, and no id yet.
 fn kept_task(now: Instant, entry: &ledger::Task) -> KeptTask {
-    let wall = SystemTime::now();
+    let wall = wall();
     let at = |at: Instant| wall.checked_add(at.saturating_duration_since(now));
     KeptTask {
         id: 0,
@@ -441,10 +457,6 @@ fn kept_task(now: Instant, entry: &ledger::Task) -> KeptTask {
         starts_at: entry.starts_at.and_then(at),
         too_late_at: entry.too_late_at.and_then(at),
     }
-}
-
-fn closed() -> End {
-    Err(Unconfirmed::Closed)
 }
 
 /// What one turn sends at most: others want the lock, and workers want theirs.

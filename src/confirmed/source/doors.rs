@@ -70,13 +70,10 @@ impl Doors {
 
     /// The connections that are over, by what `connection` leads to now.
     pub(super) fn stale(&self, mut connection: impl FnMut(&Identity) -> Option<Arc<PeerInfo>>) -> Vec<Identity> {
-        let is_over =
-            |identity: &Identity, door: &Door| connection(identity).is_none_or(|info| !Arc::ptr_eq(&info, &door.info));
-        let mut is_over = is_over;
-        let stale = self
-            .by_identity
-            .iter()
-            .filter(|(identity, door)| is_over(identity, door));
+        let stale = self.by_identity.iter().filter(|(identity, door)| {
+            let info = connection(identity);
+            info.is_none_or(|info| !Arc::ptr_eq(&info, &door.info))
+        });
         stale.map(|(identity, _)| identity.clone()).collect()
     }
 

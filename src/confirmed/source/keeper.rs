@@ -3,152 +3,129 @@
 //! Many senders share one store: while it is under way the next group gathers. What is settled goes with the next group, or
 //! after a pause of a tenth of a second.
 
-use super::desk::{Shared, wake};
+use super::desk::{Shared, run};
 use crate::confirmed::outbox::{KeptTask, Outbox, OutboxError};
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::TaskId;
+use crate::hub::Effects;
 use crate::poller::wait_for_any;
 use crate::sync::catch;
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::error;
 
 /// What waits to be stored. Guarded by the desk's lock.
 #[derive(Debug, Default)]
 pub(super) struct ToStore {
-    /// As many as are reserved: the backlog's limit is theirs.
-    tasks: std::collections::VecDeque<KeptTask>,
+    /// In the order of their ids. As many as are reserved: the backlog's limit is theirs.
+    tasks: VecDeque<KeptTask>,
     /// As many as were stored and are not known there to be settled: at most a backlog of them.
     settled: Vec<u64>,
-}
-
-/// One store's worth.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) tasks: Vec<KeptTask>,
-    pub(super) settled: Vec<u64>,
+    /// When the keeper is to store: at once if there is a task, or as many as may be that are settled. `None`: there is nothing.
+    due_at: Option<Instant>,
 }
 
 impl ToStore {
     /// Whether the keeper is to be told.
-    pub(super) fn add(&mut self, task: KeptTask) -> bool {
+    pub(super) fn add(&mut self, now: Instant, task: KeptTask) -> bool {
         self.tasks.push_back(task);
-        self.tasks.len() == 1
+        self.is_due_by(now)
     }
 
     /// Whether the keeper is to be told.
-    pub(super) fn settle(&mut self, id: u64) -> bool {
+    pub(super) fn settle(&mut self, now: Instant, id: u64) -> bool {
         self.settled.push(id);
-        self.settled.len() == 1 || self.settled.len() == MOST_SETTLED
+        let is_full = self.settled.len() >= MOST_SETTLED;
+        self.is_due_by(if is_full { now } else { now + PAUSE })
     }
 
     /// Its sender does not want it to be stored any more. `None`: it is being stored.
     pub(super) fn take_back(&mut self, id: u64) -> Option<KeptTask> {
-        // They came in the order of their ids.
         let place = self.tasks.binary_search_by_key(&id, |task| task.id).ok()?;
         self.tasks.remove(place)
     }
 
     /// Nobody waits for these to be stored any more.
-    pub(super) fn give_up(&mut self) -> std::collections::VecDeque<KeptTask> {
+    pub(super) fn give_up(&mut self) -> VecDeque<KeptTask> {
         std::mem::take(&mut self.tasks)
     }
 
-    fn is_due(&self) -> bool {
-        !self.tasks.is_empty() || self.settled.len() >= MOST_SETTLED
-    }
-
-    fn take(&mut self) -> Group {
+    /// One store's worth; what is left is due at once.
+    fn take(&mut self) -> (Vec<KeptTask>, Vec<u64>) {
         let mut bytes = 0;
-        let most = self.tasks.iter().take(MOST_TASKS).take_while(|task| {
+        let fits = |task: &&KeptTask| {
             let fits = bytes < MOST_BYTES;
             bytes += task.message.byte_count();
             fits
-        });
-        let most = most.count();
-        Group {
-            tasks: self.tasks.drain(..most).collect(),
-            settled: std::mem::take(&mut self.settled),
+        };
+        let most = self.tasks.iter().take(MOST_TASKS).take_while(fits).count();
+        let tasks = self.tasks.drain(..most).collect();
+        self.due_at = self.due_at.filter(|_| !self.tasks.is_empty());
+        (tasks, std::mem::take(&mut self.settled))
+    }
+
+    /// `false`: it was before.
+    fn is_due_by(&mut self, at: Instant) -> bool {
+        let is_sooner = self.due_at.is_none_or(|due_at| at < due_at);
+        if is_sooner {
+            self.due_at = Some(at);
         }
+        is_sooner
     }
 }
 
 /// Stores until the source is over and nothing is left to be stored.
-pub(super) fn keep(shared: &Arc<Shared>, mut outbox: Box<dyn Outbox>) {
+pub(super) fn keep(shared: &Shared, mut outbox: Box<dyn Outbox>) {
     loop {
         let is_over = wait(shared);
-        let group = shared.desk().to_store.take();
-        if !group.tasks.is_empty() || !group.settled.is_empty() {
-            store(shared, &mut *outbox, group);
+        let (tasks, settled) = shared.desk().to_store.take();
+        if !tasks.is_empty() || !settled.is_empty() {
+            store(shared, &mut *outbox, &tasks, &settled);
         } else if is_over {
             return;
         }
     }
 }
 
-/// Until a group is due, or the source is over (`true`).
+/// Until something is due, or the source is over (`true`).
 fn wait(shared: &Shared) -> bool {
-    let look = || {
-        let desk = shared.desk();
-        let is_over = desk.is_over();
-        (is_over || desk.to_store.is_due()).then_some(is_over)
-    };
     loop {
-        let has_settled = !shared.desk().to_store.settled.is_empty();
-        let until: Option<Instant> = has_settled.then(|| shared.now().checked_add(PAUSE)).flatten();
-        let woken = wait_for_any(&[], &shared.keeper_signal, until, || {
-            // Rung for the first that is settled: from then on there is a time.
-            look().map(Some).or_else(|| {
-                let is_news = until.is_none() && !shared.desk().to_store.settled.is_empty();
-                is_news.then_some(None)
-            })
-        });
-        match woken {
-            Some(Some(is_over)) => return is_over,
-            Some(None) => {}
-            None => return false,
+        let desk = shared.desk();
+        let (is_over, due_at) = (desk.is_over(), desk.to_store.due_at);
+        drop(desk);
+        if is_over || due_at.is_some_and(|at| at <= shared.now()) {
+            return is_over;
         }
+        let _rung = wait_for_any(&[], &shared.keeper.signal, due_at, || {
+            shared.keeper.was_rung().then_some(())
+        });
     }
 }
 
-fn store(shared: &Shared, outbox: &mut dyn Outbox, group: Group) {
-    let Group { tasks, settled } = group;
-    let stored = catch(|| outbox.store(&tasks, &settled));
-    let refusal = match &stored {
+fn store(shared: &Shared, outbox: &mut dyn Outbox, tasks: &[KeptTask], settled: &[u64]) {
+    let refusal = match catch(|| outbox.store(tasks, settled)) {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(refusal(error)),
+        Ok(Err(OutboxError::Full { .. })) => Some(NotTaken::OutboxFull),
+        Ok(Err(error)) => Some(NotTaken::Outbox(error.to_string())),
         Err(_) => Some(NotTaken::Outbox(String::from("it panicked"))),
     };
     if let Some(why) = &refusal {
         error!(%why, tasks = tasks.len(), "tasks could not be kept");
     }
     let now = shared.now();
-    let mut wakers = Vec::new();
+    let mut effects = Effects::default();
     let mut desk = shared.desk();
-    for task in &tasks {
-        let Some(id) = NonZeroU64::new(task.id).map(TaskId) else {
-            continue;
-        };
+    for id in tasks.iter().filter_map(|task| NonZeroU64::new(task.id)) {
         match &refusal {
-            None => desk.kept(now, id, &mut wakers),
-            Some(why) => desk.not_kept(id, why, &mut wakers),
+            None => desk.kept(now, TaskId(id), &mut effects),
+            Some(why) => desk.not_kept(TaskId(id), why, &mut effects),
         }
     }
-    // Who waits for room, or for all to be settled, is told by the clerk.
-    let concerns_clerk = refusal.is_some() || desk.ledger.can_deliver() || desk.ledger.deadline().is_some();
     drop(desk);
-    if concerns_clerk {
-        shared.ring();
-    }
-    wake(wakers);
-}
-
-fn refusal(error: &OutboxError) -> NotTaken {
-    match error {
-        OutboxError::Full { .. } => NotTaken::OutboxFull,
-        error => NotTaken::Outbox(error.to_string()),
-    }
+    // What may be delivered now, what has a time, and who waits for room are the clerk's.
+    shared.clerk.ring();
+    run(effects);
 }
 
 /// Tasks and bytes of one store, at most: who sends alone does not wait for more.

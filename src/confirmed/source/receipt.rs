@@ -4,12 +4,14 @@ use super::desk::Shared;
 use crate::confirmed::ledger::{self, Death};
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::TaskId;
-use crate::hub::{CannotWait, block_on, deadline};
+use crate::hub::waiters::Ticket;
+use crate::hub::{CannotWait, deadline};
+use crate::routing::Awaited;
 use crate::sync::Mutex;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Tells what becomes of a task: waited for by a thread, or as a future.
@@ -21,6 +23,8 @@ pub struct Receipt {
     id: TaskId,
     slip: Arc<Slip>,
     shared: Arc<Shared>,
+    /// It stands among those who wait, as a future.
+    ticket: Option<Ticket>,
 }
 
 /// Why a task is not known to be done.
@@ -50,7 +54,7 @@ pub(super) type End = Result<(), Unconfirmed>;
 /// Why a task is not kept, and the task, until somebody takes it back.
 pub(super) type NotKept = (NotTaken, Option<Box<ledger::Task>>);
 
-/// Where it is told what becomes of a task.
+/// Where it is told what becomes of a task. Changed under the desk's lock only, so that who stands there misses nothing.
 #[derive(Debug, Default)]
 pub(super) struct Slip(Mutex<Told>);
 
@@ -59,70 +63,38 @@ struct Told {
     /// Whether it is kept; if not, it is its sender's again.
     kept: Option<Result<(), NotKept>>,
     end: Option<End>,
-    /// Who waits: at most one for each call to wait for this receipt.
-    wakers: Vec<Waker>,
 }
 
 impl Slip {
-    /// Tells the end, and adds who waits for it to those that are to be woken.
-    pub(super) fn tell(&self, end: End, wakers: &mut Vec<Waker>) {
-        let mut told = self.0.lock();
-        told.end.get_or_insert(end);
-        wakers.append(&mut told.wakers);
+    pub(super) fn tell(&self, end: End) {
+        self.0.lock().end.get_or_insert(end);
     }
 
-    /// Tells that it is kept.
-    pub(super) fn tell_kept(&self, wakers: &mut Vec<Waker>) {
-        let mut told = self.0.lock();
-        told.kept = Some(Ok(()));
-        wakers.append(&mut told.wakers);
+    pub(super) fn tell_kept(&self, kept: Result<(), NotKept>) {
+        self.0.lock().kept = Some(kept);
     }
 
-    /// Tells that it is not kept, and gives it back.
-    pub(super) fn tell_not_kept(&self, why: NotTaken, task: Box<ledger::Task>, wakers: &mut Vec<Waker>) {
-        let mut told = self.0.lock();
-        told.kept = Some(Err((why, Some(task))));
-        wakers.append(&mut told.wakers);
-    }
-
-    /// Whether it is kept; who asks first gets it if it is not.
-    pub(super) fn poll_kept(&self, waker: &Waker) -> Poll<Result<(), NotKept>> {
-        let mut told = self.0.lock();
-        match &mut told.kept {
-            Some(Ok(())) => Poll::Ready(Ok(())),
-            Some(Err((why, task))) => Poll::Ready(Err((why.clone(), task.take()))),
-            None => {
-                told.stand(waker);
-                Poll::Pending
-            }
-        }
+    /// Whether it is kept, if that is told; who asks first gets it if it is not.
+    pub(super) fn take_kept(&self) -> Option<Result<(), NotKept>> {
+        Some(match self.0.lock().kept.as_mut()? {
+            Ok(()) => Ok(()),
+            Err((why, task)) => Err((why.clone(), task.take())),
+        })
     }
 
     fn end(&self) -> Option<End> {
         self.0.lock().end.clone()
     }
-
-    fn poll(&self, waker: &Waker) -> Poll<End> {
-        let mut told = self.0.lock();
-        if let Some(end) = &told.end {
-            return Poll::Ready(end.clone());
-        }
-        told.stand(waker);
-        Poll::Pending
-    }
-}
-
-impl Told {
-    fn stand(&mut self, waker: &Waker) {
-        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
-            self.wakers.push(waker.clone());
-        }
-    }
 }
 
 impl Receipt {
     pub(super) fn new(id: TaskId, slip: Arc<Slip>, shared: Arc<Shared>) -> Self {
-        Receipt { id, slip, shared }
+        Receipt {
+            id,
+            slip,
+            shared,
+            ticket: None,
+        }
     }
 
     /// Returns the task's number: its source never gives it again, and with an outbox none that is started anew does.
@@ -135,14 +107,11 @@ impl Receipt {
     /// `Ok`: a worker that had it said that it is done. `TimedOut`: not yet, and the call may be made again; the task goes on.
     /// `Dead`: nobody is asked any more. `Closed`: the source was closed before. `Duration::MAX` waits for ever.
     pub fn wait(&self, timeout: Duration) -> Result<(), Unconfirmed> {
-        if let Some(end) = self.slip.end() {
-            return end;
-        }
-        let drive = self.shared.drive();
-        let until = deadline(drive, Some(timeout));
-        match block_on(drive, Waited(&self.slip), until) {
-            Ok(Some(end)) => end,
-            Ok(None) => Err(Unconfirmed::TimedOut),
+        match self
+            .shared
+            .wait_settled(self.id, deadline(self.shared.drive(), Some(timeout)))
+        {
+            Ok(_is_in_time) => self.slip.end().unwrap_or(Err(Unconfirmed::TimedOut)),
             Err(CannotWait::OnDriver) => Err(Unconfirmed::WouldDeadlock),
             Err(CannotWait::Forked) => Err(Unconfirmed::Forked),
         }
@@ -158,8 +127,19 @@ impl Receipt {
 impl Future for Receipt {
     type Output = Result<(), Unconfirmed>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.slip.poll(context.waker())
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let settled = this.shared.poll_settled(this.id, &mut this.ticket, context.waker());
+        // What is settled has been told.
+        settled.map(|()| this.slip.end().unwrap_or(Err(Unconfirmed::Closed)))
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.leave(self.id, Awaited::Readable, ticket);
+        }
     }
 }
 
@@ -169,15 +149,5 @@ impl fmt::Debug for Receipt {
             .field("id", &self.id())
             .field("outcome", &self.outcome())
             .finish_non_exhaustive()
-    }
-}
-
-struct Waited<'a>(&'a Slip);
-
-impl Future for Waited<'_> {
-    type Output = End;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
-        self.0.poll(context.waker())
     }
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SourceStats {
+    /// Tasks that are being stored in the outbox, and are not accepted yet.
+    pub storing: u64,
     /// Tasks that wait for a worker.
     pub queued: u64,
     /// Tasks that workers have.
@@ -72,6 +74,7 @@ impl SourceStats {
             lost_letters,
         } = standing;
         SourceStats {
+            storing: places.reserved as u64,
             queued: places.queued as u64,
             open: places.open as u64,
             delayed: places.delayed as u64,
@@ -156,7 +159,12 @@ impl SourceStats {
                 text.put(&[(label, value)], count);
             }
         };
-        let places = [("queued", self.queued), ("open", self.open), ("delayed", self.delayed)];
+        let places = [
+            ("storing", self.storing),
+            ("queued", self.queued),
+            ("open", self.open),
+            ("delayed", self.delayed),
+        ];
         by(
             "peermq_source_tasks",
             "gauge",
