@@ -340,6 +340,7 @@ fn who_says_what_is_not_understood_is_ended_and_its_tasks_go_on() {
         bad.dealer.send(["CD\u{1}\u{7}", "and a frame"]).unwrap();
     }
 
+    common::until("it is ended", || source.stats().workers == 0);
     let good = Hand::new(&context, &endpoint, 1);
     let (id, attempt, ..) = good.task();
     assert_eq!(attempt, 2);
@@ -526,6 +527,7 @@ fn strangers_that_flood_it_do_not_keep_a_source_from_delivering_or_from_ending()
     let context = Context::new().unwrap();
     let (source, endpoint) = source(&context);
     let stranger = Dealer::new(&context);
+    stranger.set_linger(Duration::ZERO);
     stranger.connect(endpoint.clone()).unwrap();
     let is_over = std::sync::atomic::AtomicBool::new(false);
 
