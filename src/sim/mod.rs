@@ -5,47 +5,47 @@
 //! the next deadline, so a minute of back-off takes no time, and a failure is replayed by its seed. What is played in it are
 //! tests, and what a fuzzer says.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "a fuzzer plays a part of it"))]
+#![cfg_attr(any(loom, not(test)), expect(dead_code, reason = "a fuzzer plays a part of it"))]
 
 pub(crate) mod chance;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod clock;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod counting;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod cuts;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod ends;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod equals;
 mod fabric;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod groups;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod in_band;
 pub(crate) mod laws;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod life;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod marks;
 mod net;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod newest;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod pair;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod pipeline;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod publish;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod request;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod router;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod service;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod strangers;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod stream;
 
 use crate::batch::weight;
