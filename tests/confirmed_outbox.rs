@@ -9,6 +9,7 @@ use peermq::{Context, Message};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -23,6 +24,8 @@ struct State {
     highest: u64,
     tasks: BTreeMap<u64, KeptTask>,
     groups: Vec<usize>,
+    /// Who stored each of them.
+    threads: Vec<ThreadId>,
     /// Stores wait while it is shut.
     is_shut: bool,
     /// A store waits.
@@ -84,6 +87,7 @@ impl Outbox for Memory {
         }
         if !accepted.is_empty() {
             state.groups.push(accepted.len());
+            state.threads.push(thread::current().id());
         }
         Ok(())
     }
@@ -106,7 +110,7 @@ fn a_task_is_delivered_once_it_is_kept_and_forgotten_once_it_is_done() {
     outbox.with(|state| state.is_shut = true);
     let source = builder(&context, &outbox).build().unwrap();
     let worker = worker(&context, &source);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let sending = scope.spawn(|| source.send("x").unwrap());
         outbox.await_store();
         common::until("the worker is there", || source.stats().workers == 1);
@@ -214,7 +218,7 @@ fn those_who_send_while_one_store_is_under_way_share_the_next() {
     let outbox = Memory::default();
     outbox.with(|state| state.is_shut = true);
     let source = builder(&context, &outbox).build().unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| source.send("first").unwrap());
         outbox.await_store();
         for _ in 0..9 {
@@ -225,6 +229,36 @@ fn those_who_send_while_one_store_is_under_way_share_the_next() {
     });
 
     assert_eq!(outbox.with(|state| state.groups.clone()), [1, 9]);
+}
+
+#[test]
+fn who_sends_alone_stores_its_task_itself_and_those_who_are_several_leave_it_to_the_source() {
+    let context = Context::new().unwrap();
+    let outbox = Memory::default();
+    let source = builder(&context, &outbox).build().unwrap();
+    let mut alone = Vec::new();
+    alone.push(source.send("alone").unwrap());
+    alone.push(source.try_send("alone").unwrap());
+    outbox.with(|state| state.is_shut = true);
+    thread::scope(|scope| {
+        scope.spawn(|| source.send("first").unwrap());
+        outbox.await_store();
+        for _ in 0..2 {
+            scope.spawn(|| source.send("more").unwrap());
+        }
+        common::until("all have come", || source.stats().bytes >= 2 * 5 + 5 + 2 * 4);
+        outbox.with(|state| state.is_shut = false);
+    });
+    alone.push(source.send("alone after several").unwrap());
+    alone.push(source.send("alone").unwrap());
+    alone.push(source.send_timeout("with a limit", LONG).unwrap());
+
+    assert_eq!(outbox.with(|state| state.groups.clone()), [1, 1, 1, 2, 1, 1, 1]);
+    let (this, threads) = (thread::current().id(), outbox.with(|state| state.threads.clone()));
+    let of_source = threads[3];
+    assert_ne!(of_source, this);
+    assert_eq!(threads[..2], [this; 2]);
+    assert_eq!(threads[4..], [of_source, this, of_source]);
 }
 
 #[test]
@@ -265,7 +299,7 @@ fn what_was_refused_because_the_source_was_closed_is_not_kept() {
     let mut waiting = Box::pin(source.send_async("waits to be"));
     assert!(common::poll_once(waiting.as_mut()).is_none());
 
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let closing = scope.spawn(|| source.close(Duration::ZERO).unwrap());
         for sending in [storing, waiting] {
             assert_eq!(common::block_on(sending).unwrap_err().reason, NotTaken::Closed);
@@ -284,7 +318,7 @@ fn what_is_called_off_while_another_is_stored_is_not_stored_at_all() {
     let outbox = Memory::default();
     outbox.with(|state| state.is_shut = true);
     let source = builder(&context, &outbox).build().unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let first = scope.spawn(|| source.send("first").unwrap());
         outbox.await_store();
         for _ in 0..100 {

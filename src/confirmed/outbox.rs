@@ -18,7 +18,8 @@ use std::time::SystemTime;
 
 /// Keeps the tasks of one source.
 ///
-/// Both calls wait for the disk, and are made by one thread at a time: many senders share a store by going in one group.
+/// Both calls wait for the disk, and are made by one thread at a time: by one of the source's, where many senders share a store
+/// by going in one group, or by a sender that is alone.
 pub trait Outbox: Send {
     /// Returns what is kept and not settled, oldest first. Called once, before anything is stored. `fresh` becomes the id of
     /// the source if the outbox has none yet.

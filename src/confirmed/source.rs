@@ -24,6 +24,7 @@ use crate::hub::{CannotWait, Effects, block_on, deadline};
 use crate::routing::Awaited;
 use crate::sync::Mutex;
 use desk::{Shared, Taken, run};
+use keeper::{store_here, store_there};
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,7 +87,8 @@ impl Source {
 
     /// Takes a task on; waits while the backlog is full, and until the outbox has stored it, if there is one.
     ///
-    /// When it returns the task is kept, and is delivered until it is settled. Fails with `OutboxFull` or `Outbox` if it cannot
+    /// When it returns the task is kept, and is delivered until it is settled. Who sends alone stores on its own thread, which
+    /// takes as long as the disk does; of those who are several a thread of the source stores all that came, together. Fails with `OutboxFull` or `Outbox` if it cannot
     /// be stored, with `Closed` once the source is draining or closed, with `TooLong` if a key or the headers are too long, and
     /// with `WouldDeadlock` from a `Waker`; the error has the task.
     pub fn send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
@@ -97,7 +99,7 @@ impl Source {
     /// for the disk, if there is an outbox.
     pub fn try_send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
         let mut sending = Sending::new(self, task.into());
-        match sending.try_once(None) {
+        match sending.try_once(None, store_here) {
             Poll::Ready(sent) => sent,
             Poll::Pending if sending.taken.is_none() => Err(sending.give_back(NotTaken::WouldBlock)),
             Poll::Pending => sending.wait(None),
@@ -187,8 +189,9 @@ impl Source {
 
     fn send_until(&self, task: Task, until: Option<Instant>) -> Result<Receipt, TaskRefused> {
         let mut sending = Sending::new(self, task);
-        // Most find room.
-        if let Poll::Ready(sent) = sending.try_once(None) {
+        // Most find room. A store has no limit of time.
+        let store = if until.is_none() { store_here } else { store_there };
+        if let Poll::Ready(sent) = sending.try_once(None, store) {
             return sent;
         }
         sending.wait(until)
@@ -241,7 +244,8 @@ impl<'a> Sending<'a> {
         }
     }
 
-    fn try_once(&mut self, waker: Option<&Waker>) -> Poll<Result<Receipt, TaskRefused>> {
+    /// Puts it on the desk if there is room, and has it stored so if need be.
+    fn try_once(&mut self, waker: Option<&Waker>, store: fn(&Shared)) -> Poll<Result<Receipt, TaskRefused>> {
         let Some(entry) = self.entry.take() else {
             return Poll::Pending;
         };
@@ -251,7 +255,11 @@ impl<'a> Sending<'a> {
                 self.leave();
                 let is_kept = taken.is_kept;
                 self.taken = Some(taken);
-                if is_kept { self.receipt() } else { Poll::Pending }
+                if is_kept {
+                    return self.receipt();
+                }
+                store(&self.source.shared);
+                Poll::Pending
             }
             Err(Refused { why, task }) => {
                 self.entry = Some(*task);
@@ -341,7 +349,7 @@ impl Future for Sending<'_> {
     type Output = Result<Receipt, TaskRefused>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
-        match self.try_once(Some(context.waker())) {
+        match self.try_once(Some(context.waker()), store_there) {
             Poll::Pending => self.poll_kept(context.waker()),
             ready => ready,
         }

@@ -216,12 +216,13 @@ impl SourceBuilder {
         random(&mut id)?;
         let watched = router.watched();
         let drive = Arc::clone(watched.drive());
+        let has_outbox = self.outbox.is_some();
         let kept = match &mut self.outbox {
             Some(outbox) => outbox.load(id)?,
             None => Kept::nothing(id),
         };
         let ledger = Ledger::new(SourceId(kept.source), self.settings);
-        let shared = Arc::new(Shared::new(ledger, Arc::clone(&drive), self.outbox.is_some()));
+        let shared = Arc::new(Shared::new(ledger, Arc::clone(&drive), self.outbox));
         restore(&shared, kept.highest, kept.tasks);
         for finding in &kept.findings {
             warn!(%finding, "an outbox was opened");
@@ -248,8 +249,8 @@ impl SourceBuilder {
             Ok::<(), io::Error>(())
         };
         spawn("peermq source", Box::new(move || clerk.run()))?;
-        if let Some(outbox) = self.outbox {
-            spawn("peermq outbox", Box::new(move || keep(&shared, outbox)))?;
+        if has_outbox {
+            spawn("peermq outbox", Box::new(move || keep(&shared)))?;
         }
         Ok(source)
     }

@@ -8,7 +8,7 @@ use super::receipt::{End, NotKept, Slip, Unconfirmed};
 use crate::confirmed::bell::Bell;
 use crate::confirmed::dead::DeadLetter;
 use crate::confirmed::ledger::{self, Action, Counts, Death, Ledger, Outcome, Places, Refusal, Refused, WorkerId};
-use crate::confirmed::outbox::KeptTask;
+use crate::confirmed::outbox::{KeptTask, Outbox};
 use crate::confirmed::task::NotTaken;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::engine::seat::{drive_here, is_driving};
@@ -111,13 +111,13 @@ pub(super) struct Taken {
 }
 
 impl Shared {
-    pub(super) fn new(ledger: Ledger, drive: Arc<dyn Drive>, has_outbox: bool) -> Self {
+    pub(super) fn new(ledger: Ledger, drive: Arc<dyn Drive>, outbox: Option<Box<dyn Outbox>>) -> Self {
         Shared {
             desk: Mutex::new(Desk {
                 ledger,
                 notes: BTreeMap::new(),
-                has_outbox,
-                to_store: ToStore::default(),
+                has_outbox: outbox.is_some(),
+                to_store: ToStore::new(outbox),
                 senders: Waiters::default(),
                 is_stopping: false,
                 is_over: false,
@@ -144,7 +144,8 @@ impl Shared {
         self.drive.now()
     }
 
-    /// Takes a task on, or says why not: if it is full, `waker` is woken when there may be room.
+    /// Takes a task on, or says why not: if it is full, `waker` is woken when there may be room. If it is not kept yet, it is the
+    /// caller's to have it stored.
     pub(super) fn accept(
         &self,
         entry: ledger::Task,
@@ -163,9 +164,6 @@ impl Shared {
         drop(desk);
         if concerns_clerk {
             self.clerk.ring();
-        }
-        if taken.as_ref().is_ok_and(|taken| !taken.is_kept) {
-            self.keeper.ring();
         }
         run(effects);
         taken

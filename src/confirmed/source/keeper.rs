@@ -1,7 +1,8 @@
-//! The thread that keeps tasks elsewhere: stores what was reserved, and then lets it be delivered.
+//! Keeps tasks elsewhere: stores what was reserved, and then lets it be delivered.
 //!
-//! Many senders share one store: while it is under way the next group gathers. What is settled goes with the next group, or
-//! after a pause of a tenth of a second.
+//! Many senders share one store: while it is under way the next group gathers. A thread of the source stores the groups, but
+//! for a sender that is alone: it would only wait for that thread to wake, so it stores its task itself. What is settled goes
+//! with the next group, or after a pause of a tenth of a second.
 
 use super::desk::{Shared, run};
 use crate::confirmed::outbox::{KeptTask, Outbox, OutboxError};
@@ -16,17 +17,37 @@ use std::time::{Duration, Instant};
 use tracing::error;
 
 /// What waits to be stored. Guarded by the desk's lock.
-#[derive(Debug, Default)]
 pub(super) struct ToStore {
+    /// Here while nobody stores. Always gone where nothing is kept.
+    outbox: Option<Box<dyn Outbox>>,
     /// In the order of their ids. As many as are reserved: the backlog's limit is theirs.
     tasks: VecDeque<KeptTask>,
     /// As many as were stored and are not known there to be settled: at most a backlog of them.
     settled: Vec<u64>,
     /// When the keeper is to store: at once if there is a task, or as many as may be that are settled. `None`: there is nothing.
     due_at: Option<Instant>,
+    /// The last group was one task: who sends is alone.
+    is_alone: bool,
+}
+
+/// One store's worth, and where it goes: who has this stores, and nobody else does meanwhile.
+struct Group {
+    outbox: Box<dyn Outbox>,
+    tasks: Vec<KeptTask>,
+    settled: Vec<u64>,
 }
 
 impl ToStore {
+    pub(super) fn new(outbox: Option<Box<dyn Outbox>>) -> Self {
+        ToStore {
+            outbox,
+            tasks: VecDeque::new(),
+            settled: Vec::new(),
+            due_at: None,
+            is_alone: true,
+        }
+    }
+
     /// Whether the keeper is to be told.
     pub(super) fn add(&mut self, now: Instant, task: KeptTask) -> bool {
         self.tasks.push_back(task);
@@ -51,8 +72,12 @@ impl ToStore {
         std::mem::take(&mut self.tasks)
     }
 
-    /// One store's worth; what is left is due at once.
-    fn take(&mut self) -> (Vec<KeptTask>, Vec<u64>) {
+    /// What is left is due at once. `None`: there is nothing, or somebody stores.
+    fn take(&mut self) -> Option<Group> {
+        if self.tasks.is_empty() && self.settled.is_empty() {
+            return None;
+        }
+        let outbox = self.outbox.take()?;
         let mut bytes = 0;
         let fits = |task: &&KeptTask| {
             let fits = bytes < MOST_BYTES;
@@ -60,9 +85,24 @@ impl ToStore {
             fits
         };
         let most = self.tasks.iter().take(MOST_TASKS).take_while(fits).count();
-        let tasks = self.tasks.drain(..most).collect();
+        let tasks: Vec<_> = self.tasks.drain(..most).collect();
         self.due_at = self.due_at.filter(|_| !self.tasks.is_empty());
-        (tasks, std::mem::take(&mut self.settled))
+        if !tasks.is_empty() {
+            self.is_alone = tasks.len() == 1;
+        }
+        let settled = std::mem::take(&mut self.settled);
+        Some(Group { outbox, tasks, settled })
+    }
+
+    /// The same, for who has just added a task. `None` too: others send as well.
+    fn take_alone(&mut self) -> Option<Group> {
+        let is_alone = self.is_alone && self.tasks.len() == 1;
+        is_alone.then(|| self.take()).flatten()
+    }
+
+    /// When a group can be taken and has to be; `None`: it is not known yet.
+    fn next_at(&self) -> Option<Instant> {
+        self.due_at.filter(|_| self.outbox.is_some())
     }
 
     /// `false`: it was before.
@@ -75,36 +115,59 @@ impl ToStore {
     }
 }
 
-/// Stores until the source is over and nothing is left to be stored.
-pub(super) fn keep(shared: &Shared, mut outbox: Box<dyn Outbox>) {
+/// Stores until the source is over and nothing is left to be stored, then lets go of the outbox.
+pub(super) fn keep(shared: &Shared) {
     loop {
         let is_over = wait(shared);
-        let (tasks, settled) = shared.desk().to_store.take();
-        if !tasks.is_empty() || !settled.is_empty() {
-            store(shared, &mut *outbox, &tasks, &settled);
-        } else if is_over {
-            return;
+        let group = shared.desk().to_store.take();
+        match group {
+            Some(group) => store(shared, group),
+            None if is_over => break,
+            None => {}
         }
+    }
+    let outbox = shared.desk().to_store.outbox.take();
+    drop(outbox);
+}
+
+/// Stores on this thread what it has just added, unless others store or send as well: then the keeper is told.
+pub(super) fn store_here(shared: &Shared) {
+    let may_wait = shared.drive().may_wait().is_ok();
+    let group = may_wait.then(|| shared.desk().to_store.take_alone()).flatten();
+    match group {
+        Some(group) => store(shared, group),
+        None => shared.keeper.ring(),
     }
 }
 
-/// Until something is due, or the source is over (`true`).
+/// Lets the keeper store.
+pub(super) fn store_there(shared: &Shared) {
+    shared.keeper.ring();
+}
+
+/// Until something is due, or the source is over (`true`), and nobody stores.
 fn wait(shared: &Shared) -> bool {
     loop {
         let desk = shared.desk();
-        let (is_over, due_at) = (desk.is_over(), desk.to_store.due_at);
+        let (is_over, next_at) = (desk.is_over(), desk.to_store.next_at());
+        let is_here = desk.to_store.outbox.is_some();
         drop(desk);
-        if is_over || due_at.is_some_and(|at| at <= shared.now()) {
+        if is_here && (is_over || next_at.is_some_and(|at| at <= shared.now())) {
             return is_over;
         }
-        let _rung = wait_for_any(&[], &shared.keeper.signal, due_at, || {
+        let _rung = wait_for_any(&[], &shared.keeper.signal, next_at, || {
             shared.keeper.was_rung().then_some(())
         });
     }
 }
 
-fn store(shared: &Shared, outbox: &mut dyn Outbox, tasks: &[KeptTask], settled: &[u64]) {
-    let refusal = match catch(|| outbox.store(tasks, settled)) {
+fn store(shared: &Shared, group: Group) {
+    let Group {
+        mut outbox,
+        tasks,
+        settled,
+    } = group;
+    let refusal = match catch(|| outbox.store(&tasks, &settled)) {
         Ok(Ok(())) => None,
         Ok(Err(OutboxError::Full { .. })) => Some(NotTaken::OutboxFull),
         Ok(Err(error)) => Some(NotTaken::Outbox(error.to_string())),
@@ -116,15 +179,21 @@ fn store(shared: &Shared, outbox: &mut dyn Outbox, tasks: &[KeptTask], settled: 
     let now = shared.now();
     let mut effects = Effects::default();
     let mut desk = shared.desk();
+    desk.to_store.outbox = Some(outbox);
     for id in tasks.iter().filter_map(|task| NonZeroU64::new(task.id)) {
         match &refusal {
             None => desk.kept(now, TaskId(id), &mut effects),
             Some(why) => desk.not_kept(TaskId(id), why, &mut effects),
         }
     }
+    // It did not wait for the outbox, which was gone.
+    let is_awaited = desk.to_store.due_at.is_some() || desk.is_over();
     drop(desk);
     // What may be delivered now, what has a time, and who waits for room are the clerk's.
     shared.clerk.ring();
+    if is_awaited {
+        shared.keeper.ring();
+    }
     run(effects);
 }
 
