@@ -121,7 +121,7 @@ mod poller;
 mod proxy;
 mod zap;
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(all(test, not(loom)), fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(any(test, fuzzing))]

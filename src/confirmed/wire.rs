@@ -363,5 +363,5 @@ pub(crate) const LONGEST_KEY: usize = 64;
 /// Octets of headers.
 pub(crate) const LONGEST_HEADERS: usize = 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

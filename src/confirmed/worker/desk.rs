@@ -326,5 +326,5 @@ fn waiting_mut<'h>(held: &'h mut HashMap<TaskId, Held>, task: &Task) -> Option<&
 /// As many of those that do not wait any more may always stand among those that wait.
 const FEW_STALE: usize = 64;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -1,7 +1,7 @@
 //! The seat, the parker and a hub's waiters, in every order of their steps that a few preemptions can make.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test --release --lib --target-dir target/loom seat::model
+//! RUSTFLAGS="--cfg loom -A dead_code" cargo test --release --lib --target-dir target/loom seat::model
 //! ```
 //!
 //! The seat, hub, session and parker are those that ship; the reactor is a poll that sleeps on a bell. Whoever sleeps

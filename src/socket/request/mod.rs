@@ -4,7 +4,7 @@
 mod asked;
 mod pattern;
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(all(test, not(loom)), fuzzing))]
 pub(crate) use asked::Outcome;
 pub(crate) use pattern::ReqPattern;
 
