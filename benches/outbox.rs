@@ -78,8 +78,11 @@ impl Kept {
         kept
     }
 
+    /// What is settled goes with every group, but of those of one: there a source lets a hundred gather.
     fn store(&mut self, group: u64) {
-        self.put(group, group);
+        let over = self.kept.end - self.kept.start - KEPT;
+        let settled = if group == 1 && over < 100 { 0 } else { over + group };
+        self.put(group, settled);
     }
 
     fn put(&mut self, accepted: u64, settled: u64) {

@@ -244,7 +244,7 @@ impl Desk {
         } else {
             let kept = kept_task(now, &entry);
             let id = self.ledger.reserve(entry)?;
-            self.to_store.add(now, KeptTask { id: id.0.get(), ..kept });
+            self.to_store.add(KeptTask { id: id.0.get(), ..kept });
             id
         };
         let slip = Arc::<Slip>::default();

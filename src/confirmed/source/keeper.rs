@@ -2,7 +2,7 @@
 //!
 //! Many senders share one store: while it is under way the next group gathers. A thread of the source stores the groups, but
 //! for a sender that is alone: it would only wait for that thread to wake, so it stores its task itself. What is settled goes
-//! with the next group, or after a pause of a tenth of a second.
+//! with the next group, or after a tenth of a second.
 
 use super::desk::{Shared, run};
 use crate::confirmed::outbox::{KeptTask, Outbox, OutboxError};
@@ -24,8 +24,8 @@ pub(super) struct ToStore {
     tasks: VecDeque<KeptTask>,
     /// As many as were stored and are not known there to be settled: at most a backlog of them.
     settled: Vec<u64>,
-    /// When the keeper is to store: at once if there is a task, or as many as may be that are settled. `None`: there is nothing.
-    due_at: Option<Instant>,
+    /// When they are stored without a task. `None`: there are none.
+    settled_at: Option<Instant>,
     /// The last group was one task: who sends is alone.
     is_alone: bool,
 }
@@ -43,22 +43,25 @@ impl ToStore {
             outbox,
             tasks: VecDeque::new(),
             settled: Vec::new(),
-            due_at: None,
+            settled_at: None,
             is_alone: true,
         }
     }
 
-    /// Whether the keeper is to be told.
-    pub(super) fn add(&mut self, now: Instant, task: KeptTask) -> bool {
+    pub(super) fn add(&mut self, task: KeptTask) {
         self.tasks.push_back(task);
-        self.is_due_by(now)
     }
 
     /// Whether the keeper is to be told.
     pub(super) fn settle(&mut self, now: Instant, id: u64) -> bool {
         self.settled.push(id);
         let is_full = self.settled.len() >= MOST_SETTLED;
-        self.is_due_by(if is_full { now } else { now + PAUSE })
+        let at = if is_full { now } else { now + PAUSE };
+        let is_sooner = self.settled_at.is_none_or(|before| at < before);
+        if is_sooner {
+            self.settled_at = Some(at);
+        }
+        is_sooner
     }
 
     /// Its sender does not want it to be stored any more. `None`: it is being stored.
@@ -72,7 +75,12 @@ impl ToStore {
         std::mem::take(&mut self.tasks)
     }
 
-    /// What is left is due at once. `None`: there is nothing, or somebody stores.
+    /// Whether a group is to be stored now, by who has the outbox.
+    fn is_due(&self, now: Instant) -> bool {
+        !self.tasks.is_empty() || self.settled_at.is_some_and(|at| at <= now)
+    }
+
+    /// `None`: there is nothing, or somebody stores.
     fn take(&mut self) -> Option<Group> {
         if self.tasks.is_empty() && self.settled.is_empty() {
             return None;
@@ -86,32 +94,24 @@ impl ToStore {
         };
         let most = self.tasks.iter().take(MOST_TASKS).take_while(fits).count();
         let tasks: Vec<_> = self.tasks.drain(..most).collect();
-        self.due_at = self.due_at.filter(|_| !self.tasks.is_empty());
         if !tasks.is_empty() {
             self.is_alone = tasks.len() == 1;
         }
+        self.settled_at = None;
         let settled = std::mem::take(&mut self.settled);
         Some(Group { outbox, tasks, settled })
     }
 
-    /// The same, for who has just added a task. `None` too: others send as well.
+    /// The task of who has just added it, and nothing else: to forget one costs a disk as much as to keep one. `None`: others
+    /// send as well, or somebody stores.
     fn take_alone(&mut self) -> Option<Group> {
-        let is_alone = self.is_alone && self.tasks.len() == 1;
-        is_alone.then(|| self.take()).flatten()
-    }
-
-    /// When a group can be taken and has to be; `None`: it is not known yet.
-    fn next_at(&self) -> Option<Instant> {
-        self.due_at.filter(|_| self.outbox.is_some())
-    }
-
-    /// `false`: it was before.
-    fn is_due_by(&mut self, at: Instant) -> bool {
-        let is_sooner = self.due_at.is_none_or(|due_at| at < due_at);
-        if is_sooner {
-            self.due_at = Some(at);
+        if !self.is_alone || self.tasks.len() != 1 {
+            return None;
         }
-        is_sooner
+        let outbox = self.outbox.take()?;
+        let tasks = self.tasks.drain(..).collect();
+        let settled = Vec::new();
+        Some(Group { outbox, tasks, settled })
     }
 }
 
@@ -148,14 +148,17 @@ pub(super) fn store_there(shared: &Shared) {
 /// Until something is due, or the source is over (`true`), and nobody stores.
 fn wait(shared: &Shared) -> bool {
     loop {
+        let now = shared.now();
         let desk = shared.desk();
-        let (is_over, next_at) = (desk.is_over(), desk.to_store.next_at());
-        let is_here = desk.to_store.outbox.is_some();
+        let (is_over, is_due) = (desk.is_over(), desk.to_store.is_due(now));
+        let (is_here, settled_at) = (desk.to_store.outbox.is_some(), desk.to_store.settled_at);
         drop(desk);
-        if is_here && (is_over || next_at.is_some_and(|at| at <= shared.now())) {
+        if is_here && (is_over || is_due) {
             return is_over;
         }
-        let _rung = wait_for_any(&[], &shared.keeper.signal, next_at, || {
+        // Who stores meanwhile rings if something is due then.
+        let until = settled_at.filter(|_| !is_due);
+        let _rung = wait_for_any(&[], &shared.keeper.signal, until, || {
             shared.keeper.was_rung().then_some(())
         });
     }
@@ -186,8 +189,7 @@ fn store(shared: &Shared, group: Group) {
             Some(why) => desk.not_kept(TaskId(id), why, &mut effects),
         }
     }
-    // It did not wait for the outbox, which was gone.
-    let is_awaited = desk.to_store.due_at.is_some() || desk.is_over();
+    let is_awaited = desk.to_store.is_due(now) || desk.is_over();
     drop(desk);
     // What may be delivered now, what has a time, and who waits for room are the clerk's.
     shared.clerk.ring();
