@@ -1,10 +1,12 @@
-//! What a peer costs that says nothing, and a name that nobody uses any more. Alone in its process: memory that another
-//! test has left would be taken again, and weigh nothing.
+//! What a peer costs that says nothing or hears nothing, and a name that nobody uses any more. Alone in its process: memory that
+//! another test has left would be taken again, and weigh nothing.
 
 mod common;
 
 use common::{LONG, a_thousand, address, resident};
-use peermq::{Context, Pull, Push};
+use peermq::confirmed::Worker;
+use peermq::{Context, Message, Options, Pull, Push, Router};
+use std::time::Duration;
 
 /// One after the other, because each weighs the whole process, and the first stay for the same reason.
 #[test]
@@ -67,6 +69,48 @@ fn inproc_names_that_are_used_once_are_forgotten() {
     }
     let cost = resident().saturating_sub(before);
     assert!(cost < 4 << 20, "{} KiB", cost >> 10);
+}
+
+/// As long as there is no room, what a worker has to say is not tried again and again.
+#[test]
+fn a_worker_rests_while_its_source_does_not_read() {
+    let _alone = SCALES.lock();
+    let context = Context::new().unwrap();
+    let source = Router::with_options(&context, Options::default().recv_mark(1)).unwrap();
+    let here = source.bind("inproc://does-not-read").unwrap();
+    let worker = Worker::builder(&context).connect(here).unwrap();
+    let worker = worker.options(Options::default().send_mark(1)).build().unwrap();
+    let (from, _hello) = source.recv_timeout(LONG).unwrap();
+    // It is to beat, too.
+    let silence = 3_u32.to_be_bytes();
+    let welcome = [&b"CD\x01\x81"[..], &[7; 16], &1_000_u32.to_be_bytes(), &silence].concat();
+    source.send_to(&from, welcome).unwrap();
+    // CREDIT.
+    while source.recv_timeout(LONG).unwrap().1.first()[3] != 2 {}
+    for number in 1..=20_u64 {
+        let mut head = [&b"CD\x01\x82"[..], &number.to_be_bytes(), &[0, 1, 0]].concat();
+        head.extend_from_slice(&1_000_u32.to_be_bytes());
+        head.extend_from_slice(&[0; 8 + 1 + 2]);
+        source.send_to(&from, Message::from([&head[..], b"task"])).unwrap();
+    }
+    for _ in 0..20 {
+        worker.recv_timeout(LONG).unwrap().unwrap().reject("no").unwrap();
+    }
+
+    let before = processor_time();
+    assert!(worker.recv_timeout(Duration::from_millis(500)).is_err());
+    let cost = processor_time() - before;
+
+    assert!(cost < Duration::from_millis(150), "{cost:?}");
+}
+
+/// What this process has had of all processors.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name, which may have spaces. In hundredths of a second, of the program and of the system for it.
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 /// Held by whoever weighs: one test at a time.

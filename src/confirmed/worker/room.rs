@@ -301,7 +301,9 @@ impl Room {
         if state.course >= Course::Closing {
             return Err(ToClose);
         }
-        let deadlines = state.lines.iter().filter_map(|line| line.desk.deadline());
+        // Who has found no room waits for that, and has no time to keep.
+        let lines = state.lines.iter().filter(|line| line.unsent.is_empty());
+        let deadlines = lines.filter_map(|line| line.desk.deadline());
         // Who is about to sleep for less does not drive meanwhile.
         let until = deadlines.min().map(|until| until.max(now + SHORTEST_SLEEP));
         state.hand = Hand::Asleep { until };
@@ -335,8 +337,13 @@ impl Room {
                 if error.reason == NotSent::WouldBlock {
                     heads.drain(..error.sent);
                     line.unsent = heads;
+                    // Who is awake looks before it sleeps whether there is room by then.
+                    let is_asleep = matches!(state.hand, Hand::Asleep { .. });
+                    state.hand = Hand::Awake;
                     drop(state);
-                    self.bell.ring();
+                    if is_asleep {
+                        self.bell.ring();
+                    }
                 }
                 return;
             }
