@@ -188,7 +188,10 @@ impl Room {
     pub(super) fn stats(&self) -> WorkerStats {
         let state = self.state.lock();
         let mut stats = WorkerStats::default();
-        state.lines.iter().for_each(|line| stats.add(&line.desk));
+        for line in &state.lines {
+            stats.add(&line.desk);
+            stats.unsaid += line.unsent_answers();
+        }
         stats
     }
 
@@ -405,6 +408,16 @@ impl Line {
             octets
         };
         said.take(MOST_SAID).map(octets).collect()
+    }
+
+    /// Answers that have found no room.
+    fn unsent_answers(&self) -> u64 {
+        let answers = self.unsent.iter().map(|octets| match FromWorker::parse(octets) {
+            Ok(FromWorker::Done { ids }) => ids.len() as u64,
+            Ok(FromWorker::Failed { .. }) => 1,
+            _ => 0,
+        });
+        answers.sum()
     }
 }
 

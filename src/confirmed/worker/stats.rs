@@ -31,7 +31,8 @@ pub struct WorkerStats {
     pub open: u64,
     /// Waiting now for [`recv`](super::Worker::recv).
     pub waiting: u64,
-    /// Answers that are not on their way yet: without a connection they wait for one.
+    /// Answers that are not on their way yet: without a connection they wait for one, and for room if the source reads too
+    /// slowly.
     pub unsaid: u64,
     /// Endpoints.
     pub endpoints: u64,
@@ -44,12 +45,15 @@ pub struct WorkerStats {
 #[non_exhaustive]
 pub struct WorkerReport {
     /// What it has done. `open` are the deliveries that nobody had answered in time, and `unsaid` the answers that no source was
-    /// there for: these tasks are delivered again, to whoever is there.
+    /// there for, or had room for: these tasks are delivered again, to whoever is there.
     pub stats: WorkerStats,
 }
 
 impl WorkerReport {
-    /// Returns whether all that was taken was answered, and each answer went to its source.
+    /// Returns whether all that was taken was answered, and each answer was on its way to its source.
+    ///
+    /// Whether it has arrived only the source knows: the task of one that was lost with its connection, or was not written before
+    /// the sockets were closed, is delivered again.
     pub fn is_complete(&self) -> bool {
         self.stats.open == 0 && self.stats.unsaid == 0
     }

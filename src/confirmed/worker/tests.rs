@@ -517,6 +517,27 @@ fn a_full_socket_delays_words_and_loses_none() {
     }
 }
 
+#[test]
+fn who_closes_is_told_of_answers_that_found_no_room() {
+    let context = Context::new().unwrap();
+    let router = Router::with_options(&context, Options::default().recv_mark(1)).unwrap();
+    let here = router.bind("inproc://no-room").unwrap();
+    let mut source = Played { router, worker: None };
+    let worker = Worker::builder(&context).connect(here).unwrap();
+    let worker = worker.options(Options::default().send_mark(1)).build().unwrap();
+    source.greets(0);
+    (1..=3).for_each(|number| source.sends(head(number)));
+    for _ in 0..3 {
+        next(&worker).reject("no").unwrap();
+    }
+
+    let report = worker.close(Duration::from_millis(20));
+
+    // One is here, and one is on its way.
+    assert_eq!((report.stats.open, report.stats.unsaid), (0, 1));
+    assert!(!report.is_complete());
+}
+
 #[derive(Default)]
 struct Store {
     done: Mutex<BTreeSet<Vec<u8>>>,
