@@ -8,7 +8,11 @@ use common::LONG;
 use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use peermq::confirmed::{Source, Worker};
 use peermq::{Context, ContextOptions, Options, Pair, RecvError};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context as Polling, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -96,3 +100,52 @@ fn a_child_has_contexts_of_its_own() {
         b.recv_timeout(LONG).is_ok_and(|message| message == "ping") && pair.recv() == Err(RecvError::Forked)
     }));
 }
+
+/// A child has a copy of the lock, and nobody there lets go of it.
+#[test]
+fn a_child_made_while_a_worker_was_locked_ends_nevertheless() {
+    let context = Context::new().unwrap();
+    let source = Source::builder(&context).bind("tcp://127.0.0.1:*").unwrap();
+    let source = source.build().unwrap();
+    let worker = Worker::builder(&context).connect(source.endpoints()[0].clone());
+    let worker = worker.unwrap().build().unwrap();
+    let receipt = source.send("what to do").unwrap();
+    let mine = (worker.recv_timeout(LONG).unwrap().unwrap(), worker);
+
+    let has_ended = Cell::new(None);
+    let fork_once = || {
+        if has_ended.get().is_none() {
+            // SAFETY: the child ends without using them again.
+            let end = || drop(unsafe { std::ptr::read(&raw const mine) });
+            has_ended.set(Some(holds_in_a_child(|| {
+                end();
+                true
+            })));
+        }
+    };
+    let fork_once: &dyn Fn() = &fork_once;
+    // SAFETY: it outlives the future, which has the only copy.
+    let waker = unsafe { Waker::new((&raw const fork_once).cast(), &WHEN_CLONED) };
+    // It is cloned where it is to stand in line, under the lock.
+    assert!(
+        pin!(mine.1.recv_async())
+            .poll(&mut Polling::from_waker(&waker))
+            .is_pending()
+    );
+
+    assert_eq!(has_ended.get(), Some(true));
+    mine.0.ack().unwrap();
+    assert_eq!(receipt.wait(LONG), Ok(()));
+}
+
+/// Of a waker that calls what it points to when it is cloned.
+const WHEN_CLONED: RawWakerVTable = RawWakerVTable::new(
+    |call| {
+        // SAFETY: it was made of a reference to one.
+        (unsafe { *call.cast::<&dyn Fn()>() })();
+        RawWaker::new(call, &WHEN_CLONED)
+    },
+    |_| {},
+    |_| {},
+    |_| {},
+);

@@ -41,7 +41,7 @@ use std::time::Duration;
 /// Tasks that wait here are taken of each source in turn.
 ///
 /// Dropped, it says BYE and closes its sockets, and does not wait: what is at work is delivered again.
-/// [`close`](Worker::close) does.
+/// [`close`](Worker::close) does. In a forked child neither does anything.
 ///
 /// ```no_run
 /// use peermq::Context;
@@ -135,6 +135,10 @@ impl Worker {
     /// Then waits for half a second at most until what was said is written. A second call does not wait for answers. On the
     /// loop's own thread (from a `Waker`) it does not wait at all.
     pub fn close(&self, timeout: Duration) -> WorkerReport {
+        if self.room.is_forked() {
+            let stats = self.room.stats();
+            return WorkerReport { stats };
+        }
         self.room.drain();
         self.wait_for(End::Answered, timeout);
         let stats = self.room.stats();
@@ -220,6 +224,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if self.room.is_forked() {
+            return;
+        }
         self.room.drain();
         self.begin_close();
     }

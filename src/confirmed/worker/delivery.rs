@@ -168,7 +168,7 @@ impl Deref for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.is_answered {
+        if self.is_answered || self.room.is_forked() {
             return;
         }
         let reason = match std::thread::panicking() {

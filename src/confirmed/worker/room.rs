@@ -13,7 +13,7 @@ use crate::confirmed::bell::Bell;
 use crate::confirmed::wire::{FromSource, FromWorker, Malformed, TaskId};
 use crate::error::NotSent;
 use crate::hub::waiters::{Ticket, Waiters};
-use crate::hub::{Drive, Effects};
+use crate::hub::{CannotWait, Drive, Effects};
 use crate::message::Message;
 use crate::routing::Awaited;
 use crate::socket::dealer::Dealer;
@@ -103,6 +103,12 @@ impl Room {
             drive,
             seen,
         }
+    }
+
+    /// Whether this is a child of the process whose worker it is: nobody reads here, and whoever had the lock when the child was
+    /// made has it for ever.
+    pub(super) fn is_forked(&self) -> bool {
+        self.drive.may_wait() == Err(CannotWait::Forked)
     }
 
     /// Changes a desk, and says what follows. `None`: the worker is closed, and nothing happened.
