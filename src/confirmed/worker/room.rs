@@ -323,9 +323,14 @@ impl Room {
         self.state.lock().hand = Hand::Awake;
     }
 
-    /// Sends what this desk has to say, until there is nothing, or no room; unless somebody does.
+    /// Sends what this desk has to say, until there is nothing, or no room; unless somebody does. What others go on adding is left
+    /// to the hand.
     fn speak<'a>(&'a self, at: usize, mut state: MutexGuard<'a, State>, now: Instant) {
-        loop {
+        for calls in 0.. {
+            if calls == MOST_CALLS {
+                drop(state);
+                return self.bell.ring();
+            }
             let Some(line) = state.lines.get_mut(at).filter(|line| !line.is_speaking) else {
                 return;
             };
@@ -431,3 +436,5 @@ impl Line {
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// Heads that are sent by one call.
 const MOST_SAID: usize = 64;
+/// Calls that one thread makes in a row.
+const MOST_CALLS: usize = 16;

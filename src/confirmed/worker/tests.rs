@@ -6,6 +6,7 @@ use crate::error::RecvError;
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::Options;
+use crate::socket::Sealed;
 use crate::socket::router::Router;
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -514,6 +515,58 @@ fn a_full_socket_delays_words_and_loses_none() {
             panic!("it did not fail");
         };
         assert_eq!(failed, id(number));
+    }
+}
+
+/// Who answers says what others have added meanwhile, but not all that they ever do.
+#[test]
+fn one_thread_does_not_speak_for_all_others_without_end() {
+    const TASKS: u64 = 200;
+    let context = Context::new().unwrap();
+    let (mut source, here) = Played::bound(&context, "inproc://talkative");
+    let worker = Worker::builder(&context).connect(here.as_str()).unwrap();
+    let worker = worker.prefetch(1024).build().unwrap();
+    source.greets(0);
+    (1..=TASKS).for_each(|number| source.sends(head(number)));
+    let chain = Arc::new(Chain {
+        thread: thread::current().id(),
+        left: Mutex::new((0..TASKS).map(|_| next(&worker)).collect()),
+        is_answering: std::sync::atomic::AtomicBool::new(false),
+        router: source.router,
+    });
+    let watched = chain.router.watched();
+    let ticket = watched.watch(Waker::from(Arc::clone(&chain)));
+
+    chain.answer();
+
+    assert!(chain.left.lock().unwrap().len() > 100);
+    watched.unwatch(ticket);
+}
+
+/// Answers one task, and, each time that something of it has arrived while the same thread was at it, the next.
+struct Chain {
+    thread: thread::ThreadId,
+    left: Mutex<Vec<Delivery>>,
+    is_answering: std::sync::atomic::AtomicBool,
+    router: Router,
+}
+
+impl Chain {
+    fn answer(&self) {
+        let task = self.left.lock().unwrap().pop();
+        task.into_iter().for_each(|task| task.reject("no").unwrap());
+    }
+}
+
+impl std::task::Wake for Chain {
+    fn wake(self: Arc<Self>) {
+        let is_busy = || self.is_answering.swap(true, std::sync::atomic::Ordering::SeqCst);
+        if thread::current().id() != self.thread || is_busy() {
+            return;
+        }
+        while self.router.try_recv().is_ok() {}
+        self.answer();
+        self.is_answering.store(false, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
