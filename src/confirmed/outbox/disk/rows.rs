@@ -90,6 +90,10 @@ impl Row {
         self.left_count == 0 && !self.is_spoilt
     }
 
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.is_spoilt
+    }
+
     fn settled_octets(&self) -> u64 {
         self.octets * u64::from(self.count - self.left_count.min(self.count)) / u64::from(self.count)
     }

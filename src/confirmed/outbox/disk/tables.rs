@@ -86,6 +86,10 @@ pub(super) fn read(db: &Database, mut each: impl FnMut(KeptTask)) -> Result<(Row
                 Err(_) => {}
             },
         );
+        if row.is_spoilt() {
+            // Whatever ids it had, they are not given again.
+            facts.highest = facts.highest.max(key.saturating_add(MOST_IDS - 1));
+        }
         if row.is_over() {
             facts.over.push(key);
         }
@@ -95,7 +99,8 @@ pub(super) fn read(db: &Database, mut each: impl FnMut(KeptTask)) -> Result<(Row
     Ok((rows, facts))
 }
 
-/// Reads one row. `last` is the largest id so far, and becomes that of the row.
+/// Reads one row. `last` is the largest id so far, and becomes that of the row: the rows behind it have larger ones, whatever
+/// of this one cannot be read.
 fn read_row(
     key: u64,
     octets: &[u8],
@@ -132,8 +137,6 @@ fn read_row(
         each(task);
     }
     if is_spoilt {
-        // Whatever ids it had, they are not given again.
-        *last = (*last).max(key.saturating_add(MOST_IDS - 1));
         row.spoil();
     }
     row
