@@ -181,8 +181,10 @@ impl Outbox for DiskOutbox {
 
 impl Drop for DiskOutbox {
     fn drop(&mut self) {
-        if !self.owed.is_empty() {
-            // Without it, what was settled is delivered once more.
+        // Of a store that failed all may be there: its tasks are their senders' again.
+        let has_failed = matches!(self.state, State::Failed) && self.highest.is_some();
+        if has_failed || !self.owed.is_empty() {
+            // Without it, what was settled is delivered once more, and what was refused is delivered.
             let _ = self.try_store(&[], &[]);
         }
         if let State::Ready(ready) = &self.state {

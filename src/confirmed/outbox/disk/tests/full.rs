@@ -119,3 +119,26 @@ fn any_step_may_fail_once() {
         assert_eq!(failures, 1, "step {step} of seed {seed}");
     }
 }
+
+/// Its sender has it back, and may have given it to somebody else by then.
+#[test]
+fn what_was_refused_last_is_not_there_when_the_outbox_was_closed() {
+    for step in 0.. {
+        let memory = new_memory();
+        let mut outbox = on(&memory);
+        outbox.load(FRESH).unwrap();
+        memory.fail_in(Some(step));
+        let is_stored = outbox.store(&tasks(1..=3, 100), &[]).is_ok();
+        let has_failed = memory.has_failed();
+        memory.fail_in(None);
+        drop(outbox);
+
+        let kept = on(&memory).load(FRESH).unwrap();
+        let expected = if is_stored { tasks(1..=3, 100) } else { vec![] };
+        assert_eq!((kept.tasks, kept.findings), (expected, vec![]), "step {step}");
+        if !has_failed {
+            assert!(step > 3);
+            return;
+        }
+    }
+}
