@@ -6,7 +6,7 @@ use crate::socket::push::Push;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -121,7 +121,8 @@ pub(super) type Sink = Box<dyn FnMut(DeadLetter) -> Result<(), NotSunk> + Send>;
 /// Appends each as a line of JSON, and syncs it: an outbox forgets the task after that.
 pub(super) fn to_file(path: &Path) -> io::Result<Sink> {
     let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
-    let mut is_whole = true;
+    // Who wrote to it before may have ended in the middle of a line.
+    let mut is_whole = !file.metadata()?.is_file() || ends_a_line(path).unwrap_or(true);
     Ok(Box::new(move |letter| {
         let mut line = letter.to_json();
         line.push('\n');
@@ -135,6 +136,17 @@ pub(super) fn to_file(path: &Path) -> io::Result<Sink> {
         is_whole = true;
         Ok(())
     }))
+}
+
+/// Whether nothing stands behind the last line of a file.
+fn ends_a_line(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut last = *b"\n";
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    Ok(last == *b"\n")
 }
 
 /// Sends each: a frame of JSON, and then the frames of the task. Never waits.
@@ -211,6 +223,22 @@ mod tests {
              \"accepted_ms\":0,\"died_ms\":1500,\"key\":\"6b00\",\"headers\":\"\",\"ordering_key\":null,\
              \"failures\":[{\"at_ms\":1500,\"reason\":\"ü\"}],\"frames\":[\"7265\",\"71\"]}"
         );
+    }
+
+    #[test]
+    fn a_letter_has_a_line_of_its_own_though_the_one_before_was_cut() {
+        let path = std::env::temp_dir().join(format!("peermq-letters-{}", std::process::id()));
+        std::fs::write(&path, "{\"id\":1}\n{\"id\":2,\"why").unwrap();
+
+        for _ in 0..2 {
+            to_file(&path).unwrap()(letter()).unwrap();
+        }
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let letter = letter().to_json();
+        assert_eq!(lines, ["{\"id\":1}", "{\"id\":2,\"why", &letter, &letter]);
     }
 
     #[test]
