@@ -98,11 +98,15 @@ class Worker:
     def run(self):
         self.greet()
         while not self.is_leaving:
-            # HELLO again after five seconds without WELCOME; then a third of the silence.
-            pause = (self.silence / 3 or 3600) if self.is_greeted else 5
+            # HELLO again after five seconds without WELCOME; then a third of the silence. Who says nothing at all is not found to
+            # be on a new connection.
+            pause = (self.silence / 3 or 5) if self.is_greeted else 5
             left = self.spoke + pause - time.monotonic()
             if self.socket.poll(0 if self.waiting else 1000 * max(0, min(left, 1))):
-                self.hear(*self.socket.recv_multipart())
+                try:
+                    self.hear(*self.socket.recv_multipart())
+                except struct.error:
+                    print("ignored what is cut short")
             elif self.waiting:
                 self.work()
             elif left <= 0:

@@ -99,3 +99,22 @@ fn what_a_killed_worker_in_python_had_is_done_by_another() {
         assert_eq!((stats.losses, stats.redeliveries, stats.malformed), (16, 16, 0));
     });
 }
+
+/// Its binding does not tell it of the new connection, and nothing makes it speak.
+#[test]
+fn an_idle_worker_in_python_is_found_by_a_source_that_was_started_anew() {
+    with_python(|python| {
+        let context = Context::new().unwrap();
+        let build = |endpoint: &str| Source::builder(&context).bind(endpoint).unwrap().build().unwrap();
+        let first = build("tcp://127.0.0.1:*");
+        let here = first.endpoints()[0].to_string();
+        let _worker = Theirs::start(python, &first, 1);
+        until("it is there", || first.stats().workers == 1);
+        first.close(Duration::ZERO).unwrap();
+        drop(first);
+
+        let second = build(&here);
+
+        assert_eq!(second.send("hello").unwrap().wait(LONG), Ok(()));
+    });
+}
