@@ -155,8 +155,8 @@ async fn carry_one_by_one(worker: Arc<Worker>, target: Arc<Target>) -> Failure {
                 task.reject(format!("Kafka has refused it: {protocol_error}"))
             }
             Err(error) => {
-                // The broker may keep it or not. A worker that ends gives back what it has as lost, which uses up no attempt;
-                // so a broker that is away for long kills no task.
+                // The broker may keep it or not. A worker that ends gives back what it has as lost, and the next
+                // one begins when the broker is there: so a broker that is away for long kills no task.
                 worker.close(Duration::ZERO);
                 return error.into();
             }

@@ -99,8 +99,8 @@ async fn carry_one_by_one(worker: Arc<Worker>, channel: Channel, queue: String) 
             Ok(Confirmation::Ack(Some(_))) => task.retry_after(LONGEST_WAIT, "RabbitMQ has no such queue"),
             Ok(_) => task.retry("RabbitMQ has refused it"),
             Err(error) => {
-                // The broker may keep it or not. A worker that ends gives back what it has as lost, which uses up no attempt;
-                // so a broker that is away for long kills no task.
+                // The broker may keep it or not. A worker that ends gives back what it has as lost, and the next
+                // one begins when the broker is there: so a broker that is away for long kills no task.
                 worker.close(Duration::ZERO);
                 return error.into();
             }
