@@ -82,7 +82,8 @@ pub enum WorkerError {
     /// The process was forked after the context was made.
     #[error("the context belongs to the process that was forked")]
     Forked,
-    /// The store ([`WorkerBuilder::seen`]) does not say whether a task was done. The task is to be tried again later.
+    /// The store ([`WorkerBuilder::seen`]) does not say whether a task was done. The task is to be tried again later, which is
+    /// one of the attempts that its source allows.
     #[error("the store of what was done has failed: {0}")]
     Store(#[source] BoxError),
 }

@@ -101,6 +101,10 @@ impl WorkerBuilder {
     /// More: the worker has always something to do, though its source is far, and several answers go together. Fewer: tasks
     /// that wait here while another worker has nothing to do are fewer, and so are those that are delivered again when this
     /// one is lost. 1: it has one task at a time, and waits for the next.
+    ///
+    /// A task's [lease](super::Delivery::lease) runs while it waits here, too: what is not done when it is over, or
+    /// [extended](super::Delivery::extend), is another's as well. So let no more come than are done within a lease: of tasks that
+    /// take seconds each, a few.
     pub fn prefetch(self, tasks: u32) -> Self {
         WorkerBuilder {
             prefetch: tasks,

@@ -79,8 +79,9 @@ impl Delivery {
         self.task.head.is_again
     }
 
-    /// Returns how long it may take from when it came, until its source takes it to be lost and gives it to another. Who needs
-    /// longer says so in time with [`extend`](Delivery::extend). To the millisecond.
+    /// Returns how long it may take from when it came, until its source takes it to be lost and gives it to another. It came
+    /// when this worker got it, not when it was received from [`recv`](super::Worker::recv). Who needs longer says so in time with
+    /// [`extend`](Delivery::extend). To the millisecond.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.task.head.lease_ms.into())
     }

@@ -15,8 +15,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Seen: Send + Sync + 'static {
     /// Whether the task of this key was done. Then it is not handed out, and its source is told that it is done.
     ///
-    /// On an error the task is to be tried again later, and `recv` fails with
-    /// [`WorkerError::Store`](super::WorkerError::Store).
+    /// On an error `recv` fails with [`WorkerError::Store`](super::WorkerError::Store), and the task is to be tried again later, as
+    /// after [`retry`](super::Delivery::retry): as the last of the attempts that its source allows, that is its end. A store that
+    /// is away for a while had better wait here.
     fn was_done(&self, key: &[u8]) -> Result<bool, BoxError>;
 
     /// The task of this key is done, and its source is told next.
