@@ -74,7 +74,7 @@ impl WorkerBuilder {
     }
 
     /// Takes tasks of the source at this endpoint, which may come later, and go and come back. As often as there are sources:
-    /// each is asked in turn.
+    /// each is asked in turn. A source that is reached by two endpoints takes this for two workers.
     pub fn connect<E>(self, endpoint: E) -> Result<Self, InvalidEndpoint>
     where
         E: TryInto<Endpoint, Error: Into<InvalidEndpoint>>,
@@ -152,11 +152,9 @@ impl WorkerBuilder {
         if !(1..=MOST_CREDIT).contains(&self.prefetch) {
             return Err(BuildError::Prefetch(self.prefetch));
         }
-        let mut session = Session([0; 16]);
-        random(&mut session.0).map_err(BuildError::Random)?;
-
         let mut dealers: Vec<Dealer> = Vec::new();
         let mut monitors: Vec<Monitor> = Vec::new();
+        let mut desks = Vec::new();
         let mut endpoints = Vec::new();
         for (way, endpoint) in self.endpoints {
             let options = match way {
@@ -173,11 +171,11 @@ impl WorkerBuilder {
                 Way::Bind => endpoints.push(dealer.bind(endpoint)?),
             }
             dealers.push(dealer);
+            // Of its own: two endpoints may lead to one source, which has one connection for each session.
+            let mut session = Session([0; 16]);
+            random(&mut session.0).map_err(BuildError::Random)?;
+            desks.push(Desk::new(session, self.prefetch, self.remember));
         }
-        let desks = dealers
-            .iter()
-            .map(|_| Desk::new(session, self.prefetch, self.remember))
-            .collect();
         let Some(drive) = dealers.first().map(|dealer| Arc::clone(dealer.watched().drive())) else {
             return Err(BuildError::NoEndpoint);
         };

@@ -1,6 +1,7 @@
 //! Workers against a ROUTER that plays the source by hand.
 
 use super::*;
+use crate::confirmed::Source;
 use crate::confirmed::wire::{FailureKind, FromSource, FromWorker, Session, SourceId, TaskHead, TaskId};
 use crate::error::RecvError;
 use crate::identity::Identity;
@@ -405,6 +406,31 @@ fn several_sources_are_asked_in_turn() {
     for source in &mut sources {
         source.hears_done_of(1..=5);
     }
+}
+
+#[test]
+fn two_endpoints_may_lead_to_one_source() {
+    const TASKS: u32 = 100;
+    let context = Context::new().unwrap();
+    let source = Source::builder(&context).bind("tcp://127.0.0.1:*").unwrap();
+    let source = source.bind("tcp://127.0.0.1:*").unwrap().build().unwrap();
+    let builder = Worker::builder(&context).connect(source.endpoints()[0].clone());
+    let builder = builder.unwrap().connect(source.endpoints()[1].clone());
+    let worker = builder.unwrap().prefetch(1).build().unwrap();
+    let limit = Instant::now() + LONG;
+    while source.stats().workers < 2 {
+        assert!(Instant::now() < limit, "one drives the other out");
+        thread::yield_now();
+    }
+
+    let receipts: Vec<_> = (0..TASKS).map(|n| source.send(n.to_string()).unwrap()).collect();
+    for _ in 0..TASKS {
+        next(&worker).ack().unwrap();
+    }
+
+    assert!(receipts.iter().all(|receipt| receipt.wait(LONG).is_ok()));
+    let stats = source.stats();
+    assert_eq!((stats.workers, stats.losses, stats.redeliveries), (2, 0, 0));
 }
 
 #[test]
