@@ -102,9 +102,8 @@ impl WorkerBuilder {
     /// that wait here while another worker has nothing to do are fewer, and so are those that are delivered again when this
     /// one is lost. 1: it has one task at a time, and waits for the next.
     ///
-    /// A task's [lease](super::Delivery::lease) runs while it waits here, too: what is not done when it is over, or
-    /// [extended](super::Delivery::extend), is another's as well. So let no more come than are done within a lease: of tasks that
-    /// take seconds each, a few.
+    /// The [lease](super::Delivery::lease) of a task that waits here is extended as long as the application is at work: within
+    /// each lease it takes a task, answers or [extends](super::Delivery::extend) one. Else what waits is another's as well.
     pub fn prefetch(self, tasks: u32) -> Self {
         WorkerBuilder {
             prefetch: tasks,

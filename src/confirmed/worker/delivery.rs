@@ -79,8 +79,8 @@ impl Delivery {
         self.task.head.is_again
     }
 
-    /// Returns how long it may take from when it came, until its source takes it to be lost and gives it to another. It came
-    /// when this worker got it, not when it was received from [`recv`](super::Worker::recv). Who needs longer says so in time with
+    /// Returns how long it may take from when it was received from [`recv`](super::Worker::recv), an eighth less at most, until
+    /// its source takes it to be lost and gives it to another. Who needs longer says so in time with
     /// [`extend`](Delivery::extend). To the millisecond.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.task.head.lease_ms.into())
@@ -140,7 +140,7 @@ impl Delivery {
         let (id, serial) = (self.task.head.id, self.task.serial);
         let lease_ms = up_to_a_day(lease).max(1);
         self.room
-            .step(self.at, |desk, _| desk.handle_extend(id, serial, lease_ms))
+            .step(self.at, |desk, now| desk.handle_extend(now, id, serial, lease_ms))
             .ok_or(AnswerError::Closed)
     }
 

@@ -44,6 +44,14 @@ pub(super) struct Desk {
     done_since: Option<Instant>,
     /// Each has a place in `held`, and is here once.
     extended: VecDeque<TaskId>,
+    /// Of the TASK that came last; a source has one.
+    lease_ms: u32,
+    /// When the leases of what waits are to begin anew, if the application is at work.
+    renew_at: Option<Instant>,
+    /// They do, and that is to be said. No more than waited.
+    renewed: VecDeque<TaskId>,
+    /// When it was seen last that the application is not stuck: it took a task, said something of one, or had none.
+    lively: Option<Instant>,
     /// What it has done lately: of these it says DONE again.
     window: Window,
     /// DONE was said of these since the last HELLO. The last [`MOST_IDS`](crate::confirmed::wire::MOST_IDS).
@@ -175,6 +183,10 @@ impl Desk {
             done: Vec::new(),
             done_since: None,
             extended: VecDeque::new(),
+            lease_ms: 0,
+            renew_at: None,
+            renewed: VecDeque::new(),
+            lively: None,
             window: Window::new(remember.0, remember.1),
             said_done: VecDeque::new(),
             hello_done: Vec::new(),
@@ -216,14 +228,20 @@ impl Desk {
         self.course = Course::Leaving;
     }
 
-    /// The next task, which is at work from now on.
-    pub(super) fn take(&mut self) -> Option<Task> {
+    /// The next task, which is at work from now on. Its lease begins anew, unless it has hardly waited.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Task> {
         while let Some(task) = self.order.pop_front() {
             if let Some(held) = waiting_mut(&mut self.held, &task) {
+                self.lively = Some(now);
+                let lease_ms = task.head.lease_ms;
+                let has_waited = now.saturating_duration_since(task.heard) * 8 > Duration::from_millis(lease_ms.into());
                 held.state = State::Begun {
                     is_open: true,
-                    extend_ms: None,
+                    extend_ms: has_waited.then_some(lease_ms),
                 };
+                if has_waited {
+                    self.extended.push_back(task.head.id);
+                }
                 self.waiting -= 1;
                 return Some(task);
             }
@@ -291,6 +309,8 @@ impl Desk {
         self.returned.clear();
         self.failed.clear();
         self.extended.clear();
+        self.renewed.clear();
+        self.renew_at = None;
         self.held.retain(|_, held| held.state != State::Waiting);
         for held in self.held.values_mut() {
             held.state = State::Begun {

@@ -131,8 +131,9 @@ impl Room {
         waker: Option<&Waker>,
     ) -> Poll<Result<Option<Delivery>, ContextClosed>> {
         let mut effects = Effects::default();
+        let now = self.drive.now();
         let mut state = self.state.lock();
-        if let Some((at, task)) = state.take() {
+        if let Some((at, task)) = state.take(now) {
             if let Some(ticket) = ticket.take() {
                 // It may not have been woken.
                 state.waiters.leave(Awaited::Readable, ticket, &mut effects);
@@ -140,7 +141,7 @@ impl Room {
             if state.lines.iter().any(|line| line.desk.waiting() > 0) {
                 state.waiters.wake_first(Awaited::Readable, &mut effects);
             }
-            self.speak(at, state, self.drive.now());
+            self.speak(at, state, now);
             effects.run();
             return Poll::Ready(Ok(Some(Delivery::new(Arc::clone(self), at, task))));
         }
@@ -388,11 +389,11 @@ impl Room {
 pub(super) struct ToClose;
 
 impl State {
-    fn take(&mut self) -> Option<(usize, Task)> {
+    fn take(&mut self, now: Instant) -> Option<(usize, Task)> {
         let count = self.lines.len();
         for step in 0..count {
             let at = (self.turn + step) % count;
-            let Some(task) = self.lines.get_mut(at).and_then(|line| line.desk.take()) else {
+            let Some(task) = self.lines.get_mut(at).and_then(|line| line.desk.take(now)) else {
                 continue;
             };
             self.turn = at + 1;

@@ -244,6 +244,8 @@ fn thousands_of_tasks_go_to_several_threads_and_futures() {
             match source.hears() {
                 FromWorker::Credit { more } => credit += more,
                 FromWorker::Done { ids } => ids.into_iter().for_each(|id| assert!(done.insert(id))),
+                // On a machine that is slow.
+                FromWorker::Extend { .. } => {}
                 said => panic!("{said:?}"),
             }
             assert!(credit + (sent as u32 - done.len() as u32) <= 64);

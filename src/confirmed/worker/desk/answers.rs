@@ -13,6 +13,7 @@ impl Desk {
         serial: u64,
         answer: Answer,
     ) {
+        self.lively = Some(now);
         match &answer {
             Answer::Done => self.counts.acked += 1,
             Answer::Known => self.counts.duplicates += 1,
@@ -45,7 +46,8 @@ impl Desk {
     }
 
     /// The application needs so long from now on.
-    pub(in crate::confirmed::worker) fn handle_extend(&mut self, id: TaskId, serial: u64, ms: u32) {
+    pub(in crate::confirmed::worker) fn handle_extend(&mut self, now: Instant, id: TaskId, serial: u64, ms: u32) {
+        self.lively = Some(now);
         let Some(held) = self.held.get_mut(&id).filter(|held| held.serial == serial) else {
             return;
         };

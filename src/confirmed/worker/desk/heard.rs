@@ -65,7 +65,11 @@ impl Desk {
     }
 
     fn handle_task(&mut self, now: Instant, head: TaskHead, message: Message) {
-        if self.granted == 0 || !matches!(self.phase, Phase::Greeted { .. }) {
+        if !matches!(self.phase, Phase::Greeted { .. }) {
+            // It answers what was granted under an earlier greeting. HELLO takes it back.
+            return;
+        }
+        if self.granted == 0 {
             self.counts.malformed += 1;
             return;
         }
@@ -92,8 +96,13 @@ impl Desk {
         let serial = self.next_serial;
         self.next_serial += 1;
         let state = State::Waiting;
+        if self.held.is_empty() {
+            self.lively = Some(now);
+        }
         self.held.insert(id, Held { serial, state });
         self.waiting += 1;
+        self.lease_ms = head.lease_ms;
+        self.renew_at = self.renew_at.or_else(|| self.renewal_after(now));
         self.order.push_back(Task {
             head,
             message,

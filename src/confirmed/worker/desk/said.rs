@@ -1,6 +1,6 @@
 //! What a worker has to say next, and when.
 
-use super::{Course, Desk, Phase, State};
+use super::{Course, Desk, Phase, State, is_waiting};
 use crate::confirmed::wire::{FromWorker, MOST_IDS, TaskId};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,10 @@ impl Desk {
         match self.phase {
             Phase::Away | Phase::Mute | Phase::ToGreet => None,
             Phase::ExpectWelcome { again_at } => again_at,
-            Phase::Greeted { .. } => self.done_at().into_iter().chain(self.beat_at()).min(),
+            Phase::Greeted { .. } => {
+                let all = [self.done_at(), self.beat_at(), self.renewal_at()];
+                all.into_iter().flatten().min()
+            }
         }
     }
 
@@ -70,6 +73,17 @@ impl Desk {
             if let Some(State::Begun { extend_ms, .. }) = state
                 && let Some(lease_ms) = extend_ms.take()
             {
+                return Some(FromWorker::Extend { id, lease_ms });
+            }
+        }
+        if self.renewal_at().is_some_and(|at| at <= now) {
+            let waiting = self.order.iter().filter(|task| is_waiting(&self.held, task));
+            self.renewed = waiting.map(|task| task.head.id).collect();
+            self.renew_at = self.renewal_after(now);
+        }
+        while let Some(id) = self.renewed.pop_front() {
+            if self.held.get(&id).is_some_and(|held| held.state == State::Waiting) {
+                let lease_ms = self.lease_ms;
                 return Some(FromWorker::Extend { id, lease_ms });
             }
         }
@@ -125,6 +139,20 @@ impl Desk {
         self.done_since?.checked_add(DONE_WAITS)
     }
 
+    /// What waits goes to others when its lease is over if the application is stuck, and not if it is at work: then it takes a
+    /// task, or says something of one, within each lease.
+    fn renewal_at(&self) -> Option<Instant> {
+        let lease = Duration::from_millis(self.lease_ms.into());
+        let until = self.lively?.checked_add(lease)?;
+        let is_wanted = self.course == Course::Open && self.waiting > 0;
+        self.renew_at.filter(|&at| is_wanted && at < until)
+    }
+
+    pub(super) fn renewal_after(&self, now: Instant) -> Option<Instant> {
+        let half = Duration::from_millis(self.lease_ms.into()) / 2;
+        now.checked_add(half.max(SHORTEST_RENEWAL))
+    }
+
     fn beat_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Greeted {
@@ -146,5 +174,7 @@ fn front(ids: &mut Vec<TaskId>) -> Vec<TaskId> {
 
 /// Until HELLO is said again.
 pub(super) const HELLO_AGAIN: Duration = Duration::from_secs(5);
+/// Between one EXTEND of what waits and the next, whatever the source calls a lease.
+const SHORTEST_RENEWAL: Duration = Duration::from_millis(20);
 /// Of a task that is done, for others to go with it.
 pub(super) const DONE_WAITS: Duration = Duration::from_millis(1);

@@ -72,7 +72,7 @@ impl World {
 
     /// The next task is begun; `0`: there is none.
     fn take(&mut self) -> (u64, u64) {
-        let task = self.desk.take();
+        let task = self.desk.take(self.now);
         task.map_or((0, 0), |task| (task.head.id.0.get(), task.serial))
     }
 
@@ -97,7 +97,7 @@ impl World {
     }
 
     fn extend(&mut self, (number, serial): (u64, u64), ms: u32) -> Vec<String> {
-        self.desk.handle_extend(id(number), serial, ms);
+        self.desk.handle_extend(self.now, id(number), serial, ms);
         self.said()
     }
 
@@ -142,7 +142,7 @@ impl Desk {
         assert_eq!(live.count(), self.waiting);
         assert!(self.order.len() <= FEW_STALE + 2 * self.waiting.max(self.prefetch));
         assert_eq!(self.done.is_empty(), self.done_since.is_none());
-        assert!(self.extended.len() <= self.prefetch);
+        assert!(self.extended.len() <= self.prefetch && self.renewed.len() <= self.prefetch);
     }
 }
 

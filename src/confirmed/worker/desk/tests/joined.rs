@@ -305,7 +305,7 @@ impl Joined {
             link.desk.handle_answer(now, work.id, work.serial, answer);
         }
         while link.work.len() < link.threads
-            && let Some(task) = link.desk.take()
+            && let Some(task) = link.desk.take(now)
         {
             let source = task.message.first()[0];
             if source == self.source {
@@ -324,7 +324,7 @@ impl Joined {
                 serial: task.serial,
             });
             if self.chance.next().is_multiple_of(8) {
-                link.desk.handle_extend(task.head.id, task.serial, 100);
+                link.desk.handle_extend(now, task.head.id, task.serial, 100);
             }
         }
     }

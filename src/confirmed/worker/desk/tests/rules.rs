@@ -134,13 +134,20 @@ fn with_a_prefetch_of_one_there_is_one_task_at_a_time() {
 /// 4.1: "A source MUST NOT send a TASK without credit."
 #[test]
 fn a_task_without_credit_is_not_taken() {
-    let mut world = World::new(1);
-    world.task(1);
-    world.welcome(1);
+    let mut world = World::greeted(1);
     world.task(2);
     world.task(3);
     assert_eq!(world.take_all().iter().map(|task| task.0).collect::<Vec<_>>(), [2]);
-    assert_eq!((world.desk.counts.malformed, world.desk.counts.received), (2, 1));
+    assert_eq!((world.desk.counts.malformed, world.desk.counts.received), (1, 1));
+}
+
+/// Its credit went back with HELLO, which may have crossed it.
+#[test]
+fn a_task_before_welcome_is_of_an_earlier_greeting() {
+    let mut world = World::new(1);
+    world.task(1);
+    assert_eq!(world.take_all(), []);
+    assert_eq!((world.desk.counts.malformed, world.desk.counts.received), (0, 0));
 }
 
 /// 4.6: "A worker that is sent a task which it has at work, by the id, SHOULD go on with it and not begin it again; of one that
@@ -221,12 +228,36 @@ fn who_leaves_does_not_wait_for_what_is_at_work() {
 }
 
 /// 5.6: "EXTEND begins the open delivery's lease anew."
+/// Else it would be another's as well, and in the end be taken for what workers die of.
+#[test]
+fn what_waits_keeps_its_lease_as_long_as_others_are_answered() {
+    let ms = Duration::from_millis;
+    let mut world = World::greeted(8);
+    (1..=4).for_each(|number| drop(world.task(number)));
+    let first = world.take();
+    let extends = ["extend 2 1000", "extend 3 1000", "extend 4 1000"];
+    assert_eq!(world.pass(ms(900)), extends);
+
+    assert_eq!(world.done(first), [""; 0]);
+    let second = world.take();
+    assert_eq!(world.said(), ["extend 2 1000"]);
+    assert_eq!(world.pass(ms(99)), ["done 1"]);
+    assert_eq!(world.pass(ms(1)), extends[1..]);
+    assert_eq!(world.pass(ms(60_000)), extends[1..], "it seems to be stuck");
+    assert_eq!(world.pass(ms(60_000)), [""; 0]);
+
+    assert_eq!(world.done(second), extends[1..], "it is not");
+    world.take_all();
+    world.said();
+    assert!(!world.pass(ms(60_000)).concat().contains("extend"), "nothing waits");
+}
+
 #[test]
 fn the_last_extension_is_said() {
     let mut world = World::greeted(4);
     world.task(1);
     let one = world.take();
-    world.desk.handle_extend(id(1), one.1, 10);
+    world.desk.handle_extend(world.now, id(1), one.1, 10);
     assert_eq!(world.extend(one, 20), ["extend 1 20"]);
     assert_eq!(world.extend(one, 30), ["extend 1 30"]);
     world.done(one);
