@@ -76,7 +76,7 @@ async fn carry(worker: Worker, connection: &Connection, channel: &Channel, queue
         hands.spawn(carry_one_by_one(worker.clone(), channel.clone(), queue.to_owned()));
     }
     let why = tokio::select! {
-        Some(ended) = hands.join_next() => ended.map_or_else(Failure::from, |why| why),
+        Some(ended) = hands.join_next() => ended.unwrap_or_else(Failure::from),
         why = lost(connection) => why,
     };
     // Before the hands let go of their tasks: see below.
