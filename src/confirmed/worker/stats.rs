@@ -22,8 +22,8 @@ pub struct WorkerStats {
     pub duplicates: u64,
     /// Tasks that nobody wanted any more while they waited or were at work.
     pub cancelled: u64,
-    /// Tasks that waited here when the connection to their source ended, or that another source came for. Theirs is the source:
-    /// it delivers them again.
+    /// Tasks that waited here when the connection to their source ended, or that another source came for, or that crossed this
+    /// worker's greeting. Theirs is the source: it delivers them again.
     pub lost: u64,
     /// Messages of sources that were not understood, and tasks that were not asked for. They were dropped.
     pub malformed: u64,

@@ -66,7 +66,9 @@ impl Desk {
 
     fn handle_task(&mut self, now: Instant, head: TaskHead, message: Message) {
         if !matches!(self.phase, Phase::Greeted { .. }) {
-            // It answers what was granted under an earlier greeting. HELLO takes it back.
+            // It answers what was granted under an earlier greeting; HELLO takes that back.
+            self.counts.received += 1;
+            self.counts.lost += 1;
             return;
         }
         if self.granted == 0 {

@@ -147,7 +147,8 @@ fn a_task_before_welcome_is_of_an_earlier_greeting() {
     let mut world = World::new(1);
     world.task(1);
     assert_eq!(world.take_all(), []);
-    assert_eq!((world.desk.counts.malformed, world.desk.counts.received), (0, 0));
+    let counts = world.desk.counts();
+    assert_eq!((counts.received, counts.lost, counts.malformed), (1, 1, 0));
 }
 
 /// 4.6: "A worker that is sent a task which it has at work, by the id, SHOULD go on with it and not begin it again; of one that
