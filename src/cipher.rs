@@ -20,6 +20,11 @@ use self::dryoc as backend;
 pub(crate) use self::backend::MessageKey;
 
 use crate::keys::{PublicKey, SecretKey};
+#[cfg(any(test, not(feature = "dryoc"), feature = "outbox"))]
+use poly1305::{
+    Poly1305,
+    universal_hash::{KeyInit, UniversalHash},
+};
 use std::io;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -79,6 +84,16 @@ impl BoxKey {
             u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
         )
     }
+}
+
+/// Poly1305 of a text: who does not have the key cannot tell it, and it differs once the text does. A key is for one text.
+#[cfg(any(test, not(feature = "dryoc"), feature = "outbox"))]
+pub(crate) fn tag(key: &[u8; 32], text: &[u8]) -> [u8; TAG_BYTES] {
+    let mut authenticator = Poly1305::new(key.into());
+    // Whole blocks at once, for that is the fast way.
+    let (blocks, rest) = poly1305::Block::slice_as_chunks(text);
+    authenticator.update(blocks);
+    authenticator.compute_unpadded(rest).into()
 }
 
 /// Fills it with the system's random bytes.

@@ -1,8 +1,6 @@
 //! The default: X25519, Salsa20 and Poly1305 from those who write each for everybody, put together here.
 
-use super::{TAG_BYTES, is_equal};
-use poly1305::Poly1305;
-use poly1305::universal_hash::{KeyInit, UniversalHash};
+use super::{TAG_BYTES, is_equal, tag};
 use salsa20::Salsa20;
 use salsa20::cipher::{KeyIvInit, StreamCipher, consts::U10};
 use zeroize::Zeroizing;
@@ -27,16 +25,16 @@ impl MessageKey {
 
     /// Seals the body where it stands, and returns the tag. The nonce ends with the counter, big-endian.
     pub(crate) fn seal_in_place(&self, counter: u64, body: &mut [u8]) -> [u8; TAG_BYTES] {
-        let (mut stream, authenticator) = self.begin(counter);
+        let (mut stream, key) = self.begin(counter);
         stream.apply(body);
-        tag_of(authenticator, body)
+        tag(&key, body)
     }
 
     /// Opens the body where it stands. False, with the body as it was, if it was not sealed so.
     #[must_use]
-    pub(crate) fn open_in_place(&self, counter: u64, tag: &[u8; TAG_BYTES], body: &mut [u8]) -> bool {
-        let (mut stream, authenticator) = self.begin(counter);
-        let is_genuine = is_equal(&tag_of(authenticator, body), tag);
+    pub(crate) fn open_in_place(&self, counter: u64, told: &[u8; TAG_BYTES], body: &mut [u8]) -> bool {
+        let (mut stream, key) = self.begin(counter);
+        let is_genuine = is_equal(&tag(&key, body), told);
         if is_genuine {
             stream.apply(body);
         }
@@ -44,11 +42,11 @@ impl MessageKey {
     }
 
     /// The first 32 bytes of the stream are the authenticator's key; the text takes what follows.
-    fn begin(&self, counter: u64) -> (Stream, Poly1305) {
+    fn begin(&self, counter: u64) -> (Stream, Zeroizing<[u8; 32]>) {
         let mut stream = Stream::new(&self.0, counter);
         let mut key = Zeroizing::new([0; 32]);
         stream.apply(&mut *key);
-        (stream, Poly1305::new((&*key).into()))
+        (stream, key)
     }
 }
 
@@ -64,13 +62,6 @@ impl Stream {
         // Panics behind 2^64 blocks, which is more than memory holds.
         self.0.apply_keystream(text);
     }
-}
-
-/// Poly1305 over the whole text. Whole blocks at once, for that is the fast way.
-fn tag_of(mut authenticator: Poly1305, text: &[u8]) -> [u8; TAG_BYTES] {
-    let (blocks, rest) = poly1305::Block::slice_as_chunks(text);
-    authenticator.update(blocks);
-    authenticator.compute_unpadded(rest).into()
 }
 
 pub(super) fn hsalsa20(key: &[u8; 32], input: &[u8; 16]) -> Zeroizing<[u8; 32]> {

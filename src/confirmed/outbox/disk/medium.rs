@@ -1,10 +1,10 @@
-//! The file below the store: found or made, locked, and with a head of our own in front of what the store writes.
+//! The file below the log and the store: found or made, locked, and with a head of our own in front of both.
 //!
 //! The head tells what the file is, so that nothing else is touched: `%x89 "peermq outbox" %x0A %x1A version(4)`, big-endian,
-//! zeros up to 4,096 octets. The file is made under another name, and has its own once it is whole. The lock is on the file,
-//! and ends with the process.
+//! zeros up to 4,096 octets. Behind it stands the log, and what the store writes. The file is made under another name, and has
+//! its own once it is whole. The lock is on the file, and ends with the process.
 
-use super::{Survives, tables};
+use super::{Survives, log, tables};
 use crate::confirmed::outbox::OutboxError;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
@@ -13,9 +13,14 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the store writes to; it stays there, and locked, when the store is closed and opened anew.
+/// What log and store write to; it stays there, and locked, when the store is closed and opened anew. As a backend it is the
+/// store's part.
 #[derive(Debug, Clone)]
-pub(super) struct Medium(Arc<dyn StorageBackend>);
+pub(super) struct Medium {
+    octets: Arc<dyn StorageBackend>,
+    /// So many octets are the log's, and those behind them the store's.
+    log_len: u64,
+}
 
 /// Opens a file, or makes it.
 pub(super) fn open(path: &Path, survives: Survives) -> Result<Medium, OutboxError> {
@@ -44,8 +49,30 @@ pub(super) fn open(path: &Path, survives: Survives) -> Result<Medium, OutboxErro
 }
 
 impl Medium {
-    pub(super) fn new(backend: impl StorageBackend) -> Self {
-        Medium(Arc::new(backend))
+    pub(super) fn new(octets: impl StorageBackend, log_len: u64) -> Self {
+        let octets = Arc::new(octets);
+        Medium { octets, log_len }
+    }
+
+    /// Makes room for the log. All of it is written, so that the disk has a place for each octet.
+    pub(super) fn make_log(&self) -> io::Result<()> {
+        self.octets.set_len(self.log_len)?;
+        self.octets.write(0, &vec![0; self.log_len as usize])
+    }
+
+    pub(super) fn log_len(&self) -> u64 {
+        self.log_len
+    }
+
+    /// Reads the log, all of it.
+    pub(super) fn read_log(&self, out: &mut [u8]) -> io::Result<()> {
+        self.octets.read(0, out)
+    }
+
+    /// Writes in the log, and syncs.
+    pub(super) fn write_log(&self, at: u64, octets: &[u8]) -> io::Result<()> {
+        self.octets.write(at, octets)?;
+        self.octets.sync_data()
     }
 }
 
@@ -117,7 +144,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file with a head in front of what the store sees.
+/// A file with a head in front of what others see.
 #[derive(Debug)]
 struct HeadedFile {
     file: FileBackend,
@@ -127,7 +154,7 @@ struct HeadedFile {
 impl HeadedFile {
     fn medium(file: File, survives: Survives) -> io::Result<Medium> {
         let file = FileBackend::new(file).map_err(io::Error::other)?;
-        Ok(Medium::new(HeadedFile { file, survives }))
+        Ok(Medium::new(HeadedFile { file, survives }, log::LEN))
     }
 }
 
@@ -160,23 +187,23 @@ impl StorageBackend for HeadedFile {
 /// The store's own locks are none: the file is locked for as long as it is open. Nor is it closed with the store.
 impl StorageBackend for Medium {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.octets.len().map(|len| len.saturating_sub(self.log_len))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        self.octets.read(offset.saturating_add(self.log_len), out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.octets.set_len(len.saturating_add(self.log_len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.octets.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+        self.octets.write(offset.saturating_add(self.log_len), data)
     }
 }
 

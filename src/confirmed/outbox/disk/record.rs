@@ -1,4 +1,4 @@
-//! Tasks as octets: what stands in a row of the store.
+//! Tasks as octets: what stands in a row of the store, and in the log.
 //!
 //! ```text
 //! row    = version(1) 1*record
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Big-endian; times in nanoseconds since 1970; flags: 1 starts, 2 too late, 4 order. Every length is compared before it is
-//! used. The store has a checksum over each row, so none stands here.
+//! used. The store has a checksum over each row, and the log one over each entry, so none stands here.
 
 use crate::confirmed::outbox::{KeptTask, OutboxError};
 use crate::message::Message;
@@ -18,15 +18,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// What cannot be read, and why.
 pub(super) type Unreadable = &'static str;
 
-/// Begins a row.
-pub(super) fn begin(out: &mut Vec<u8>) {
-    out.clear();
-    out.push(VERSION);
-}
-
-/// Writes a task behind what is there.
-pub(super) fn put(out: &mut Vec<u8>, task: &KeptTask) {
+/// Writes a task.
+pub(super) fn of(task: &KeptTask) -> Box<[u8]> {
     let length = body_len(task);
+    let mut out = Vec::with_capacity(LENGTH_LEN + length);
     out.extend_from_slice(&(length as u32).to_be_bytes());
     out.extend_from_slice(&task.id.to_be_bytes());
     let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
@@ -49,9 +44,10 @@ pub(super) fn put(out: &mut Vec<u8>, task: &KeptTask) {
         out.extend_from_slice(&(frame.len() as u32).to_be_bytes());
         out.extend_from_slice(frame);
     }
+    out.into_boxed_slice()
 }
 
-/// How many octets `put` writes, or what of the task is larger than a record says.
+/// How many octets `of` writes, or what of the task is larger than a record says.
 pub(super) fn len(task: &KeptTask) -> Result<usize, OutboxError> {
     let check = |what, observed, limit| match observed > limit {
         true => Err(OutboxError::TooLarge { what, observed, limit }),
@@ -68,13 +64,17 @@ pub(super) fn len(task: &KeptTask) -> Result<usize, OutboxError> {
     Ok(LENGTH_LEN + length)
 }
 
-/// Reads the records of a row. One that is not understood is told as such, and passed over if its length is there.
+/// Reads the records of a row.
 pub(super) fn read<'a>(row: &'a [u8], mut each: impl FnMut(Result<Record<'a>, Unreadable>)) {
-    let mut rest = match row.split_first() {
-        Some((&VERSION, rest)) if !rest.is_empty() => rest,
-        Some((&VERSION, _)) | None => return each(Err("its row is empty")),
-        Some(_) => return each(Err("its row is of another version")),
-    };
+    match row.split_first() {
+        Some((&VERSION, rest)) if !rest.is_empty() => read_all(rest, each),
+        Some((&VERSION, _)) | None => each(Err("its row is empty")),
+        Some(_) => each(Err("its row is of another version")),
+    }
+}
+
+/// Reads records. One that is not understood is told as such, and passed over if its length is there.
+pub(super) fn read_all<'a>(mut rest: &'a [u8], mut each: impl FnMut(Result<Record<'a>, Unreadable>)) {
     while !rest.is_empty() {
         let whole = rest;
         let mut fields = Fields(rest);
@@ -89,6 +89,13 @@ pub(super) fn read<'a>(row: &'a [u8], mut each: impl FnMut(Result<Record<'a>, Un
             Err(why) => return each(Err(why)),
         }
     }
+}
+
+/// Reads one record.
+pub(super) fn task(octets: &[u8]) -> Result<KeptTask, Unreadable> {
+    let mut task = Err(CUT);
+    read_all(octets, |record| task = record.and_then(|record| record.task()));
+    task
 }
 
 /// A task in a row, its id known, the rest not looked at.

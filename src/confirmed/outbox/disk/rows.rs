@@ -118,9 +118,10 @@ impl Rows {
         }
     }
 
-    /// The largest key.
-    pub(super) fn newest(&self) -> Option<u64> {
-        self.rows.last_key_value().map(|(&key, _)| key)
+    /// Whether a task is here, and not settled.
+    pub(super) fn has(&self, id: u64) -> bool {
+        let row = self.rows.range(..=id).next_back();
+        row.is_some_and(|(&key, row)| row.has(key, id))
     }
 
     /// The keys above this one.
@@ -145,21 +146,23 @@ impl Rows {
         Some(key)
     }
 
-    /// Rows to be written anew: a few of those of which less than half is left, if they are worth it.
-    pub(super) fn sweep(&mut self, slack: u64) -> Vec<u64> {
+    /// Rows to be written anew: a few more than were `written`, of those of which less than half is left, if they are worth it.
+    pub(super) fn sweep(&mut self, slack: u64, written: usize) -> Vec<u64> {
         let left = self.octets - self.settled_octets;
         if self.settled_octets <= left.saturating_add(slack) {
             return Vec::new();
         }
-        let mut seen = self.rows.range(self.swept_to..).take(MOST_LOOKED_AT);
+        let most = written + MOST_SWEPT;
+        let most_looked_at = most * LOOKED_AT;
+        let mut seen = self.rows.range(self.swept_to..).take(most_looked_at);
         let is_worth = |row: &Row| !row.is_spoilt && row.left_count > 0 && row.settled_octets() > row.octets / 2;
         let found = seen.by_ref().filter(|(_, row)| is_worth(row));
-        let keys: Vec<u64> = found.map(|(&key, _)| key).take(MOST_SWEPT).collect();
-        let found_enough = keys.len() == MOST_SWEPT;
+        let keys: Vec<u64> = found.map(|(&key, _)| key).take(most).collect();
+        let found_enough = keys.len() == most;
         self.swept_to = match keys.last() {
             Some(last) if found_enough => last + 1,
             _ => {
-                let mut ahead = self.rows.range(self.swept_to..).skip(MOST_LOOKED_AT);
+                let mut ahead = self.rows.range(self.swept_to..).skip(most_looked_at);
                 ahead.next().map_or(0, |(&key, _)| key)
             }
         };
@@ -169,10 +172,10 @@ impl Rows {
 
 /// Ids from the first of a row to its last.
 pub(super) const MOST_IDS: u64 = 1024;
-/// Rows that are written anew with one group: at most about 256 KiB.
+/// Rows that are written anew with one group, beyond as many as it has: at most about 256 KiB.
 const MOST_SWEPT: usize = 4;
-/// Rows that are looked at for that.
-const MOST_LOOKED_AT: usize = 64;
+/// Rows that are looked at for each of them.
+const LOOKED_AT: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +203,8 @@ mod tests {
         assert_eq!(rows.settle(73), Some(10));
         assert!(rows.get(10).unwrap().is_over());
         rows.remove(10);
-        assert_eq!((rows.octets, rows.settled_octets, rows.newest()), (100, 0, Some(90)));
+        assert_eq!((rows.octets, rows.settled_octets), (100, 0));
+        assert_eq!((rows.has(90), rows.has(73), rows.has(89)), (true, false, false));
         assert_eq!(rows.settle(u64::MAX), None);
     }
 
@@ -239,11 +243,11 @@ mod tests {
                 rows.settle(id);
             }
         }
-        assert_eq!(rows.sweep(1 << 20), [], "there is room to spare");
+        assert_eq!(rows.sweep(1 << 20, 0), [], "there is room to spare");
 
         let mut swept = Vec::new();
         for _ in 0..200 {
-            for key in rows.sweep(0) {
+            for key in rows.sweep(0, 0) {
                 swept.push(key);
                 rows.insert(key, Row::new(key, key + 8..key + 10, 200));
             }

@@ -4,7 +4,7 @@ use super::medium::Medium;
 use super::record::{self, Unreadable};
 use super::rows::{MOST_IDS, Row, Rows};
 use crate::confirmed::outbox::{Finding, KeptTask, OutboxError};
-use redb::{Database, Error, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Error, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -13,12 +13,14 @@ pub(super) const TASKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 /// What is left of runs that are settled in part, by the same key.
 pub(super) const LEFT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("left");
 /// What is known of the outbox as a whole.
-pub(super) const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
 /// The source's id.
 const SOURCE: &str = "source";
-/// The largest id that was given, unless the newest run tells it.
-pub(super) const HIGHEST: &str = "highest";
+/// The largest id that was given.
+const HIGHEST: &str = "highest";
+/// The log's round: what of the log is older is here.
+const ROUND: &str = "round";
 /// There while somebody has it open.
 const OPEN: &str = "open";
 
@@ -27,6 +29,7 @@ const OPEN: &str = "open";
 pub(super) struct Facts {
     pub(super) source: Option<[u8; 16]>,
     pub(super) highest: u64,
+    pub(super) round: u64,
     pub(super) is_open: bool,
     /// Keys of rows of which nothing is left.
     pub(super) over: Vec<u64>,
@@ -34,8 +37,27 @@ pub(super) struct Facts {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Makes the tables in a medium that is empty.
+/// What a transaction says of the outbox as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News {
+    pub(super) highest: u64,
+    pub(super) round: u64,
+    pub(super) life: Life,
+}
+
+/// Who has it open.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Life {
+    /// Somebody from now on, and this is whose it is.
+    Begins([u8; 16]),
+    GoesOn,
+    /// Nobody from now on.
+    Ends,
+}
+
+/// Makes the tables, and room for the log, in a medium that is empty.
 pub(super) fn create(medium: &Medium) -> Result<(), Error> {
+    medium.make_log()?;
     let db = builder().create_with_backend(medium.clone())?;
     let transaction = db.begin_write()?;
     transaction.open_table(TASKS)?;
@@ -62,9 +84,13 @@ pub(super) fn read(db: &Database, mut each: impl FnMut(KeptTask)) -> Result<(Row
     {
         let table = transaction.open_table(FACTS)?;
         facts.source = table.get(SOURCE)?.and_then(|octets| octets.value().try_into().ok());
-        let highest = table.get(HIGHEST)?;
-        let highest = highest.and_then(|octets| octets.value().try_into().ok());
-        facts.highest = highest.map_or(0, u64::from_be_bytes);
+        let number = |name| -> Result<u64, Error> {
+            let octets = table.get(name)?;
+            let octets = octets.and_then(|octets| octets.value().try_into().ok());
+            Ok(octets.map_or(0, u64::from_be_bytes))
+        };
+        facts.highest = number(HIGHEST)?;
+        facts.round = number(ROUND)?;
         facts.is_open = table.get(OPEN)?.is_some();
     }
     let mut rows = Rows::default();
@@ -142,23 +168,19 @@ fn read_row(
     row
 }
 
-/// Says that somebody has it open, and whose it is.
-pub(super) fn begin(db: &Database, source: [u8; 16]) -> Result<[u8; 16], Error> {
-    let transaction = db.begin_write()?;
-    {
-        let mut facts = transaction.open_table(FACTS)?;
-        facts.insert(SOURCE, source.as_slice())?;
-        facts.insert(OPEN, [].as_slice())?;
+/// Writes what is new of the outbox as a whole.
+pub(super) fn tell(transaction: &WriteTransaction, news: News) -> Result<(), Error> {
+    let mut facts = transaction.open_table(FACTS)?;
+    facts.insert(HIGHEST, news.highest.to_be_bytes().as_slice())?;
+    facts.insert(ROUND, news.round.to_be_bytes().as_slice())?;
+    match news.life {
+        Life::Begins(source) => {
+            facts.insert(SOURCE, source.as_slice())?;
+            facts.insert(OPEN, [].as_slice())?;
+        }
+        Life::GoesOn => {}
+        Life::Ends => drop(facts.remove(OPEN)?),
     }
-    transaction.commit()?;
-    Ok(source)
-}
-
-/// Says that nobody has.
-pub(super) fn end(db: &Database) -> Result<(), Error> {
-    let transaction = db.begin_write()?;
-    transaction.open_table(FACTS)?.remove(OPEN)?;
-    transaction.commit()?;
     Ok(())
 }
 

@@ -4,12 +4,14 @@ mod crash;
 mod files;
 mod full;
 mod kill;
+mod log;
 mod memory;
 mod records;
 mod script;
 
 use super::medium::Medium;
-use super::{DiskOutbox, MOST_ROW_OCTETS, SLACK, Survives, runs};
+use super::ready::{MOST_ROW_OCTETS, Recent, SLACK, take_row};
+use super::{DiskOutbox, Survives, record};
 use crate::confirmed::outbox::{Finding, Kept, KeptTask, Outbox, OutboxError};
 use crate::message::Message;
 use bytes::Bytes;
@@ -21,13 +23,17 @@ use std::time::SystemTime;
 
 /// An outbox in memory.
 fn on(memory: &Memory) -> DiskOutbox {
-    DiskOutbox::on(Path::new("memory"), Medium::new(memory.clone())).expect("an outbox")
+    DiskOutbox::on(Path::new("memory"), medium(memory)).expect("an outbox")
 }
 
 fn new_memory() -> Memory {
     let memory = Memory::default();
-    super::tables::create(&Medium::new(memory.clone())).expect("room");
+    super::tables::create(&medium(&memory)).expect("room");
     memory
+}
+
+fn medium(memory: &Memory) -> Medium {
+    Medium::new(memory.clone(), LOG_LEN as u64)
 }
 
 fn task(id: u64, size: usize) -> KeptTask {
@@ -74,6 +80,8 @@ impl Drop for Folder {
 }
 
 const FRESH: [u8; 16] = [7; 16];
+/// Little, so that it is often full: four entries, if they are as large as one may be.
+const LOG_LEN: usize = 4 * 4096;
 
 #[test]
 fn what_is_not_settled_comes_back_in_order_with_all_that_it_has() {
@@ -148,9 +156,11 @@ fn a_group_out_of_order_is_refused_and_the_next_is_not() {
 
 #[test]
 fn a_group_is_cut_into_rows_that_fill_their_pages() {
-    let cut =
-        |tasks: &[KeptTask]| -> Vec<usize> { runs(tasks, 0).unwrap().iter().map(|run| run.tasks.len()).collect() };
-    let empty_len = super::record::len(&task(1, 0)).unwrap();
+    let cut = |tasks: &[KeptTask]| -> Vec<usize> {
+        let mut recent: Recent = tasks.iter().map(|task| (task.id, record::of(task))).collect();
+        std::iter::from_fn(|| take_row(&mut recent).map(|(ids, _)| ids.len())).collect()
+    };
+    let empty_len = record::len(&task(1, 0)).unwrap();
     let fits = MOST_ROW_OCTETS - 1 - empty_len;
     assert_eq!(cut(&[]), [0; 0]);
     assert_eq!(cut(&tasks(1..=3, fits)), [1, 1, 1]);
@@ -213,13 +223,13 @@ fn what_cannot_be_read_is_passed_over_told_and_left() {
     outbox.store(&tasks(1..=3, 10), &[]).unwrap();
     outbox.store(&tasks(4..=6, 10), &[]).unwrap();
     drop(outbox);
-    let db = super::tables::open(&Medium::new(memory.clone())).unwrap();
+    let db = super::tables::open(&medium(&memory)).unwrap();
     let transaction = db.begin_write().unwrap();
     {
-        let mut table = transaction.open_table(super::TASKS).unwrap();
+        let mut table = transaction.open_table(super::tables::TASKS).unwrap();
         let mut row = redb::ReadableTable::get(&table, 1).unwrap().unwrap().value().to_vec();
         // The flags of its second task.
-        let at = 1 + super::record::len(&task(1, 10)).unwrap() + 4 + 8;
+        let at = 1 + record::len(&task(1, 10)).unwrap() + 4 + 8;
         row[at] = 0x80;
         table.insert(1, row.as_slice()).unwrap();
         table.insert(1000, [9, 9].as_slice()).unwrap();

@@ -3,10 +3,11 @@
 //! After a crash the outbox opens, and keeps what it kept after the last call that returned, or after the one that was at work:
 //! nothing between, nothing else.
 
+use super::super::ready::Ready;
 use super::super::tables;
 use super::memory::Step;
 use super::script::{Call, play, script};
-use super::{FRESH, Medium, Memory, Outbox, on, task};
+use super::{FRESH, LOG_LEN, Memory, Outbox, medium, on, task};
 use crate::chance::SplitMix64;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -20,10 +21,15 @@ fn check(disk: &Memory, script: &[Call], returned: usize, what: &dyn Debug) {
 }
 
 fn outcome(disk: &Memory, script: &[Call], returned: usize) -> Result<(), String> {
-    let memory = Medium::new(disk.clone());
-    let db = tables::open(&memory).map_err(|error| error.to_string())?;
+    let medium = medium(disk);
+    let db = tables::open(&medium).map_err(|error| error.to_string())?;
     let mut kept = Vec::new();
-    let (_, facts) = tables::read(&db, |task| kept.push(task)).map_err(|error| error.to_string())?;
+    let read = Ready::read(&medium, db, None, |task| kept.push(task));
+    let (ready, facts) = read.map_err(|error| error.to_string())?;
+    kept.retain(|task| ready.has(task.id));
+    for task in ready.recent() {
+        kept.push(task?);
+    }
     let is = |call: &Call| kept == call.kept && facts.highest == call.highest;
     if facts.source != Some(FRESH) || !facts.is_open || !facts.findings.is_empty() {
         return Err(format!("{facts:?}"));
@@ -161,8 +167,8 @@ fn a_process_that_crashes_loses_nothing_that_was_stored() {
     let (begin, script, steps) = life(SEED);
     let mut chance = SplitMix64::new(SEED);
     let count = process_crashes(&begin, &script, &steps, 0..steps.len(), |at, cuts| {
-        // More in the store's head, which says what of the rest is there.
-        let share = if at == 0 { 16 } else { 2048 };
+        // More in the log, and in the store's head, which says what of the rest is there.
+        let share = if at <= LOG_LEN { 16 } else { 2048 };
         cuts.retain(|_| chance.next().is_multiple_of(share));
     });
     println!("{count} crashes in {} steps, seed {SEED}", steps.len());

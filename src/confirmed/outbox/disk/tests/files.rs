@@ -1,5 +1,6 @@
 //! Files: who may open them, and what is no outbox.
 
+use super::super::log;
 use super::{DiskOutbox, FRESH, Folder, Outbox, OutboxError, Survives, ids, tasks};
 use crate::chance::SplitMix64;
 use std::fs;
@@ -111,12 +112,12 @@ fn what_was_changed_by_others_is_an_error_and_no_panic() {
         } else {
             for _ in 0..1 + chance.next() % 3 {
                 // Half of them in the store's own head.
-                let range = if chance.next().is_multiple_of(2) {
-                    320
-                } else {
-                    good.len() - 4096
+                let store = 4096 + log::LEN as usize;
+                let range = match chance.next().is_multiple_of(2) {
+                    true => store..store + 320,
+                    false => 4096..good.len(),
                 };
-                octets[4096 + chance.next() as usize % range] ^= 1 << (chance.next() % 8);
+                octets[range.start + chance.next() as usize % range.len()] ^= 1 << (chance.next() % 8);
             }
         }
         fs::write(folder.file(), &octets).unwrap();

@@ -9,12 +9,11 @@ use bytes::Bytes;
 use std::time::{Duration, SystemTime};
 
 fn write(tasks: &[KeptTask]) -> Vec<u8> {
-    let mut row = vec![1, 2, 3];
-    record::begin(&mut row);
+    let mut row = vec![VERSION];
     for task in tasks {
-        let before = row.len();
-        record::put(&mut row, task);
-        assert_eq!(row.len() - before, record::len(task).unwrap());
+        let octets = record::of(task);
+        assert_eq!(octets.len(), record::len(task).unwrap());
+        row.extend_from_slice(&octets);
     }
     row
 }

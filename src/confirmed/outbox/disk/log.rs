@@ -1,0 +1,169 @@
+//! The log: what was stored of late, in front of the store.
+//!
+//! For each of its transactions the store writes pages of a tree, many more octets than a small group has. So a small group goes
+//! here first, behind those before it: one write over octets that the file has already, which is the least that a disk takes.
+//! What has gathered becomes rows in one transaction, and with it the log begins a new *round* from its first octet.
+//!
+//! ```text
+//! log   = *entry              each from a multiple of 4,096 octets on, so that none is in danger while the next is written
+//! entry = tag(16) length(4) count(4) *settled(8) *record        length: octets of records; count: ids that are settled
+//! ```
+//!
+//! Big-endian. The tag is Poly1305 of what stands behind it, with a key of the source, the round and the place: an entry that is
+//! cut, of another round or only looks like one is none, and ends the log.
+
+use super::medium::Medium;
+use super::record::{self, Unreadable};
+use crate::cipher::{TAG_BYTES, tag};
+use std::io;
+
+/// Where small groups are written to.
+#[derive(Debug)]
+pub(super) struct Log {
+    medium: Medium,
+    /// The id of its source.
+    source: [u8; 16],
+    round: u64,
+    /// Where the next entry goes. `None`: nowhere before it begins anew, as it is not known what stands there.
+    end: Option<u64>,
+    /// The entry that is being written; at most as large as the log.
+    entry: Vec<u8>,
+}
+
+/// A record and its task's id.
+pub(super) type Numbered<'a> = (u64, &'a [u8]);
+
+impl Log {
+    /// The log as it was found. It begins anew before it takes an entry.
+    pub(super) fn found(medium: &Medium, source: [u8; 16], round: u64) -> Self {
+        Log {
+            medium: medium.clone(),
+            source,
+            round,
+            end: None,
+            entry: Vec::new(),
+        }
+    }
+
+    pub(super) fn next_round(&self) -> u64 {
+        self.round.wrapping_add(1)
+    }
+
+    pub(super) fn is_of(&mut self, source: [u8; 16]) {
+        self.source = source;
+    }
+
+    /// Begins a round, which the store knows of: it has all that was here.
+    pub(super) fn begin(&mut self, round: u64) {
+        self.round = round;
+        self.end = Some(0);
+    }
+
+    /// Whether a group of so many octets and ids goes here. Of larger ones the store writes little more than they have.
+    pub(super) fn takes(&self, octets: usize, settled: usize) -> bool {
+        let len = (HEAD_LEN + settled * ID_LEN + octets) as u64;
+        let has_room = |end: u64| len <= self.medium.log_len().saturating_sub(end);
+        len <= self.medium.log_len() / SHARE && self.end.is_some_and(has_room)
+    }
+
+    /// Writes a group behind those before it, and syncs. After an error it takes nothing more before it begins anew.
+    pub(super) fn append<'a>(&mut self, settled: &[u64], records: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+        let Some(at) = self.end.take() else {
+            return Err(io::Error::other("the log has no known end"));
+        };
+        let mut entry = std::mem::take(&mut self.entry);
+        entry.clear();
+        entry.resize(HEAD_LEN, 0);
+        settled.iter().for_each(|id| entry.extend_from_slice(&id.to_be_bytes()));
+        records.for_each(|record| entry.extend_from_slice(record));
+        let length = entry.len() - HEAD_LEN - settled.len() * ID_LEN;
+        if let Some((_, rest)) = entry.split_first_chunk_mut::<TAG_BYTES>()
+            && let Some((fields, _)) = rest.split_first_chunk_mut::<8>()
+        {
+            *fields = ((length as u64) << 32 | settled.len() as u64).to_be_bytes();
+        }
+        let tag = self.tag(at, entry.get(TAG_BYTES..).unwrap_or_default());
+        if let Some(place) = entry.first_chunk_mut() {
+            *place = tag;
+        }
+        self.medium.write_log(at, &entry)?;
+        self.end = Some((at + entry.len() as u64).next_multiple_of(BLOCK));
+        self.entry = entry;
+        Ok(())
+    }
+
+    /// Reads its entries, oldest first: what each has settled, and its records.
+    ///
+    /// `Err`: there are entries behind one that is not whole, or one that is and cannot be read.
+    pub(super) fn read(&self, mut each: impl FnMut(&[u64], &[Numbered<'_>])) -> io::Result<Result<(), Unreadable>> {
+        let mut octets = vec![0; self.medium.log_len() as usize];
+        self.medium.read_log(&mut octets)?;
+        let mut at = 0;
+        while let Some(entry) = self.entry(&octets, at) {
+            match entry.read() {
+                Ok((settled, records)) => each(&settled, &records),
+                Err(why) => return Ok(Err(why)),
+            }
+            at = (at + entry.len()).next_multiple_of(BLOCK as usize);
+        }
+        let mut behind = (at..octets.len()).step_by(BLOCK as usize);
+        Ok(match behind.any(|at| self.entry(&octets, at).is_some()) {
+            true => Err("its log has lost what is not its end"),
+            false => Ok(()),
+        })
+    }
+
+    /// The entry that stands there, if one does.
+    fn entry<'a>(&self, octets: &'a [u8], at: usize) -> Option<Entry<'a>> {
+        let (tag, rest) = octets.get(at..)?.split_first_chunk::<TAG_BYTES>()?;
+        let (&[length @ .., a, b, c, d], body) = rest.split_first_chunk::<8>()?;
+        let (length, count) = (u32::from_be_bytes(length), u32::from_be_bytes([a, b, c, d]));
+        let settled_len = usize::try_from(count).ok()?.checked_mul(ID_LEN)?;
+        let (settled, body) = body.split_at_checked(settled_len)?;
+        let records = body.get(..usize::try_from(length).ok()?)?;
+        let tagged = rest.get(..8 + settled.len() + records.len())?;
+        (self.tag(at as u64, tagged) == *tag).then_some(Entry { settled, records })
+    }
+
+    fn tag(&self, at: u64, text: &[u8]) -> [u8; TAG_BYTES] {
+        let mut key = [0; 32];
+        let fields = self.source.iter().zip(NOT_ZERO).map(|(id, other)| id ^ other);
+        let fields = fields.chain(self.round.to_be_bytes()).chain(at.to_be_bytes());
+        key.iter_mut().zip(fields).for_each(|(octet, field)| *octet = field);
+        tag(&key, text)
+    }
+}
+
+/// An entry that is whole.
+struct Entry<'a> {
+    settled: &'a [u8],
+    records: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn len(&self) -> usize {
+        HEAD_LEN + self.settled.len() + self.records.len()
+    }
+
+    fn read(&self) -> Result<(Vec<u64>, Vec<Numbered<'a>>), Unreadable> {
+        let settled = self.settled.as_chunks().0.iter().copied().map(u64::from_be_bytes);
+        let mut records = Vec::new();
+        let mut bad = Ok(());
+        record::read_all(self.records, |read| match read {
+            Ok(record) => records.push((record.id, record.octets)),
+            Err(why) => bad = Err(why),
+        });
+        bad.map(|()| (settled.collect(), records))
+    }
+}
+
+/// How large the log of an outbox is, in octets.
+pub(super) const LEN: u64 = 1 << 20;
+/// One entry has at most this part of it.
+const SHARE: u64 = 4;
+/// What a disk writes as a whole, or spoils as a whole.
+const BLOCK: u64 = 4096;
+pub(super) const HEAD_LEN: usize = TAG_BYTES + 4 + 4;
+const ID_LEN: usize = 8;
+/// Keeps a key from being zero, with which all tags were alike, whatever the source's id is.
+const NOT_ZERO: [u8; 16] = *b"the outbox's log";
