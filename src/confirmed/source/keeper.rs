@@ -102,20 +102,10 @@ impl ToStore {
         Some(Group { outbox, tasks, settled })
     }
 
-    /// The task of who has just added it, and what is settled only once that is due: to forget one costs a disk as much as to
-    /// keep one. `None`: others send as well, or somebody stores.
-    fn take_alone(&mut self, now: Instant) -> Option<Group> {
-        if !self.is_alone || self.tasks.len() != 1 {
-            return None;
-        }
-        if self.settled_at.is_some_and(|at| at <= now) {
-            // The keeper may never find the outbox here, between one that is sent and the next.
-            return self.take();
-        }
-        let outbox = self.outbox.take()?;
-        let tasks = self.tasks.drain(..).collect();
-        let settled = Vec::new();
-        Some(Group { outbox, tasks, settled })
+    /// For who has just added a task. `None`: others send as well, or somebody stores.
+    fn take_alone(&mut self) -> Option<Group> {
+        let is_alone = self.is_alone && self.tasks.len() == 1;
+        is_alone.then(|| self.take()).flatten()
     }
 }
 
@@ -136,9 +126,8 @@ pub(super) fn keep(shared: &Shared) {
 
 /// Stores on this thread what it has just added, unless others store or send as well: then the keeper is told.
 pub(super) fn store_here(shared: &Shared) {
-    let now = shared.now();
     let may_wait = shared.drive().may_wait().is_ok();
-    let group = may_wait.then(|| shared.desk().to_store.take_alone(now)).flatten();
+    let group = may_wait.then(|| shared.desk().to_store.take_alone()).flatten();
     match group {
         Some(group) => store(shared, group),
         None => shared.keeper.ring(),
@@ -232,7 +221,7 @@ mod tests {
     }
 
     /// What who sends alone stores: tasks, and how many that are settled.
-    fn sends_alone(to_store: &mut ToStore, id: u64, now: Instant) -> Option<(usize, usize)> {
+    fn sends_alone(to_store: &mut ToStore, id: u64) -> Option<(usize, usize)> {
         to_store.add(KeptTask {
             id,
             message: Message::from("x"),
@@ -242,41 +231,39 @@ mod tests {
             starts_at: None,
             too_late_at: None,
         });
-        let group = to_store.take_alone(now)?;
+        let group = to_store.take_alone()?;
         to_store.outbox = Some(group.outbox);
         Some((group.tasks.len(), group.settled.len()))
     }
 
     #[test]
-    fn who_sends_alone_stores_what_is_settled_once_it_is_due() {
+    fn who_sends_alone_stores_what_is_settled_as_well() {
         let mut to_store = ToStore::new(Some(Box::new(Nowhere)));
         let begin = Instant::now();
         assert!(to_store.settle(begin, 1));
         assert!(!to_store.settle(begin, 2));
 
-        assert_eq!(sends_alone(&mut to_store, 10, begin), Some((1, 0)));
-        assert_eq!(sends_alone(&mut to_store, 11, begin + PAUSE), Some((1, 2)));
-        assert_eq!(sends_alone(&mut to_store, 12, begin + PAUSE), Some((1, 0)));
+        assert_eq!(sends_alone(&mut to_store, 10), Some((1, 2)));
+        assert_eq!(sends_alone(&mut to_store, 11), Some((1, 0)));
     }
 
     #[test]
-    fn no_more_are_settled_and_not_stored_than_one_store_is_worth() {
+    fn the_keeper_is_told_of_the_first_that_is_settled_and_when_they_are_many() {
         let mut to_store = ToStore::new(Some(Box::new(Nowhere)));
         let begin = Instant::now();
-        let told = (1..=MOST_SETTLED as u64).filter(|&id| to_store.settle(begin, id));
-        assert_eq!(told.count(), 2, "for the first, and when it is as many as may be");
 
-        assert_eq!(sends_alone(&mut to_store, 5000, begin), Some((1, MOST_SETTLED)));
+        let told = (1..=MOST_SETTLED as u64).filter(|&id| to_store.settle(begin, id));
+
+        assert_eq!(told.collect::<Vec<_>>(), [1, MOST_SETTLED as u64]);
     }
 
     #[test]
     fn while_somebody_stores_nobody_else_does() {
         let mut to_store = ToStore::new(Some(Box::new(Nowhere)));
-        let begin = Instant::now();
-        assert_eq!(sends_alone(&mut to_store, 1, begin), Some((1, 0)));
+        assert_eq!(sends_alone(&mut to_store, 1), Some((1, 0)));
         let stores = to_store.outbox.take();
 
-        assert_eq!(sends_alone(&mut to_store, 2, begin), None);
+        assert_eq!(sends_alone(&mut to_store, 2), None);
         assert!(to_store.take().is_none());
 
         to_store.outbox = stores;
