@@ -78,11 +78,9 @@ impl Kept {
         kept
     }
 
-    /// What is settled goes with every group, but of those of one: there a source lets a hundred gather.
+    /// As many are settled with it.
     fn store(&mut self, group: u64) {
-        let over = self.kept.end - self.kept.start - KEPT;
-        let settled = if group == 1 && over < 100 { 0 } else { over + group };
-        self.put(group, settled);
+        self.put(group, group);
     }
 
     fn put(&mut self, accepted: u64, settled: u64) {
@@ -158,7 +156,8 @@ impl Figures {
     }
 
     fn add(&mut self, group: u64, mut store: impl FnMut()) {
-        let (begin, before) = (Instant::now(), written());
+        let before = written();
+        let begin = Instant::now();
         store();
         let elapsed = begin.elapsed();
         self.written += written() - before;
