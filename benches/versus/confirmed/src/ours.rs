@@ -4,9 +4,9 @@ use crate::plan::{Contender, PREFETCH, Part, Workload};
 use crate::task::{self, DATA, END, Open, PACE, Tally, Told};
 use peermq::Context;
 use peermq::confirmed::{Receipt, Source, Worker};
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub fn produce(part: &Part) {
@@ -29,7 +29,7 @@ pub fn produce(part: &Part) {
         Workload::Stream if part.contender == Contender::Peermq => stream(&source, part),
         // One thread alone would wait for the disk with each task, and no task would share its group.
         Workload::Stream => task::runtime().block_on(stream_async(&source, part)),
-        Workload::Paced => task::runtime().block_on(paced(&source, part)),
+        Workload::Paced => paced(&source, part),
         Workload::Single => single(&source, part),
     };
     let last = source.send(task::body(END)).expect("the last");
@@ -99,30 +99,38 @@ async fn stream_async(source: &Rc<Source>, part: &Part) -> Told {
     Told::default()
 }
 
-async fn paced(source: &Rc<Source>, part: &Part) -> Told {
-    let told = Rc::new(RefCell::new(Told::default()));
-    let here = tokio::task::LocalSet::new();
-    let mut ticks = tokio::time::interval(PACE);
-    for (kind, duration) in task::phases(part.seconds) {
-        let begin = Instant::now();
-        while begin.elapsed() < duration {
-            here.run_until(ticks.tick()).await;
-            let (source, told) = (source.clone(), told.clone());
-            here.spawn_local(async move {
-                let begin = Instant::now();
-                let receipt = source.send_async(task::body(kind)).await.expect("room");
-                let kept = task::ns(begin);
-                receipt.await.expect("a worker that has done it");
+/// A thread sends at its times, and another waits for what has become of each.
+fn paced(source: &Source, part: &Part) -> Told {
+    let (sent, receipts) = mpsc::channel::<(u8, Instant, Receipt)>();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(move || {
+            let mut done = Vec::new();
+            for (kind, begin, receipt) in receipts {
+                receipt.wait(Duration::MAX).expect("a worker that has done it");
                 if kind == DATA {
-                    let mut told = told.borrow_mut();
-                    told.kept.push(kept);
-                    told.done.push(task::ns(begin));
+                    done.push(task::ns(begin));
                 }
-            });
+            }
+            done
+        });
+        let mut kept = Vec::new();
+        for (kind, duration) in task::phases(part.seconds) {
+            let start = Instant::now();
+            let mut at = start;
+            while start.elapsed() < duration {
+                at += PACE;
+                let begin = task::sleep_until(at);
+                let receipt = source.send(task::body(kind)).expect("room");
+                if kind == DATA {
+                    kept.push(task::ns(begin));
+                }
+                sent.send((kind, begin, receipt)).expect("who waits");
+            }
         }
-    }
-    here.await;
-    told.take()
+        drop(sent);
+        let done = waits.join().expect("what has become of them");
+        Told { kept, done }
+    })
 }
 
 fn single(source: &Source, part: &Part) -> Told {

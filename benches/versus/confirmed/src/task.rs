@@ -96,6 +96,16 @@ pub fn ns(since: Instant) -> u64 {
     since.elapsed().as_nanos() as u64
 }
 
+/// Sleeps until then, and returns when it woke up. Who is late by then was kept by the task before: its time counts too.
+pub fn sleep_until(at: Instant) -> Instant {
+    let left = at.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return at;
+    }
+    std::thread::sleep(left);
+    Instant::now()
+}
+
 /// The kinds of tasks to send, for so long as each lasts; then the end.
 pub fn phases(seconds: f64) -> [(u8, Duration); 2] {
     [(HELLO, WARM_UP), (DATA, Duration::from_secs_f64(seconds))]
