@@ -332,3 +332,21 @@ fn what_is_called_off_while_another_is_stored_is_not_stored_at_all() {
 
     assert_eq!(outbox.with(|state| state.groups.clone()), [1]);
 }
+
+#[test]
+fn a_delay_that_no_clock_tells_is_never_also_for_the_next_source() {
+    let context = Context::new().unwrap();
+    let outbox = Memory::default();
+    let first = builder(&context, &outbox).build().unwrap();
+    // That since the machine began is told by its clock, that since 1970 is not.
+    let ages = Duration::from_secs(i64::MAX as u64 - 1_000_000_000);
+    for delay in [ages, Duration::MAX] {
+        let _receipt = first.send(Task::new("never").delay(delay)).unwrap();
+    }
+    assert_eq!(first.stats().delayed, 2);
+
+    drop(first);
+
+    let second = builder(&context, &outbox).build().unwrap();
+    assert_eq!((second.stats().delayed, second.stats().queued), (2, 0));
+}

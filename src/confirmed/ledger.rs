@@ -22,6 +22,7 @@ pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use task::Failed;
 pub(crate) use task::{Refusal, Refused, Task};
+pub(crate) use timers::later;
 pub(crate) use workers::WorkerId;
 
 use super::wire::{FromSource, FromWorker, Malformed, SourceId, TaskId};
@@ -201,7 +202,7 @@ impl Ledger {
             } => {
                 let wait = self.settings.wait(self.attempts(id), chance);
                 let after = Duration::from_millis(after_ms.into());
-                let until = now.checked_add(wait.max(after));
+                let until = later(now, wait.max(after));
                 self.fail(now, id, from, kind, until, reason);
             }
             FromWorker::Extend { id, lease_ms } => self.extend(now, id, from, lease_ms),

@@ -65,7 +65,7 @@ impl Task {
         self
     }
 
-    /// Sets how long it is not delivered, from when it is taken on. Default not at all.
+    /// Sets how long it is not delivered, from when it is taken on. Default not at all; over a hundred years is a hundred years.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
@@ -99,9 +99,8 @@ impl Task {
             key: self.key,
             headers: self.headers,
             order: self.ordering_key,
-            starts_at: Some(self.delay)
-                .filter(|delay| !delay.is_zero())
-                .and_then(|delay| now.checked_add(delay)),
+            starts_at: (!self.delay.is_zero()).then(|| ledger::later(now, self.delay)),
+            // What no clock tells is no limit.
             too_late_at: self.time_to_live.and_then(|time| now.checked_add(time)),
         };
         (entry, times)
@@ -170,4 +169,24 @@ pub enum NotTaken {
     /// The process was forked after the context was made.
     #[error("the context belongs to the process that was forked")]
     Forked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_clock_tells_is_never_and_not_at_once() {
+        let now = Instant::now();
+        let entry = |time| Task::new("one").delay(time).time_to_live(time).into_entry(now).0;
+        let century = now + Duration::from_secs(100 * 365 * 86_400);
+
+        assert_eq!(entry(Duration::MAX).starts_at, Some(century));
+        assert_eq!(entry(Duration::MAX).too_late_at, None);
+
+        let second = Some(now + Duration::from_secs(1));
+        assert_eq!(entry(Duration::from_secs(1)).starts_at, second);
+        assert_eq!(entry(Duration::from_secs(1)).too_late_at, second);
+        assert_eq!(entry(Duration::ZERO).starts_at, None);
+    }
 }

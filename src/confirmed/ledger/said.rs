@@ -71,7 +71,7 @@ impl Ledger {
         id: TaskId,
         from: WorkerId,
         kind: FailureKind,
-        until: Option<Instant>,
+        until: Instant,
         reason: String,
     ) {
         if !self.give_up(id, from) {
@@ -82,13 +82,13 @@ impl Ledger {
             held.failed(now, &reason);
         }
         let is_last = self.attempts(id) >= self.settings.most_attempts;
-        match (kind, until) {
-            (FailureKind::Reject, _) => self.finish(id, Some(from), Ending::Dead(Death::Rejected { reason })),
-            (FailureKind::Retry, Some(until)) if !is_last => {
+        match kind {
+            FailureKind::Reject => self.finish(id, Some(from), Ending::Dead(Death::Rejected { reason })),
+            FailureKind::Retry if !is_last => {
                 self.leave(id);
                 self.delay(id, until);
             }
-            (FailureKind::Retry, _) => self.finish(id, Some(from), Ending::Dead(Death::Failed { reason })),
+            FailureKind::Retry => self.finish(id, Some(from), Ending::Dead(Death::Failed { reason })),
         }
     }
 

@@ -3,7 +3,12 @@
 use super::workers::WorkerId;
 use crate::confirmed::wire::TaskId;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// So long from now: far in the future if that is longer than clocks go, and not at once.
+pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
+    now + wait.min(FAR)
+}
 
 /// All timers: at most two for each task and one for each worker.
 #[derive(Debug, Clone, Default)]
@@ -50,3 +55,6 @@ impl Timers {
         self.0.len()
     }
 }
+
+/// As good as never: a hundred years, which every clock holds, and every outbox.
+const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -11,7 +11,7 @@ use crate::confirmed::ledger::{self, Ledger, Settings};
 #[cfg(feature = "outbox")]
 use crate::confirmed::outbox::{DiskOutbox, Survives};
 use crate::confirmed::outbox::{Kept, KeptTask, Outbox, OutboxError};
-use crate::confirmed::wire::{MOST_CREDIT, SourceId, TaskId};
+use crate::confirmed::wire::{LONGEST_MS, MOST_CREDIT, SourceId, TaskId};
 use crate::context::{Context, parse};
 use crate::endpoint::{Endpoint, InvalidEndpoint};
 use crate::error::{BindError, ConnectError};
@@ -28,7 +28,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tracing::warn;
 
 /// Says how a [`Source`] is to be, and makes it. Made by [`Source::builder`].
@@ -106,22 +106,22 @@ impl SourceBuilder {
         self
     }
 
-    /// Sets how long a worker may have a task. Default 30 s; at most a day.
+    /// Sets how long a worker may have a task. Default 30 s; 1 ms to a day.
     ///
     /// When it is over the task goes to another, and who is first to say that it is done settles it. Longer: the tasks of a
     /// worker that hangs wait longer. Shorter: tasks that take long are done twice, unless workers extend their leases.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = lease;
+        self.settings.lease = lease.clamp(SHORTEST, LONGEST);
         self
     }
 
     /// Sets how long a worker may say nothing at all until its connection is ended. Default: any time, because connections have
-    /// heartbeats; set it for workers that may hang and keep their connection. At most a day.
+    /// heartbeats; set it for workers that may hang and keep their connection. 1 ms to a day.
     ///
     /// A worker says something three times as often, from a thread of its own. Shorter: one that stalls for a moment loses its
     /// tasks.
     pub fn silence(mut self, silence: Duration) -> Self {
-        self.settings.silence = Some(silence);
+        self.settings.silence = Some(silence.clamp(SHORTEST, LONGEST));
         self
     }
 
@@ -260,8 +260,7 @@ impl SourceBuilder {
 fn restore(shared: &Shared, highest: u64, tasks: Vec<KeptTask>) {
     let (now, wall) = (shared.now(), wall());
     // A time that is over is now.
-    let at = |at: SystemTime| now.checked_add(at.duration_since(wall).unwrap_or_default());
-    let at = |time: Option<SystemTime>| -> Option<Instant> { time.and_then(at) };
+    let left = |at: SystemTime| at.duration_since(wall).unwrap_or_default();
     let mut desk = shared.desk();
     desk.ledger.skip(NonZeroU64::MIN.saturating_add(highest));
     for task in tasks {
@@ -273,8 +272,8 @@ fn restore(shared: &Shared, highest: u64, tasks: Vec<KeptTask>) {
             key: task.key,
             headers: task.headers,
             order: task.order,
-            starts_at: at(task.starts_at),
-            too_late_at: at(task.too_late_at),
+            starts_at: task.starts_at.map(|at| ledger::later(now, left(at))),
+            too_late_at: task.too_late_at.and_then(|at| now.checked_add(left(at))),
         };
         desk.restore(now, TaskId(id), entry);
     }
@@ -286,5 +285,23 @@ impl fmt::Debug for SourceBuilder {
             .field("bound", &self.bound)
             .field("connected", &self.connected)
             .finish_non_exhaustive()
+    }
+}
+
+/// What workers can be told of times: a source holds to the same.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(LONGEST_MS as u64);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_holds_to_the_times_that_workers_are_told() {
+        let context = Context::new().unwrap();
+        for (asked, held) in [(Duration::ZERO, SHORTEST), (Duration::MAX, LONGEST)] {
+            let settings = Source::builder(&context).lease(asked).silence(asked).settings;
+            assert_eq!((settings.lease, settings.silence), (held, Some(held)));
+        }
     }
 }
