@@ -73,7 +73,7 @@ pub enum WorkerError {
     /// No task came in time.
     #[error("no task came in time")]
     TimedOut,
-    /// The context is shut down.
+    /// The context is shut down, or the worker's own thread has panicked, which is logged.
     #[error("the context is closed")]
     Closed,
     /// The call would wait on the thread that runs the event loop (it was made from a `Waker`).
@@ -138,14 +138,15 @@ impl Worker {
     pub fn close(&self, timeout: Duration) -> WorkerReport {
         if self.room.is_forked() {
             let stats = self.room.stats();
-            return WorkerReport { stats };
+            return WorkerReport { stats, unwritten: 0 };
         }
         self.room.drain();
         self.wait_for(End::Answered, timeout);
         let stats = self.room.stats();
         self.begin_close();
         self.wait_for(End::Closed, LAST_WORDS + GRACE);
-        WorkerReport { stats }
+        let unwritten = self.room.unwritten();
+        WorkerReport { stats, unwritten }
     }
 
     /// Returns what it has done, and what it is at. Takes time for each endpoint. Works after `close` too.

@@ -4,6 +4,7 @@
 //! connection there is it asks the socket, whenever something has happened to a connection, and whenever a message came by one
 //! that it does not know.
 
+use super::LAST_WORDS;
 use super::room::{Heard, Room, ToClose};
 use crate::confirmed::wire::{FromSource, Malformed};
 use crate::error::RecvError;
@@ -13,12 +14,56 @@ use crate::monitor::Event;
 use crate::peer_info::PeerInfo;
 use crate::poller::{Watch, drives, wait_for_any};
 use crate::socket::{Sealed, dealer::Dealer};
+use crate::stats::DropReason;
+use crate::sync::catch;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use tracing::{debug, error};
 
 /// Works until the worker, or its context, is closed.
 pub(super) fn run(room: &Room, monitors: &[Monitor]) {
+    match catch(|| work(room, monitors)) {
+        Ok(Over::Closing) => {}
+        Ok(Over::ShutDown) => return room.handle_shut_down(),
+        Err(_) => {
+            error!("a worker's thread panicked; it takes no more tasks");
+            room.handle_shut_down();
+            room.dealers.iter().for_each(|dealer| dealer.set_linger(LAST_WORDS));
+        }
+    }
+    // What was accepted is written within the linger time, or dropped.
+    let unwritten = room.dealers.iter().map(close).sum();
+    room.handle_closed(unwritten);
+}
+
+/// Closes a socket. How many messages were not written.
+fn close(dealer: &Dealer) -> u64 {
+    let report = match dealer.close() {
+        Ok(report) => report,
+        Err(error) => {
+            debug!(%error, "a worker's socket is gone already");
+            return 0;
+        }
+    };
+    let of_peers = report.peers.iter().map(|peer| &peer.dropped);
+    let dropped = of_peers.chain([&report.gone_dropped, &report.without_peer]);
+    let unwritten = dropped.map(|dropped| dropped.of(DropReason::Linger)).sum();
+    if unwritten > 0 {
+        debug!(unwritten, "a worker was closed before all that it said was written");
+    }
+    unwritten
+}
+
+/// Why there is nothing more to do.
+enum Over {
+    /// The sockets are to be closed.
+    Closing,
+    /// The context is shut down, and they are closed.
+    ShutDown,
+}
+
+fn work(room: &Room, monitors: &[Monitor]) -> Over {
     let bell = Waker::from(Arc::clone(&room.bell));
     let mut ears: Vec<Ear<'_>> = Vec::new();
     for (at, (dealer, monitor)) in room.dealers.iter().zip(monitors).enumerate() {
@@ -44,11 +89,11 @@ pub(super) fn run(room: &Room, monitors: &[Monitor]) {
             room.say(ear.at);
         }
         if ears.iter_mut().any(|ear| ear.watch.look().closed) {
-            return room.handle_shut_down();
+            return Over::ShutDown;
         }
         let until = match room.sleep(room.now()) {
             Ok(until) => until,
-            Err(ToClose) => break,
+            Err(ToClose) => return Over::Closing,
         };
         if !has_more {
             wait_for_any(&drives, &room.bell.signal, until, || {
@@ -58,11 +103,6 @@ pub(super) fn run(room: &Room, monitors: &[Monitor]) {
         }
         room.wake_up();
     }
-    for dealer in &room.dealers {
-        // What was accepted is written within the linger time, or dropped.
-        let _report = dealer.close();
-    }
-    room.handle_closed();
 }
 
 /// What the hand knows of one socket.

@@ -40,6 +40,8 @@ struct State {
     turn: usize,
     course: Course,
     hand: Hand,
+    /// Messages that were not written before the sockets were closed.
+    unwritten: u64,
 }
 
 /// A desk, and what is said over its socket.
@@ -61,7 +63,7 @@ enum Course {
     Closing,
     /// Nothing happens any more.
     Closed,
-    /// Somebody else has closed the sockets: the context is shut down.
+    /// There is no hand any more, and nobody has asked for that: the context is shut down, or the hand has panicked.
     ShutDown,
 }
 
@@ -98,6 +100,7 @@ impl Room {
                 turn: 0,
                 course: Course::Open,
                 hand: Hand::Awake,
+                unwritten: 0,
             }),
             bell: Arc::default(),
             drive,
@@ -202,6 +205,11 @@ impl Room {
         stats
     }
 
+    /// Messages that were not written before the sockets were closed: 0, until they are.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.state.lock().unwritten
+    }
+
     /// Takes no more tasks. False: it did not before.
     pub(super) fn drain(&self) -> bool {
         self.turn_to(Course::Draining, Desk::handle_drain)
@@ -218,12 +226,13 @@ impl Room {
         is_first
     }
 
-    /// The hand has closed the sockets.
-    pub(super) fn handle_closed(&self) {
+    /// The hand has closed the sockets. So many messages were not written.
+    pub(super) fn handle_closed(&self, unwritten: u64) {
+        self.state.lock().unwritten = unwritten;
         self.turn_to(Course::Closed, |_| {});
     }
 
-    /// The context is shut down.
+    /// The context is shut down, or the hand has panicked.
     pub(super) fn handle_shut_down(&self) {
         self.turn_to(Course::ShutDown, Desk::handle_disconnected);
     }

@@ -47,15 +47,17 @@ pub struct WorkerReport {
     /// What it has done. `open` are the deliveries that nobody had answered in time, and `unsaid` the answers that no source was
     /// there for, or had room for: these tasks are delivered again, to whoever is there.
     pub stats: WorkerStats,
+    /// Messages to sources, an answer or several in each, that were on their way and not written before the sockets were closed:
+    /// the source reads too slowly. Tasks whose answers they were are delivered again. As far as it is known when `close` returns.
+    pub unwritten: u64,
 }
 
 impl WorkerReport {
-    /// Returns whether all that was taken was answered, and each answer was on its way to its source.
+    /// Returns whether all that was taken was answered, and each answer was written to its source.
     ///
-    /// Whether it has arrived only the source knows: the task of one that was lost with its connection, or was not written before
-    /// the sockets were closed, is delivered again.
+    /// Whether it has arrived only the source knows: the task of one that was lost with its connection is delivered again.
     pub fn is_complete(&self) -> bool {
-        self.stats.open == 0 && self.stats.unsaid == 0
+        self.stats.open == 0 && self.stats.unsaid == 0 && self.unwritten == 0
     }
 }
 

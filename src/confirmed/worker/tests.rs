@@ -5,6 +5,7 @@ mod full;
 mod sources;
 mod store;
 
+use super::desk::Desk;
 use super::*;
 use crate::confirmed::Source;
 use crate::confirmed::wire::{FailureKind, FromSource, FromWorker, Session, SourceId, TaskHead, TaskId};
@@ -13,6 +14,7 @@ use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::Options;
 use crate::socket::Sealed;
+use crate::socket::dealer::Dealer;
 use crate::socket::router::Router;
 use bytes::Bytes;
 use std::collections::BTreeSet;
