@@ -85,7 +85,12 @@ fn consumer(endpoint: &str) -> Outcome {
     // One at a time: while this one is busy, the others are for whoever is free.
     let worker = Worker::builder(&context).connect(endpoint)?.prefetch(1).build()?;
     while let Some(task) = worker.recv()? {
-        let text = task.message().to_str()?.to_owned();
+        let Ok(text) = task.message().to_str().map(str::to_owned) else {
+            // Nobody can ever do it: it is not tried again, and its sender is told why.
+            task.reject("it is no text")?;
+            say("rejects what is no text")?;
+            continue;
+        };
         let again = if task.is_redelivered() { " again" } else { "" };
         say(&format!("begins {text}{again}"))?;
         thread::sleep(Duration::from_millis(100) * text.matches('.').count() as u32);
@@ -97,7 +102,7 @@ fn consumer(endpoint: &str) -> Outcome {
 
 fn all() -> Outcome {
     let mut producer = start(&["producer", "tcp://127.0.0.1:*"])?;
-    let mut said = BufReader::new(producer.stdout.take().ok_or("it says nothing")?).lines();
+    let mut said = BufReader::new(producer.0.stdout.take().ok_or("it says nothing")?).lines();
     let first = said.next().ok_or("it said nothing")??;
     let endpoint = first.strip_prefix("producer at ").ok_or("it is nowhere")?;
     println!("producer: {first}");
@@ -105,12 +110,11 @@ fn all() -> Outcome {
     let mut consumers = Vec::new();
     for number in 1..=3 {
         let mut consumer = start(&["consumer", endpoint])?;
-        let mut said = BufReader::new(consumer.stdout.take().ok_or("it says nothing")?).lines();
+        let mut said = BufReader::new(consumer.0.stdout.take().ok_or("it says nothing")?).lines();
         if number == 1 {
             // The first task is its own: nobody else is here. It dies of it.
             println!("consumer 1: {}", said.next().ok_or("it said nothing")??);
-            consumer.kill()?;
-            consumer.wait()?;
+            drop(consumer);
             println!("consumer 1 is killed");
             continue;
         }
@@ -124,23 +128,30 @@ fn all() -> Outcome {
     for line in said {
         println!("producer: {}", line?);
     }
-    let is_fine = producer.wait()?.success();
-    for consumer in &mut consumers {
-        consumer.kill()?;
-        consumer.wait()?;
-    }
-    if is_fine {
+    if producer.0.wait()?.success() {
         Ok(())
     } else {
         Err("the producer failed".into())
     }
 }
 
-fn start(words: &[&str]) -> io::Result<Child> {
-    Command::new(std::env::current_exe()?)
+/// A process of this example; dropped, it is killed.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(words: &[&str]) -> io::Result<Process> {
+    let child = Command::new(std::env::current_exe()?)
         .args(words)
         .stdout(Stdio::piped())
-        .spawn()
+        .spawn()?;
+    Ok(Process(child))
 }
 
 /// A line, at once.

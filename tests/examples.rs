@@ -3,6 +3,8 @@
 //! Each has a limit; what exceeds it is ended by its own handle, and fails. `cargo test` builds them all; this file alone
 //! needs `cargo build --examples` before it.
 
+use peermq::Context;
+use peermq::confirmed::{Death, Source, Unconfirmed};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -32,6 +34,22 @@ fn the_work_queue_gives_the_task_of_a_killed_consumer_to_another() {
     ended.assert_says("consumer 1: begins first......");
     ended.assert_says("begins first...... again");
     ended.assert_says("9 done, 0 dead, 0 left");
+}
+
+#[test]
+fn a_consumer_of_the_work_queue_rejects_what_is_no_text_and_goes_on() {
+    let context = Context::new().unwrap();
+    let source = Source::builder(&context).bind("tcp://127.0.0.1:*").unwrap();
+    let source = source.build().unwrap();
+    let _consumer = Running::start("work_queue", &["consumer", &source.endpoints()[0].to_string()]);
+
+    let wrong = source.send(vec![0xff]).unwrap();
+    let right = source.send("a text").unwrap();
+
+    let reason = "it is no text".to_owned();
+    let rejected = Unconfirmed::Dead(Death::Rejected { reason });
+    assert_eq!(wrong.wait(LIMIT), Err(rejected));
+    assert_eq!(right.wait(LIMIT), Ok(()));
 }
 
 /// With the feature `outbox` the source is among those that are killed.
