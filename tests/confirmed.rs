@@ -3,7 +3,7 @@
 mod common;
 
 use peermq::confirmed::{Death, NotTaken, Source, Task, Unconfirmed};
-use peermq::{Context, Dealer, Endpoint, Message, Options};
+use peermq::{Cause, Context, Dealer, Endpoint, Life, Message, Options};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -100,6 +100,19 @@ fn a_task_is_confirmed_once_its_worker_says_that_it_is_done() {
     let stats = source.stats();
     assert_eq!((stats.accepted, stats.done, stats.open, stats.queued), (1, 1, 0, 0));
     assert_eq!(stats.confirm_time.count(), 1);
+}
+
+#[test]
+fn a_source_explains_why_nobody_takes_its_tasks() {
+    let context = Context::new().unwrap();
+    let (source, endpoint) = source(&context);
+    assert_eq!(source.explain().causes, [Cause::NobodyCame]);
+
+    let _worker = Hand::new(&context, &endpoint, 1);
+
+    assert_eq!(source.explain().causes, []);
+    source.close(LONG).unwrap();
+    assert_eq!(source.explain().life, Life::Closed);
 }
 
 #[test]

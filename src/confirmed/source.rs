@@ -19,9 +19,11 @@ use super::wire::TaskId;
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::engine::seat::is_driving;
+use crate::explain::Explanation;
 use crate::hub::waiters::Ticket;
 use crate::hub::{CannotWait, Effects, block_on, deadline};
 use crate::routing::Awaited;
+use crate::socket::router::Router;
 use crate::sync::Mutex;
 use desk::{Shared, Taken, run};
 use keeper::{store_here, store_there};
@@ -63,6 +65,8 @@ use std::time::{Duration, Instant};
 /// ```
 pub struct Source {
     shared: Arc<Shared>,
+    /// The clerk's, who closes it.
+    router: Arc<Router>,
     endpoints: Vec<Endpoint>,
     /// Until they are joined.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -141,6 +145,14 @@ impl Source {
         let mut effects = Effects::default();
         self.shared.desk().drain(&mut effects);
         run(effects);
+    }
+
+    /// Explains what its socket is about, a ROUTER: what each endpoint does, which workers are there, and what is likely to keep
+    /// them away. Shown, it is text for people. Works after `close` too, and then says so.
+    ///
+    /// Waits for one turn of the loop, except on the loop's own thread (from a `Waker`). Takes time for each worker.
+    pub fn explain(&self) -> Explanation {
+        self.router.explain()
     }
 
     /// Returns how the source stands: true at one moment. Takes time for each worker.

@@ -21,9 +21,11 @@ pub use stats::{WorkerReport, WorkerStats};
 
 use crate::context::Context;
 use crate::endpoint::Endpoint;
+use crate::explain::Explanation;
 use crate::hub::waiters::Ticket;
 use crate::hub::{CannotWait, block_on, deadline};
 use crate::routing::Awaited;
+use crate::socket::dealer::Dealer;
 use room::{ContextClosed, End, Room};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -158,6 +160,16 @@ impl Worker {
     /// which they were given.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// Explains what each of its sockets is about, a DEALER for each endpoint, in the order of
+    /// [`endpoints`](Worker::endpoints): whether a source is reached, and why not. So a source that refuses it for good, because
+    /// it is no ROUTER or does not know this worker's key, is found as [`Cause::GaveUp`](crate::Cause::GaveUp). Shown, each is
+    /// text for people. Works after `close` too, and then says so.
+    ///
+    /// Waits for one turn of the loop for each, except on the loop's own thread (from a `Waker`): not for every task.
+    pub fn explain(&self) -> Vec<Explanation> {
+        self.room.dealers.iter().map(Dealer::explain).collect()
     }
 
     fn begin_close(&self) {

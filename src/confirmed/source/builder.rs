@@ -235,10 +235,19 @@ impl SourceBuilder {
             router.connect(endpoint)?;
         }
         let watch = Watch::new(watched, &shared.clerk.signal);
-        let clerk = Clerk::new(Arc::clone(&shared), router, watch, drive, self.sink, chance);
+        let router = Arc::new(router);
+        let clerk = Clerk::new(
+            Arc::clone(&shared),
+            Arc::clone(&router),
+            watch,
+            drive,
+            self.sink,
+            chance,
+        );
         // Without its second thread it is dropped, and the first ends.
         let source = Source {
             shared: Arc::clone(&shared),
+            router,
             endpoints,
             threads: Mutex::new(Vec::new()),
             findings: kept.findings,

@@ -23,7 +23,7 @@ use tracing::{debug, error, warn};
 /// What the thread has for itself.
 pub(super) struct Clerk {
     shared: Arc<Shared>,
-    router: Router,
+    router: Arc<Router>,
     watch: Watch,
     drives: [Arc<dyn Drive>; 1],
     doors: Doors,
@@ -38,7 +38,7 @@ pub(super) struct Clerk {
 impl Clerk {
     pub(super) fn new(
         shared: Arc<Shared>,
-        router: Router,
+        router: Arc<Router>,
         watch: Watch,
         drive: Arc<dyn Drive>,
         sink: Option<Sink>,

@@ -14,7 +14,6 @@ use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::Options;
 use crate::socket::Sealed;
-use crate::socket::dealer::Dealer;
 use crate::socket::router::Router;
 use bytes::Bytes;
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! Sources that come, go and come back, and several of them.
 
 use super::*;
+use crate::explain::Cause;
+use crate::socket::push::Push;
 
 #[test]
 fn a_source_that_comes_back_hears_what_was_done() {
@@ -144,4 +146,31 @@ fn two_endpoints_may_lead_to_one_source() {
     assert!(receipts.iter().all(|receipt| receipt.wait(LONG).is_ok()));
     let stats = source.stats();
     assert_eq!((stats.workers, stats.losses, stats.redeliveries), (2, 0, 0));
+}
+
+#[test]
+fn a_source_that_is_none_is_explained() {
+    let context = Context::new().unwrap();
+    let source = Router::new(&context);
+    let here = source.bind("tcp://127.0.0.1:0").unwrap();
+    let push = Push::new(&context);
+    let there = push.bind("tcp://127.0.0.1:0").unwrap();
+    let worker = Worker::builder(&context).connect(here).unwrap();
+    let worker = worker.connect(there.clone()).unwrap().build().unwrap();
+
+    let begin = Instant::now();
+    let causes = loop {
+        let explained = worker.explain().into_iter();
+        let causes: Vec<_> = explained.map(|explanation| explanation.causes).collect();
+        if !causes[1].is_empty() && !matches!(causes[1][..], [Cause::Awaited { .. }]) && causes[0].is_empty() {
+            break causes;
+        }
+        assert!(begin.elapsed() < LONG, "{causes:?}");
+        thread::yield_now();
+    };
+
+    let [Cause::GaveUp { endpoint, .. }] = &causes[1][..] else {
+        panic!("{causes:?}");
+    };
+    assert_eq!(*endpoint, there);
 }
