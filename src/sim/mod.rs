@@ -8,45 +8,11 @@
 #![cfg_attr(any(loom, not(test)), expect(dead_code, reason = "a fuzzer plays a part of it"))]
 
 pub(crate) mod chance;
-#[cfg(all(test, not(loom)))]
-mod clock;
-#[cfg(all(test, not(loom)))]
-mod counting;
-#[cfg(all(test, not(loom)))]
-mod cuts;
-#[cfg(all(test, not(loom)))]
-mod ends;
-#[cfg(all(test, not(loom)))]
-mod equals;
 mod fabric;
-#[cfg(all(test, not(loom)))]
-mod groups;
-#[cfg(all(test, not(loom)))]
-mod in_band;
 pub(crate) mod laws;
-#[cfg(all(test, not(loom)))]
-mod life;
-#[cfg(all(test, not(loom)))]
-mod marks;
 mod net;
 #[cfg(all(test, not(loom)))]
-mod newest;
-#[cfg(all(test, not(loom)))]
-mod pair;
-#[cfg(all(test, not(loom)))]
-mod pipeline;
-#[cfg(all(test, not(loom)))]
-mod publish;
-#[cfg(all(test, not(loom)))]
-mod request;
-#[cfg(all(test, not(loom)))]
-mod router;
-#[cfg(all(test, not(loom)))]
-mod service;
-#[cfg(all(test, not(loom)))]
-mod strangers;
-#[cfg(all(test, not(loom)))]
-mod stream;
+mod played;
 
 use crate::batch::weight;
 use crate::endpoint::Endpoint;

@@ -1,13 +1,13 @@
 //! Messages that tell of connections, under faults: each connection begins with its greeting, its end is told once and behind
 //! all that came by it, and all of them are counted.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{conserved, numbered, read, recv, send, small};
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::routing::{Addressed, Awaited, Pattern};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{conserved, numbered, read, recv, send, small};
 use crate::socket::dealer::DealerPattern;
 use crate::socket::router::RouterPattern;
 use std::collections::BTreeMap;

@@ -1,13 +1,13 @@
 //! RADIO and DISH under faults: nobody hears what it has not joined, memberships converge once the faults are over, and
 //! then everybody hears what it has joined, once and in order.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{conserved, small};
 use crate::hub::{Hub, Station};
 use crate::message::Message;
 use crate::options::AtMark;
 use crate::routing::{Awaited, Peers};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{conserved, small};
 use crate::socket::dish::DishPattern;
 use crate::socket::radio::RadioPattern;
 use std::collections::{BTreeMap, BTreeSet};

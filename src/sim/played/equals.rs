@@ -1,15 +1,15 @@
 //! DEALER to DEALER and PEER to PEER under faults: nothing is counted wrongly, nothing comes twice or out of order, and
 //! once the faults are over nothing is lost.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{check, numbered_for, send, small};
-use super::{endpoint, laws};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::Options;
 use crate::routing::{Addressed, Awaited, Pattern, PeerId, PeerKind, Peers};
 use crate::routing_id::RoutingId;
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{check, numbered_for, send, small};
+use crate::sim::{endpoint, laws};
 use crate::socket::dealer::DealerPattern;
 use crate::socket::peer::PeerPattern;
 use std::collections::{BTreeMap, BTreeSet};

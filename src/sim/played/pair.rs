@@ -1,11 +1,11 @@
 //! PAIR and CHANNEL under faults, both ways at once, with a third that would like to be one of the two.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{Ledger, check, numbered_for, send, small};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::routing::{Awaited, Pattern};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{Ledger, check, numbered_for, send, small};
 use crate::socket::kind::{ChannelKind, Kind, PairKind};
 use crate::socket::pair::Exclusive;
 use std::sync::Arc;

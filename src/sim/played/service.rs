@@ -1,13 +1,13 @@
 //! CLIENT and SERVER under faults: whatever the server says goes to the one it is said to, and once the faults are over
 //! every client is answered.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{check, numbered_for, recv, send, small};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::routing::{Addressed, Awaited, NoRoute};
 use crate::routing_id::RoutingId;
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{check, numbered_for, recv, send, small};
 use crate::socket::client::ClientPattern;
 use crate::socket::server::ServerPattern;
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! What sockets say of times, peaks and rates is so, by the virtual clock.
 
-use super::World;
-use super::laws::{check, numbered, recv, send};
 use crate::hub::Hub;
 use crate::options::Options;
+use crate::sim::World;
+use crate::sim::laws::{check, numbered, recv, send};
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;
 use crate::stats::Throughput;

@@ -1,13 +1,13 @@
 //! How many come and how fast, by the virtual clock.
 
-use super::World;
-use super::laws::check;
 use crate::failure::Failure;
 use crate::hub::Monitor;
 use crate::limit::Limit;
 use crate::monitor::Event;
 use crate::options::Options;
 use crate::security::{Claim, Plain, Security, Verdict};
+use crate::sim::World;
+use crate::sim::laws::check;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;
 use std::io::IoSlice;

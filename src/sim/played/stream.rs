@@ -1,14 +1,14 @@
 //! STREAM to STREAM under faults: the law holds, no connection's bytes are torn but at its end, nothing comes twice, and
 //! what both ends are told fits what has happened.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{check, small};
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::message::Message;
 use crate::options::Options;
 use crate::routing::{Addressed, Awaited, Peers};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{check, small};
 use crate::socket::stream::StreamPattern;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,13 +1,13 @@
 //! PUB and XPUB, and SUB or XSUB, under faults: every copy is counted, subscriptions converge once the faults are over, and then
 //! everybody gets what it wants, once and in order.
 
-use super::World;
-use super::chance::{Chance, with_seeds};
-use super::laws::{conserved, recv, security, send, small};
 use crate::hub::{Hub, Station};
 use crate::message::Message;
 use crate::options::{AtMark, Options};
 use crate::routing::{Interests, Receives, Sends};
+use crate::sim::World;
+use crate::sim::chance::{Chance, with_seeds};
+use crate::sim::laws::{conserved, recv, security, send, small};
 use crate::socket::publish::PubPattern;
 use crate::socket::subscribe::SubPattern;
 use crate::socket::xpublish::XPubPattern;

@@ -1,12 +1,12 @@
 //! REQ and REP under faults: every request ends, with its own reply or as lost, and no fault wedges the next one.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{check, small};
 use crate::engine::notes::Note;
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::routing::Awaited;
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{check, small};
 use crate::socket::reply::{Asked, RepPattern};
 use crate::socket::request::{Outcome, ReqPattern};
 use crate::stats::DropReason;

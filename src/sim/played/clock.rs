@@ -1,12 +1,12 @@
 //! What takes time takes exactly the time that its option says, by the virtual clock.
 
-use super::World;
-use super::laws::{check, recv, send};
 use super::life::ended;
 use crate::failure::Failure;
 use crate::hub::Station;
 use crate::monitor::Event;
 use crate::options::Options;
+use crate::sim::World;
+use crate::sim::laws::{check, recv, send};
 use crate::socket::pair::PairPattern;
 use crate::socket::publish::PubPattern;
 use crate::socket::pull::PullPattern;

@@ -1,14 +1,14 @@
 //! PUSH and PULL, and SCATTER and GATHER, under faults: nothing is counted wrongly, nothing comes twice or out of order, and once the faults are
 //! over nothing is lost.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{Ledger, check, numbered_for, security, send, small};
 use crate::batch::Copies;
 use crate::hub::{Hub, Lent};
 use crate::message::Message;
 use crate::options::Options;
 use crate::routing::{Awaited, Pattern};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{Ledger, check, numbered_for, security, send, small};
 use crate::socket::kind::{GatherKind, Kind, PullKind, PushKind, ScatterKind};
 use crate::socket::pull::Fair;
 use crate::socket::push::Balanced;

@@ -1,12 +1,12 @@
 //! How connections end: in good order, and while somebody waits for room.
 
-use super::World;
-use super::fabric::Cut;
-use super::laws::{check, recv, send};
 use crate::engine::seat::Work;
 use crate::hub::Effects;
 use crate::options::Options;
 use crate::routing::{Awaited, Pattern, Peers, Sends, Want};
+use crate::sim::World;
+use crate::sim::fabric::Cut;
+use crate::sim::laws::{check, recv, send};
 use crate::socket::pair::PairPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;

@@ -1,13 +1,13 @@
 //! What was written bounds the loss: a connection is cut at every byte of a stream, and what was not wholly written
 //! comes by the next one, in order, once. In clear, and in boxes.
 
-use super::World;
-use super::fabric::Cut;
-use super::laws::{check, curve, recv, send};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::Options;
 use crate::security::Security;
+use crate::sim::World;
+use crate::sim::fabric::Cut;
+use crate::sim::laws::{check, curve, recv, send};
 use crate::socket::pair::PairPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;

@@ -1,9 +1,6 @@
 //! DEALER to ROUTER and back under faults: the law holds, each identity's messages come in order and under its name, and
 //! once the faults are over every dealer is reached by its identity.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{check, numbered, read, recv, security, send, small};
 use crate::failure::Failure;
 use crate::hub::Hub;
 use crate::identity::Identity;
@@ -11,6 +8,9 @@ use crate::message::Message;
 use crate::monitor::Event;
 use crate::options::Options;
 use crate::routing::{Addressed, Awaited};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{check, numbered, read, recv, security, send, small};
 use crate::socket::dealer::DealerPattern;
 use crate::socket::router::RouterPattern;
 use std::collections::{BTreeMap, BTreeSet};

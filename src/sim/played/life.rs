@@ -1,12 +1,12 @@
 //! Who is still there, and who is not, by the virtual clock.
 
-use super::World;
-use super::laws::{check, recv, send};
 use crate::failure::Failure;
 use crate::hub::{Hub, Monitor};
 use crate::monitor::Event;
 use crate::options::Options;
 use crate::routing::{Pattern, Want};
+use crate::sim::World;
+use crate::sim::laws::{check, recv, send};
 use crate::socket::pair::PairPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;

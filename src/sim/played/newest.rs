@@ -1,13 +1,13 @@
 //! Sockets that keep only the newest messages, and publishers that keep the newest of each topic, under faults: every message
 //! is counted, none is followed by an older one, and once the faults are over everybody has the newest.
 
-use super::World;
-use super::chance::with_seeds;
-use super::laws::{conserved, send, small};
 use crate::hub::Hub;
 use crate::message::Message;
 use crate::options::{AtMark, Options};
 use crate::routing::{Awaited, Pattern, Receives, Sends};
+use crate::sim::World;
+use crate::sim::chance::with_seeds;
+use crate::sim::laws::{conserved, send, small};
 use crate::socket::publish::PubPattern;
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;

@@ -1,9 +1,9 @@
 //! Marks are exact: not one message more, not one less.
 
-use super::World;
-use super::laws::{check, numbered, recv, send};
 use crate::hub::Hub;
 use crate::options::Options;
+use crate::sim::World;
+use crate::sim::laws::{check, numbered, recv, send};
 use crate::socket::pull::PullPattern;
 use crate::socket::push::PushPattern;
 use std::sync::Arc;
