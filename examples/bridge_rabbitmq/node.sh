@@ -1,7 +1,7 @@
 # A RabbitMQ node of one's own, for tests and comparisons: sourced by bash. It listens on 127.0.0.1 only, on ports that were
 # free, and all that it writes is in $NODE. It is started, killed and stopped by process ids; no other node is touched.
 #
-#   node_prepare DIR    chooses ports and a folder; installs the server if there is none
+#   node_prepare DIR    chooses ports and a folder; installs the server if there is none; $NODE_MORE goes into its configuration
 #   node_start          starts the node, or starts it again with what it has kept, and waits until it takes connections
 #   node_kill           ends it at once, as a power cut would, but for what the system has not written yet
 #   node_stop           ends all that was started; for a trap
@@ -33,6 +33,7 @@ print(*ports)')
     cat > "$NODE/rabbitmq.conf" << END
 listeners.tcp.default = 127.0.0.1:$NODE_PORT
 log.console = false
+${NODE_MORE:-}
 log.file.level = warning
 END
     # Who maps names of nodes to ports. It has to be there first: else the node would start one of its own, which outlives it.

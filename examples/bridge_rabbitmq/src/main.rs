@@ -1,6 +1,6 @@
 //! Carries tasks from peermq's sources to a queue of RabbitMQ, for those who outgrow a queue without a broker.
 //!
-//! `bridge_rabbitmq SOURCE AMQP-URL QUEUE [IN-FLIGHT]`
+//! `bridge_rabbitmq SOURCE AMQP-URL QUEUE [IN-FLIGHT [LONGEST]]`
 //!
 //! A task is acknowledged to its source only after the broker has confirmed that it keeps it. So it is always kept by one of the
 //! two, and may for a moment be kept by both: it arrives at least once. While the broker is away the bridge is no worker at all,
@@ -20,18 +20,23 @@ use tokio::task::JoinSet;
 async fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [source, url, queue, rest @ ..] = words.as_slice() else {
-        return Err("usage: bridge_rabbitmq SOURCE AMQP-URL QUEUE [IN-FLIGHT]".into());
+        return Err("usage: bridge_rabbitmq SOURCE AMQP-URL QUEUE [IN-FLIGHT [LONGEST]]".into());
     };
     let in_flight = rest.first().map_or(Ok(IN_FLIGHT), |number| number.parse())?;
+    let longest = rest.get(1).map_or(Ok(LONGEST), |number| number.parse())?;
+    let target = Target {
+        queue: queue.clone(),
+        longest,
+    };
     let context = Context::new()?;
     let mut wait = SHORTEST_WAIT;
     loop {
         let began = Instant::now();
-        match connect(url, queue).await {
+        match connect(url, &target.queue).await {
             Ok((connection, channel)) => {
                 println!("there");
                 let worker = Worker::builder(&context).connect(source.as_str())?.prefetch(in_flight);
-                let why = carry(worker.build()?, &connection, &channel, queue, in_flight).await;
+                let why = carry(worker.build()?, &connection, &channel, &target, in_flight).await;
                 println!("away: {why}");
             }
             Err(error) => println!("away: {error}"),
@@ -43,6 +48,14 @@ async fn main() -> Result<(), Failure> {
         tokio::time::sleep(wait).await;
         wait = (2 * wait).min(LONGEST_WAIT);
     }
+}
+
+/// Where tasks are carried to.
+#[derive(Debug, Clone)]
+struct Target {
+    queue: String,
+    /// What is longer the broker does not take.
+    longest: usize,
 }
 
 /// A channel with confirms, and a queue that is there: as somebody has declared it, or else a durable one.
@@ -69,11 +82,11 @@ async fn connect(url: &str, queue: &str) -> lapin::Result<(Connection, Channel)>
 }
 
 /// Carries as many tasks at once as the source may give, until the broker is away; returns why.
-async fn carry(worker: Worker, connection: &Connection, channel: &Channel, queue: &str, in_flight: u32) -> Failure {
+async fn carry(worker: Worker, connection: &Connection, channel: &Channel, target: &Target, in_flight: u32) -> Failure {
     let worker = Arc::new(worker);
     let mut hands = JoinSet::new();
     for _ in 0..in_flight {
-        hands.spawn(carry_one_by_one(worker.clone(), channel.clone(), queue.to_owned()));
+        hands.spawn(carry_one_by_one(worker.clone(), channel.clone(), target.clone()));
     }
     let why = tokio::select! {
         Some(ended) = hands.join_next() => ended.unwrap_or_else(Failure::from),
@@ -86,14 +99,23 @@ async fn carry(worker: Worker, connection: &Connection, channel: &Channel, queue
 }
 
 /// One of many hands. It ends only with the connection, or the worker.
-async fn carry_one_by_one(worker: Arc<Worker>, channel: Channel, queue: String) -> Failure {
+async fn carry_one_by_one(worker: Arc<Worker>, channel: Channel, target: Target) -> Failure {
     loop {
         let task = match worker.recv_async().await {
             Ok(Some(task)) => task,
             Ok(None) => return "the worker is closed".into(),
             Err(error) => return error.into(),
         };
-        let answered = match publish(&channel, &queue, &task).await {
+        let len = task.message().byte_count();
+        if len > target.longest {
+            // The broker would end the channel, and with it all that is on its way.
+            let reason = format!("its {len} bytes are over the {} that RabbitMQ takes", target.longest);
+            if let Err(error) = task.reject(reason) {
+                return error.into();
+            }
+            continue;
+        }
+        let answered = match publish(&channel, &target.queue, &task).await {
             Ok(Confirmation::Ack(None)) => task.ack(),
             // No queue of this name any more: the broker gives the message back, and only then confirms.
             Ok(Confirmation::Ack(Some(_))) => task.retry_after(LONGEST_WAIT, "RabbitMQ has no such queue"),
@@ -169,6 +191,8 @@ async fn lost(connection: &Connection) -> Failure {
 type Failure = Box<dyn Error + Send + Sync>;
 
 const IN_FLIGHT: u32 = 256;
+/// RabbitMQ's `max_message_size`, unless somebody has set it: up to 3.13, in bytes. A client is not told.
+const LONGEST: usize = 128 << 20;
 const LOOK: Duration = Duration::from_millis(500);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

@@ -1,12 +1,13 @@
 //! The two ends of the bridge's test: a source that sends numbered tasks, and a consumer that looks whether all have come.
 //!
-//! `trial send ENDPOINT N` sends, says how many are done, and ends when all are. `trial check AMQP-URL QUEUE N` empties the
+//! `trial send ENDPOINT N LEN` sends, and in their middle one of LEN bytes, which is to be rejected; says how many are done, and
+//! ends when all are. `trial check AMQP-URL QUEUE N` empties the
 //! queue, counts, and fails if one of the N is missing.
 
 use lapin::options::BasicGetOptions;
 use lapin::{Connection, ConnectionProperties};
 use peermq::Context;
-use peermq::confirmed::{Receipt, Source, Task};
+use peermq::confirmed::{Death, Receipt, Source, Task, Unconfirmed};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::time::Duration;
@@ -15,21 +16,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["send", endpoint, number] => send(endpoint, number.parse()?),
+        ["send", endpoint, number, len] => send(endpoint, number.parse()?, len.parse()?),
         ["check", url, queue, number] => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
             .block_on(check(url, queue, number.parse()?)),
-        _ => Err("usage: trial send ENDPOINT N | trial check AMQP-URL QUEUE N".into()),
+        _ => Err("usage: trial send ENDPOINT N LEN | trial check AMQP-URL QUEUE N".into()),
     }
 }
 
-fn send(endpoint: &str, number: usize) -> Result<(), Box<dyn Error>> {
+fn send(endpoint: &str, number: usize, too_long: usize) -> Result<(), Box<dyn Error>> {
     let context = Context::new()?;
     let source = Source::builder(&context).bind(endpoint)?.build()?;
     println!("bound");
     let mut open: VecDeque<Receipt> = VecDeque::new();
+    let mut rejected = None;
     for at in 0..number + WINDOW {
+        if at == number / 2 {
+            rejected = Some(source.send(vec![b'x'; too_long])?);
+        }
         if at < number {
             let task = Task::new(format!("task {at}"))
                 .key(at.to_string())
@@ -45,6 +50,10 @@ fn send(endpoint: &str, number: usize) -> Result<(), Box<dyn Error>> {
                 println!("done {done}");
             }
         }
+    }
+    let rejected = rejected.ok_or("nothing was too long")?.wait(Duration::from_secs(120));
+    if !matches!(rejected, Err(Unconfirmed::Dead(Death::Rejected { .. }))) {
+        return Err(format!("what is too long was not rejected: {rejected:?}").into());
     }
     let stats = source.stats();
     let report = source.close(Duration::from_secs(1))?;
