@@ -2,7 +2,7 @@
 
 mod common;
 
-use peermq::confirmed::{Death, NotTaken, Source, Task, Unconfirmed};
+use peermq::confirmed::{Death, NotTaken, Source, SourceBuilder, Task, Unconfirmed};
 use peermq::{Cause, Context, Dealer, Endpoint, Life, Message, Options};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -73,12 +73,12 @@ impl Hand {
     }
 }
 
+fn builder(context: &Context) -> SourceBuilder {
+    Source::builder(context).bind("tcp://127.0.0.1:*").unwrap()
+}
+
 fn source(context: &Context) -> (Source, Endpoint) {
-    let source = Source::builder(context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
-        .build()
-        .unwrap();
+    let source = builder(context).build().unwrap();
     let endpoint = source.endpoints()[0].clone();
     (source, endpoint)
 }
@@ -144,9 +144,7 @@ fn a_rejected_task_is_a_dead_letter_before_its_sender_is_told() {
     let letters = Arc::new(Mutex::new(Vec::new()));
     let context = Context::new().unwrap();
     let theirs = Arc::clone(&letters);
-    let source = Source::builder(&context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
+    let source = builder(&context)
         .dead_letters(move |letter| {
             theirs.lock().unwrap().push(letter);
             Ok::<(), std::io::Error>(())
@@ -175,9 +173,7 @@ fn a_rejected_task_is_a_dead_letter_before_its_sender_is_told() {
 #[test]
 fn a_sink_that_panics_loses_its_letter_and_nothing_else() {
     let context = Context::new().unwrap();
-    let source = Source::builder(&context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
+    let source = builder(&context)
         .dead_letters(|_| -> Result<(), std::io::Error> { panic!("on purpose") })
         .build()
         .unwrap();
@@ -195,12 +191,7 @@ fn a_sink_that_panics_loses_its_letter_and_nothing_else() {
 #[test]
 fn at_the_limit_of_the_backlog_try_send_hands_back_and_send_waits() {
     let context = Context::new().unwrap();
-    let source = Source::builder(&context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
-        .backlog(4, 1 << 20)
-        .build()
-        .unwrap();
+    let source = builder(&context).backlog(4, 1 << 20).build().unwrap();
     let receipts: Vec<_> = (0..4).map(|n| source.send(format!("{n}")).unwrap()).collect();
 
     let refused = source.try_send(Task::new("more").key("k")).unwrap_err();
@@ -228,12 +219,7 @@ fn at_the_limit_of_the_backlog_try_send_hands_back_and_send_waits() {
 #[test]
 fn bytes_fill_the_backlog_too() {
     let context = Context::new().unwrap();
-    let source = Source::builder(&context)
-        .bind("inproc://bytes")
-        .unwrap()
-        .backlog(1_000, 1_000)
-        .build()
-        .unwrap();
+    let source = builder(&context).backlog(1_000, 1_000).build().unwrap();
     let _first = source.try_send(vec![0; 999]).unwrap();
     let _second = source.try_send(vec![0; 5_000]).unwrap();
 
@@ -394,12 +380,7 @@ fn a_source_that_connects_gives_a_worker_that_is_back_nothing_of_before() {
 #[test]
 fn sends_and_receipts_are_futures() {
     let context = Context::new().unwrap();
-    let source = Source::builder(&context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
-        .backlog(1, 1 << 20)
-        .build()
-        .unwrap();
+    let source = builder(&context).backlog(1, 1 << 20).build().unwrap();
     let first = common::block_on(source.send_async("first")).unwrap();
     let mut waiting = Box::pin(source.send_async("second"));
     assert!(common::poll_once(waiting.as_mut()).is_none(), "the backlog is full");
@@ -487,12 +468,7 @@ fn what_a_done_task_was_made_of_may_ask_its_source_when_it_is_dropped() {
 #[test]
 fn draining_ends_a_send_that_waits_for_room() {
     let context = Context::new().unwrap();
-    let source = Source::builder(&context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
-        .backlog(1, 1 << 20)
-        .build()
-        .unwrap();
+    let source = builder(&context).backlog(1, 1 << 20).build().unwrap();
     let _first = source.send("first").unwrap();
     let mut waiting = Box::pin(source.send_async("second"));
     assert!(common::poll_once(waiting.as_mut()).is_none());
@@ -512,9 +488,7 @@ fn a_sink_that_would_wait_for_its_source_is_told_so() {
     let place = Arc::new(Mutex::new(None::<Arc<Source>>));
     let told = Arc::new(Mutex::new(None));
     let (here, result) = (Arc::clone(&place), Arc::clone(&told));
-    let source = Source::builder(&context)
-        .bind("tcp://127.0.0.1:*")
-        .unwrap()
+    let source = builder(&context)
         .dead_letters(move |_| {
             // The last handle, perhaps: dropping it must not wait for this thread either.
             if let Some(source) = here.lock().unwrap().take() {
