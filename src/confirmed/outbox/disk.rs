@@ -66,7 +66,7 @@ pub struct DiskOutbox {
     state: State,
     /// The largest id that was loaded, or stored with success.
     highest: Option<u64>,
-    /// Settled by calls that failed: they go with the next. Of tasks that the store has, so no more than those.
+    /// Settled by calls that failed: those that are here go with the next. As many as the source settles: of tasks that it has.
     owed: BTreeSet<u64>,
 }
 
@@ -143,8 +143,10 @@ impl DiskOutbox {
         let State::Ready(ready) = &mut self.state else {
             unreachable!("it was just made so");
         };
+        // What is owed was there before: a number may come again if its task was refused.
+        let owed = self.owed.iter().copied().filter(|&id| ready.has(id));
         let is_here = |id: &u64| ready.has(*id) || accepted.binary_search_by_key(id, |task| task.id).is_ok();
-        let settled: Vec<u64> = self.owed.iter().chain(settled).copied().filter(is_here).collect();
+        let settled: Vec<u64> = owed.chain(settled.iter().copied().filter(is_here)).collect();
         if accepted.is_empty() && settled.is_empty() {
             return Ok(());
         }

@@ -144,3 +144,20 @@ fn what_was_refused_last_is_not_there_when_the_outbox_was_closed() {
         }
     }
 }
+
+/// Of what a call that failed has settled only what was there before it is owed.
+#[test]
+fn a_number_that_comes_again_was_not_settled_by_the_call_that_failed() {
+    for size in [100, 5000] {
+        let memory = new_memory();
+        let mut outbox = on(&memory);
+        outbox.load(FRESH).unwrap();
+        memory.fail_in(Some(0));
+        outbox.store(&tasks(1..=3, size), &[2, 4]).unwrap_err();
+
+        outbox.store(&tasks(1..=3, 10), &[]).unwrap();
+        outbox.store(&tasks(4..=4, 10), &[]).unwrap();
+
+        assert_eq!(ids(&outbox.load(FRESH).unwrap()), [1, 2, 3, 4]);
+    }
+}
