@@ -147,7 +147,7 @@ impl DiskOutbox {
         let owed = self.owed.iter().copied().filter(|&id| ready.has(id));
         let is_here = |id: &u64| ready.has(*id) || accepted.binary_search_by_key(id, |task| task.id).is_ok();
         let settled: Vec<u64> = owed.chain(settled.iter().copied().filter(is_here)).collect();
-        if accepted.is_empty() && settled.is_empty() {
+        if accepted.is_empty() && settled.is_empty() && ready.is_written() {
             return Ok(());
         }
         if ready.appends(octets, settled.len()) {

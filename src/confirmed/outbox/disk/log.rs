@@ -59,6 +59,11 @@ impl Log {
         self.end = Some(0);
     }
 
+    /// Whether it is known what stands in it.
+    pub(super) fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether a group of so many octets and ids goes here. Of larger ones the store writes little more than they have.
     pub(super) fn takes(&self, octets: usize, settled: usize) -> bool {
         let len = (HEAD_LEN + settled * ID_LEN + octets) as u64;

@@ -77,6 +77,11 @@ impl Ready {
         self.recent.values().map(|octets| record::task(octets))
     }
 
+    /// Whether the disk has what is here, and nothing else: no group that failed.
+    pub(super) fn is_written(&self) -> bool {
+        self.log.has_end()
+    }
+
     /// Whether a group goes to the log, so many octets of records and so many ids.
     pub(super) fn appends(&self, octets: usize, settled: usize) -> bool {
         self.log.takes(octets, settled)

@@ -161,3 +161,23 @@ fn a_number_that_comes_again_was_not_settled_by_the_call_that_failed() {
         assert_eq!(ids(&outbox.load(FRESH).unwrap()), [1, 2, 3, 4]);
     }
 }
+
+#[test]
+fn what_was_refused_is_not_there_once_a_call_has_returned_though_that_had_nothing_to_store() {
+    for size in [100, 5000] {
+        for step in 0.. {
+            let memory = new_memory();
+            let mut outbox = on(&memory);
+            outbox.load(FRESH).unwrap();
+            memory.fail_in(Some(step));
+            if outbox.store(&tasks(1..=3, size), &[]).is_ok() {
+                assert!(step > 1);
+                break;
+            }
+
+            outbox.store(&[], &[77]).unwrap();
+
+            assert_eq!(ids(&on(&memory.copy()).load(FRESH).unwrap()), [0; 0], "step {step}");
+        }
+    }
+}
