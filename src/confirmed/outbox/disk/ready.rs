@@ -127,14 +127,14 @@ impl Ready {
         Ok(())
     }
 
-    /// Returns how many rows there were.
-    fn write_recent(&mut self, tasks: &mut Table<'_, u64, &'static [u8]>) -> Result<usize, Error> {
+    /// Returns how many octets its rows have.
+    fn write_recent(&mut self, tasks: &mut Table<'_, u64, &'static [u8]>) -> Result<u64, Error> {
         let mut written = 0;
         while let Some((ids, octets)) = take_row(&mut self.recent) {
             let Some(&key) = ids.first() else { break };
             tasks.insert(key, octets.as_slice())?;
             self.rows.insert(key, Row::new(key, ids.into_iter(), octets.len()));
-            written += 1;
+            written += octets.len() as u64;
         }
         Ok(written)
     }
@@ -143,7 +143,7 @@ impl Ready {
         &mut self,
         transaction: &WriteTransaction,
         tasks: &mut Table<'_, u64, &'static [u8]>,
-        written: usize,
+        written: u64,
     ) -> Result<(), Error> {
         if self.touched.is_empty() {
             return Ok(());

@@ -146,40 +146,45 @@ impl Rows {
         Some(key)
     }
 
-    /// Rows to be written anew: a few more than were `written`, of those of which less than half is left, if they are worth it.
-    pub(super) fn sweep(&mut self, slack: u64, written: usize) -> Vec<u64> {
+    /// Rows to be written anew, of those of which less than half is left, if they are worth it: of little more octets than were
+    /// `written`. That is enough, as a row that loses half whenever it is written anew is in all no more than it was at first.
+    pub(super) fn sweep(&mut self, slack: u64, written: u64) -> Vec<u64> {
         let left = self.octets - self.settled_octets;
         if self.settled_octets <= left.saturating_add(slack) {
             return Vec::new();
         }
-        let most = written + MOST_SWEPT;
-        let most_looked_at = most * LOOKED_AT;
-        let mut seen = self.rows.range(self.swept_to..).take(most_looked_at);
-        let is_worth = |row: &Row| !row.is_spoilt && row.left_count > 0 && row.settled_octets() > row.octets / 2;
-        let found = seen.by_ref().filter(|(_, row)| is_worth(row));
-        let keys: Vec<u64> = found.map(|(&key, _)| key).take(most).collect();
-        let found_enough = keys.len() == most;
-        self.swept_to = match keys.last() {
-            Some(last) if found_enough => last + 1,
-            _ => {
-                let mut ahead = self.rows.range(self.swept_to..).skip(most_looked_at);
-                ahead.next().map_or(0, |(&key, _)| key)
+        let most = written + MORE_SWEPT;
+        let mut octets = 0;
+        let mut looked_at = 0;
+        let mut keys = Vec::new();
+        let mut next = 0;
+        for (&key, row) in self.rows.range(self.swept_to..) {
+            if octets >= most || looked_at >= most {
+                next = key;
+                break;
             }
-        };
+            looked_at += LOOK;
+            if !row.is_spoilt && row.left_count > 0 && row.settled_octets() > row.octets / 2 {
+                octets += row.octets - row.settled_octets();
+                keys.push(key);
+            }
+        }
+        self.swept_to = next;
         keys
     }
 }
 
 /// Ids from the first of a row to its last.
 pub(super) const MOST_IDS: u64 = 1024;
-/// Rows that are written anew with one group, beyond as many as it has: at most about 256 KiB.
-const MOST_SWEPT: usize = 4;
-/// Rows that are looked at for each of them.
-const LOOKED_AT: usize = 16;
+/// Octets that are written anew with one group, beyond as many as it has.
+const MORE_SWEPT: u64 = 256 << 10;
+/// To look at a row is worth as much as to write so many.
+const LOOK: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::SplitMix64;
 
     #[test]
     fn a_row_goes_when_none_of_it_is_left() {
@@ -258,5 +263,48 @@ mod tests {
         swept.sort_unstable();
         swept.dedup();
         assert!(swept.len() > 100, "no row twice");
+    }
+
+    /// Half of the tasks are settled at once, the others long after, in any order: most rows are cut several times.
+    #[test]
+    fn what_is_settled_is_never_much_more_than_what_is_left_however_many_rows_come_at_once() {
+        let seed = 7;
+        let mut chance = SplitMix64::new(seed);
+        for (rows_at_once, times) in [(1, 400), (16, 200), (64, 100)] {
+            let mut rows = Rows::default();
+            let mut ends: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+            let mut last = 0;
+            for time in 0..times {
+                ends.remove(&time).unwrap_or_default().into_iter().for_each(|id| {
+                    let key = rows.settle(id).unwrap();
+                    if rows.get(key).unwrap().is_over() {
+                        rows.remove(key);
+                    }
+                });
+                for _ in 0..rows_at_once {
+                    let ids = last + 1..last + 65;
+                    last += 64;
+                    rows.insert(ids.start, Row::new(ids.start, ids.clone(), 65_000));
+                    for id in ids {
+                        let is_long = chance.next().is_multiple_of(2);
+                        let more = if is_long { chance.next() % 50 } else { 0 };
+                        ends.entry(time + 1 + more).or_default().push(id);
+                    }
+                }
+                for key in rows.sweep(0, rows_at_once * 65_000) {
+                    let row = rows.get(key).unwrap();
+                    let ids: Vec<u64> = (key..key + 64).filter(|&id| row.has(key, id)).collect();
+                    let octets = ids.len() * 1015;
+                    rows.insert(key, Row::new(key, ids.into_iter(), octets));
+                }
+                let left = rows.octets - rows.settled_octets;
+                assert!(
+                    rows.settled_octets <= left + left / 4,
+                    "{rows_at_once} at time {time} of seed {seed}: {} of {} are settled",
+                    rows.settled_octets,
+                    rows.octets
+                );
+            }
+        }
     }
 }
