@@ -15,7 +15,7 @@
 use super::medium::Medium;
 use super::record::{self, Unreadable};
 use crate::cipher::{TAG_BYTES, tag};
-use std::io;
+use std::io::{self, ErrorKind};
 
 /// Where small groups are written to.
 #[derive(Debug)]
@@ -99,23 +99,21 @@ impl Log {
 
     /// Reads its entries, oldest first: what each has settled, and its records.
     ///
-    /// `Err`: there are entries behind one that is not whole, or one that is and cannot be read.
-    pub(super) fn read(&self, mut each: impl FnMut(&[u64], &[Numbered<'_>])) -> io::Result<Result<(), Unreadable>> {
+    /// Fails if there are entries behind one that is not whole, or one that is and cannot be read.
+    pub(super) fn read(&self, mut each: impl FnMut(&[u64], &[Numbered<'_>])) -> io::Result<()> {
         let mut octets = vec![0; self.medium.log_len() as usize];
         self.medium.read_log(&mut octets)?;
         let mut at = 0;
         while let Some(entry) = self.entry(&octets, at) {
-            match entry.read() {
-                Ok((settled, records)) => each(&settled, &records),
-                Err(why) => return Ok(Err(why)),
-            }
+            let (settled, records) = entry.read().map_err(damaged)?;
+            each(&settled, &records);
             at = (at + entry.len()).next_multiple_of(BLOCK as usize);
         }
         let mut behind = (at..octets.len()).step_by(BLOCK as usize);
-        Ok(match behind.any(|at| self.entry(&octets, at).is_some()) {
-            true => Err("its log has lost what is not its end"),
+        match behind.any(|at| self.entry(&octets, at).is_some()) {
+            true => Err(damaged("its log has lost what is not its end")),
             false => Ok(()),
-        })
+        }
     }
 
     /// The entry that stands there, if one does.
@@ -160,6 +158,10 @@ impl<'a> Entry<'a> {
         });
         bad.map(|()| (settled.collect(), records))
     }
+}
+
+fn damaged(why: Unreadable) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
 }
 
 /// How large the log of an outbox is, in octets. With a quarter of it a group of 256 tasks of 1 KiB was stored in the time of

@@ -45,11 +45,10 @@ impl Ready {
             touched: BTreeSet::new(),
         };
         let mut entries = Vec::new();
-        let read = ready.log.read(|settled, records| {
+        ready.log.read(|settled, records| {
             let records = records.iter().map(|&(id, octets)| (id, Box::from(octets)));
             entries.push((settled.to_vec(), records.collect::<Vec<_>>()));
-        });
-        read?.map_err(|why| Error::Corrupted(why.to_string()))?;
+        })?;
         for (settled, records) in entries {
             facts.highest = records
                 .iter()
