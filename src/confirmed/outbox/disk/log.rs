@@ -87,7 +87,7 @@ impl Log {
         {
             *fields = ((length as u64) << 32 | settled.len() as u64).to_be_bytes();
         }
-        let tag = self.tag(at, entry.get(TAG_BYTES..).unwrap_or_default());
+        let tag = self.tag(self.round, at, entry.get(TAG_BYTES..).unwrap_or_default());
         if let Some(place) = entry.first_chunk_mut() {
             *place = tag;
         }
@@ -99,25 +99,29 @@ impl Log {
 
     /// Reads its entries, oldest first: what each has settled, and its records.
     ///
-    /// Fails if there are entries behind one that is not whole, or one that is and cannot be read.
+    /// Fails if there are entries behind one that is not whole, one that is and cannot be read, or one of the next round.
     pub(super) fn read(&self, mut each: impl FnMut(&[u64], &[Numbered<'_>])) -> io::Result<()> {
         let mut octets = vec![0; self.medium.log_len() as usize];
         self.medium.read_log(&mut octets)?;
+        // A round begins when the store has the one before.
+        if self.entry(&octets, self.next_round(), 0).is_some() {
+            return Err(damaged("its store has lost what came before its log"));
+        }
         let mut at = 0;
-        while let Some(entry) = self.entry(&octets, at) {
+        while let Some(entry) = self.entry(&octets, self.round, at) {
             let (settled, records) = entry.read().map_err(damaged)?;
             each(&settled, &records);
             at = (at + entry.len()).next_multiple_of(BLOCK as usize);
         }
         let mut behind = (at..octets.len()).step_by(BLOCK as usize);
-        match behind.any(|at| self.entry(&octets, at).is_some()) {
+        match behind.any(|at| self.entry(&octets, self.round, at).is_some()) {
             true => Err(damaged("its log has lost what is not its end")),
             false => Ok(()),
         }
     }
 
-    /// The entry that stands there, if one does.
-    fn entry<'a>(&self, octets: &'a [u8], at: usize) -> Option<Entry<'a>> {
+    /// The entry of a round that stands there, if one does.
+    fn entry<'a>(&self, octets: &'a [u8], round: u64, at: usize) -> Option<Entry<'a>> {
         let (tag, rest) = octets.get(at..)?.split_first_chunk::<TAG_BYTES>()?;
         let (&[length @ .., a, b, c, d], body) = rest.split_first_chunk::<8>()?;
         let (length, count) = (u32::from_be_bytes(length), u32::from_be_bytes([a, b, c, d]));
@@ -125,13 +129,13 @@ impl Log {
         let (settled, body) = body.split_at_checked(settled_len)?;
         let records = body.get(..usize::try_from(length).ok()?)?;
         let tagged = rest.get(..8 + settled.len() + records.len())?;
-        (self.tag(at as u64, tagged) == *tag).then_some(Entry { settled, records })
+        (self.tag(round, at as u64, tagged) == *tag).then_some(Entry { settled, records })
     }
 
-    fn tag(&self, at: u64, text: &[u8]) -> [u8; TAG_BYTES] {
+    fn tag(&self, round: u64, at: u64, text: &[u8]) -> [u8; TAG_BYTES] {
         let mut key = [0; 32];
         let fields = self.source.iter().zip(NOT_ZERO).map(|(id, other)| id ^ other);
-        let fields = fields.chain(self.round.to_be_bytes()).chain(at.to_be_bytes());
+        let fields = fields.chain(round.to_be_bytes()).chain(at.to_be_bytes());
         key.iter_mut().zip(fields).for_each(|(octet, field)| *octet = field);
         tag(&key, text)
     }

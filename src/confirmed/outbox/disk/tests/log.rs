@@ -115,3 +115,21 @@ fn a_task_that_looks_like_an_entry_is_none() {
 
     assert_eq!(ids(&on(&Memory::of(octets)).load(FRESH).unwrap()), [1]);
 }
+
+/// A store that cannot read its last transaction takes the one before.
+#[test]
+fn a_store_that_is_older_than_the_log_is_damaged() {
+    let memory = new_memory();
+    let mut outbox = on(&memory);
+    outbox.load(FRESH).unwrap();
+    let before = memory.octets();
+    outbox.store(&tasks(1..=1, 5000), &[]).unwrap();
+    outbox.store(&tasks(2..=2, 10), &[]).unwrap();
+    let mut octets = memory.octets();
+
+    octets.truncate(LOG_LEN);
+    octets.extend_from_slice(&before[LOG_LEN..]);
+
+    let kept = on(&Memory::of(octets)).load(FRESH);
+    assert!(matches!(kept, Err(OutboxError::Damaged { .. })), "{kept:?}");
+}
