@@ -9,8 +9,9 @@
 //! entry = tag(16) length(4) count(4) *settled(8) *record        length: octets of records; count: ids that are settled
 //! ```
 //!
-//! Big-endian. The tag is Poly1305 of what stands behind it, with a key of the source, the round and the place: an entry that is
-//! cut, of another round or only looks like one is none, and ends the log.
+//! Big-endian. The tag is Poly1305 of what stands behind it, with a key of a secret of the outbox, the round and the place: an
+//! entry that is cut, of another round or only looks like one is none, and ends the log. Tasks may be of strangers, and what they
+//! bring may look like one.
 
 use super::medium::Medium;
 use super::record::{self, Unreadable};
@@ -21,8 +22,8 @@ use std::io::{self, ErrorKind};
 #[derive(Debug)]
 pub(super) struct Log {
     medium: Medium,
-    /// The id of its source.
-    source: [u8; 16],
+    /// The outbox's own, chosen by chance.
+    secret: [u8; 16],
     round: u64,
     /// Where the next entry goes. `None`: nowhere before it begins anew, as it is not known what stands there.
     end: Option<u64>,
@@ -35,10 +36,10 @@ pub(super) type Numbered<'a> = (u64, &'a [u8]);
 
 impl Log {
     /// The log as it was found. It begins anew before it takes an entry.
-    pub(super) fn found(medium: &Medium, source: [u8; 16], round: u64) -> Self {
+    pub(super) fn found(medium: &Medium, secret: [u8; 16], round: u64) -> Self {
         Log {
             medium: medium.clone(),
-            source,
+            secret,
             round,
             end: None,
             entry: Vec::new(),
@@ -47,10 +48,6 @@ impl Log {
 
     pub(super) fn next_round(&self) -> u64 {
         self.round.wrapping_add(1)
-    }
-
-    pub(super) fn is_of(&mut self, source: [u8; 16]) {
-        self.source = source;
     }
 
     /// Begins a round, which the store knows of: it has all that was here.
@@ -133,9 +130,12 @@ impl Log {
     }
 
     fn tag(&self, round: u64, at: u64, text: &[u8]) -> [u8; TAG_BYTES] {
+        let fields = self
+            .secret
+            .into_iter()
+            .chain(round.to_be_bytes())
+            .chain(at.to_be_bytes());
         let mut key = [0; 32];
-        let fields = self.source.iter().zip(NOT_ZERO).map(|(id, other)| id ^ other);
-        let fields = fields.chain(round.to_be_bytes()).chain(at.to_be_bytes());
         key.iter_mut().zip(fields).for_each(|(octet, field)| *octet = field);
         tag(&key, text)
     }
@@ -177,5 +177,3 @@ const SHARE: u64 = 4;
 const BLOCK: u64 = 4096;
 pub(super) const HEAD_LEN: usize = TAG_BYTES + 4 + 4;
 const ID_LEN: usize = 8;
-/// Keeps a key from being zero, with which all tags were alike, whatever the source's id is.
-const NOT_ZERO: [u8; 16] = *b"the outbox's log";

@@ -5,6 +5,7 @@
 //! its own once it is whole. The lock is on the file, and ends with the process.
 
 use super::{Survives, log, tables};
+use crate::cipher;
 use crate::confirmed::outbox::OutboxError;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
@@ -89,7 +90,9 @@ fn make(mut file: File, unnamed: &Path, path: &Path, survives: Survives) -> Resu
     begin(&mut file).map_err(told)?;
     let whole = file.try_clone().map_err(told)?;
     let medium = HeadedFile::medium(file, survives).map_err(told)?;
-    tables::create(&medium).map_err(|error| tables::explain(path, error))?;
+    let mut secret = [0; 16];
+    cipher::random(&mut secret).map_err(told)?;
+    tables::create(&medium, secret).map_err(|error| tables::explain(path, error))?;
     let name = || {
         whole.sync_all()?;
         fs::rename(unnamed, path)?;

@@ -36,7 +36,7 @@ impl Ready {
         each: impl FnMut(KeptTask),
     ) -> Result<(Self, Facts), Error> {
         let (rows, mut facts) = tables::read(&db, each)?;
-        let log = Log::found(medium, facts.source.unwrap_or_default(), facts.round);
+        let log = Log::found(medium, facts.secret, facts.round);
         let mut ready = Ready {
             db,
             rows,
@@ -119,9 +119,6 @@ impl Ready {
         }
         tables::tell(&transaction, News { highest, round, life })?;
         transaction.commit()?;
-        if let Life::Begins(source) = life {
-            self.log.is_of(source);
-        }
         self.log.begin(round);
         Ok(())
     }

@@ -19,6 +19,8 @@ const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const SOURCE: &str = "source";
 /// The largest id that was given.
 const HIGHEST: &str = "highest";
+/// What its log's entries are known by.
+const SECRET: &str = "secret";
 /// The log's round: what of the log is older is here.
 const ROUND: &str = "round";
 /// There while somebody has it open.
@@ -29,6 +31,7 @@ const OPEN: &str = "open";
 pub(super) struct Facts {
     pub(super) source: Option<[u8; 16]>,
     pub(super) highest: u64,
+    pub(super) secret: [u8; 16],
     pub(super) round: u64,
     pub(super) is_open: bool,
     /// Keys of rows of which nothing is left.
@@ -56,13 +59,13 @@ pub(super) enum Life {
 }
 
 /// Makes the tables, and room for the log, in a medium that is empty.
-pub(super) fn create(medium: &Medium) -> Result<(), Error> {
+pub(super) fn create(medium: &Medium, secret: [u8; 16]) -> Result<(), Error> {
     medium.make_log()?;
     let db = builder().create_with_backend(medium.clone())?;
     let transaction = db.begin_write()?;
     transaction.open_table(TASKS)?;
     transaction.open_table(LEFT)?;
-    transaction.open_table(FACTS)?;
+    transaction.open_table(FACTS)?.insert(SECRET, secret.as_slice())?;
     transaction.commit()?;
     Ok(())
 }
@@ -83,7 +86,12 @@ pub(super) fn read(db: &Database, mut each: impl FnMut(KeptTask)) -> Result<(Row
     let mut facts = Facts::default();
     {
         let table = transaction.open_table(FACTS)?;
-        facts.source = table.get(SOURCE)?.and_then(|octets| octets.value().try_into().ok());
+        let octets = |name| -> Result<Option<[u8; 16]>, Error> {
+            let octets = table.get(name)?;
+            Ok(octets.and_then(|octets| octets.value().try_into().ok()))
+        };
+        facts.source = octets(SOURCE)?;
+        facts.secret = octets(SECRET)?.ok_or_else(|| Error::Corrupted(String::from("it has no secret")))?;
         let number = |name| -> Result<u64, Error> {
             let octets = table.get(name)?;
             let octets = octets.and_then(|octets| octets.value().try_into().ok());

@@ -28,7 +28,7 @@ fn on(memory: &Memory) -> DiskOutbox {
 
 fn new_memory() -> Memory {
     let memory = Memory::default();
-    super::tables::create(&medium(&memory)).expect("room");
+    super::tables::create(&medium(&memory), SECRET).expect("room");
     memory
 }
 
@@ -80,6 +80,7 @@ impl Drop for Folder {
 }
 
 const FRESH: [u8; 16] = [7; 16];
+const SECRET: [u8; 16] = [5; 16];
 /// Little, so that it is often full: four entries, if they are as large as one may be.
 const LOG_LEN: usize = 4 * 4096;
 

@@ -1,8 +1,12 @@
 //! The log: what it costs, and what of it counts.
 
 use super::super::log::HEAD_LEN;
+use super::super::tables;
 use super::memory::Step;
-use super::{FRESH, LOG_LEN, Memory, Outbox, OutboxError, ids, new_memory, on, record, task, tasks};
+use super::{
+    DiskOutbox, FRESH, KeptTask, LOG_LEN, Medium, Memory, Outbox, OutboxError, Path, ids, new_memory, on, record, task,
+    tasks,
+};
 
 /// What was done to the disk since it was asked last.
 fn steps(memory: &Memory) -> Vec<Step> {
@@ -114,6 +118,40 @@ fn a_task_that_looks_like_an_entry_is_none() {
     }
 
     assert_eq!(ids(&on(&Memory::of(octets)).load(FRESH).unwrap()), [1]);
+}
+
+/// What its source is called is no secret, and how many rounds there were can be guessed.
+#[test]
+fn a_task_of_who_knows_the_source_is_no_entry_either() {
+    let begin = |secret, first: KeptTask| {
+        let memory = Memory::default();
+        let medium = Medium::new(memory.clone(), 16 * 4096);
+        tables::create(&medium, [secret; 16]).unwrap();
+        let mut outbox = DiskOutbox::on(Path::new("memory"), medium).unwrap();
+        outbox.load(FRESH).unwrap();
+        outbox.store(&[first], &[]).unwrap();
+        // Another round.
+        outbox.store(&tasks(2..=2, 100_000), &[]).unwrap();
+        outbox.store(&tasks(3..=3, 10), &[]).unwrap();
+        (memory, outbox)
+    };
+    // Entries as they are in an outbox of the same source.
+    let (memory, mut outbox) = begin(1, task(1, 10));
+    outbox.store(&tasks(99..=99, 10), &[1]).unwrap();
+    let entries = memory.octets()[4096..8192].to_vec();
+    let mut imitation = task(1, 0);
+    let before = HEAD_LEN + record::len(&imitation).unwrap();
+    let octets = [vec![0; 4096 - before], entries].concat();
+    imitation.message = octets.into();
+
+    let (memory, _outbox) = begin(2, imitation);
+
+    let crashed = Medium::new(memory.copy(), 16 * 4096);
+    let kept = DiskOutbox::on(Path::new("memory"), crashed)
+        .unwrap()
+        .load(FRESH)
+        .unwrap();
+    assert_eq!(ids(&kept), [1, 2, 3]);
 }
 
 /// A store that cannot read its last transaction takes the one before.
