@@ -63,7 +63,7 @@ impl Log {
 
     /// Whether a group of so many octets and ids goes here. Of larger ones the store writes little more than they have.
     pub(super) fn takes(&self, octets: usize, settled: usize) -> bool {
-        let len = (HEAD_LEN + settled * ID_LEN + octets) as u64;
+        let len = HEAD_LEN as u64 + (settled * ID_LEN) as u64 + octets as u64;
         let has_room = |end: u64| len <= self.medium.log_len().saturating_sub(end);
         len <= self.medium.log_len() / SHARE && self.end.is_some_and(has_room)
     }
