@@ -1,8 +1,10 @@
 //! A disk that is full, or fails, and then is not and does not.
 
 use super::script::script;
-use super::{FRESH, Outbox, OutboxError, ids, new_memory, on, tasks};
-use std::collections::BTreeSet;
+use super::{FRESH, KeptTask, Outbox, OutboxError, ids, new_memory, on, task, tasks};
+use crate::chance::SplitMix64;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn a_full_disk_refuses_a_group_and_takes_the_next_when_there_is_room() {
@@ -181,3 +183,78 @@ fn what_was_refused_is_not_there_once_a_call_has_returned_though_that_had_nothin
         }
     }
 }
+
+/// Again and again, with numbers that come again, and crashes and closing between.
+#[test]
+fn whatever_fails_nothing_is_lost_that_was_stored_and_nothing_found_that_was_not() {
+    for seed in 0..SEEDS {
+        let mut chance = SplitMix64::new(seed);
+        let mut below = |limit: u64| chance.next() % limit;
+        let mut memory = new_memory();
+        let mut outbox = on(&memory);
+        outbox.load(FRESH).unwrap();
+        let mut kept: BTreeMap<u64, KeptTask> = BTreeMap::new();
+        let mut highest = 0;
+        // Of calls that failed since one that did not.
+        let mut refused: Vec<KeptTask> = Vec::new();
+        let mut owed: BTreeSet<u64> = BTreeSet::new();
+        for call in 0..60_u64 {
+            if below(3) == 0 {
+                memory.fail_in(Some(below(12) as usize));
+            }
+            let mut last = highest;
+            let mut accepted = Vec::new();
+            for _ in 0..[0, 1, 1, 2, 5][below(5) as usize] {
+                last += 1 + below(20) / 18;
+                let mut task = task(last, [10, 300, 5000][below(3).min(below(3)) as usize]);
+                task.key = Bytes::copy_from_slice(&call.to_be_bytes());
+                accepted.push(task);
+            }
+            let settled: Vec<u64> = (0..below(8)).map(|_| below(last + 5)).collect();
+
+            match outbox.store(&accepted, &settled) {
+                Ok(()) => {
+                    highest = last;
+                    kept.extend(accepted.into_iter().map(|task| (task.id, task)));
+                    kept.retain(|id, _| !owed.contains(id) && !settled.contains(id));
+                    owed.clear();
+                    refused.clear();
+                }
+                Err(_) => {
+                    owed.extend(settled.into_iter().filter(|id| kept.contains_key(id)));
+                    refused.extend(accepted);
+                }
+            }
+
+            let what = format!("call {call} of seed {seed}");
+            match below(8) {
+                0 => {
+                    memory.fail_in(None);
+                    drop(outbox);
+                    kept.retain(|id, _| !owed.contains(id));
+                    refused.clear();
+                }
+                1 => memory = memory.copy(),
+                _ => continue,
+            }
+            outbox = on(&memory);
+            let found = outbox.load(FRESH).unwrap();
+            let is_expected = |task: &KeptTask| kept.get(&task.id) == Some(task) || refused.contains(task);
+            assert!(found.tasks.iter().all(is_expected), "{what}: {found:?}");
+            let found_ids = ids(&found);
+            assert!(found_ids.is_sorted_by(|a, b| a < b), "{what}: {found_ids:?}");
+            let is_lost = |id: &&u64| !found_ids.contains(id) && !owed.contains(id);
+            assert_eq!(kept.keys().find(is_lost), None, "{what}: {found_ids:?}");
+            assert!(
+                found.highest >= highest && (!refused.is_empty() || found.highest == highest),
+                "{what}"
+            );
+            kept = found.tasks.into_iter().map(|task| (task.id, task)).collect();
+            highest = found.highest;
+            owed.clear();
+            refused.clear();
+        }
+    }
+}
+
+const SEEDS: u64 = 50;
