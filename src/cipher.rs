@@ -110,5 +110,5 @@ pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
 /// What sealing adds.
 pub(crate) const TAG_BYTES: usize = 16;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod tests;

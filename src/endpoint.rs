@@ -379,5 +379,5 @@ const IPC: &str = "ipc";
 const INPROC: &str = "inproc";
 const UDP: &str = "udp";
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

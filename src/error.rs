@@ -300,7 +300,7 @@ pub enum CloseError {
     Forked,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

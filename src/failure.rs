@@ -288,7 +288,7 @@ pub(crate) const METADATA: &str = "metadata";
 /// Of a [`Failure::Proxy`]: nobody is there.
 pub(crate) const PROXY_REFUSED: &str = "connection refused";
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

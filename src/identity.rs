@@ -104,7 +104,7 @@ impl fmt::Debug for Identity {
 
 const MAX_BYTES: usize = 255;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

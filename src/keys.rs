@@ -224,7 +224,7 @@ impl Drop for SecretText {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::error::Error;

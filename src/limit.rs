@@ -98,7 +98,7 @@ impl fmt::Display for Limit {
 
 pub(crate) const LIMITS: usize = 12;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;

@@ -330,7 +330,7 @@ impl fmt::Debug for Message {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -186,7 +186,7 @@ impl fmt::Display for Event {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::limit::Limit;

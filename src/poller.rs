@@ -411,7 +411,7 @@ pub(crate) fn wait_for_any<R>(
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

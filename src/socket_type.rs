@@ -109,7 +109,7 @@ const ALL: [SocketType; 20] = [
     Gather, Peer, Channel,
 ];
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -152,7 +152,7 @@ per_thread! {
     static WOKEN: Cell<u64> = const { Cell::new(0) };
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

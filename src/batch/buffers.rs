@@ -185,7 +185,7 @@ const LOOKS: usize = 8;
 /// What is taken at once for a body that was announced, and the header behind it.
 pub(crate) const FIRST_BODY: usize = 64 * 1024 + MAX_HEADER;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

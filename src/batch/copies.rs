@@ -102,7 +102,7 @@ const MOMENT: Duration = Duration::from_micros(100);
 /// What is kept when nothing is used.
 const FREE: usize = 4 * 1024 * 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

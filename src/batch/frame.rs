@@ -72,7 +72,7 @@ pub(crate) fn header_len(len: usize) -> usize {
     if len > SHORT { MAX_HEADER } else { SHORT_HEADER }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -311,7 +311,7 @@ const BY_REFERENCE: usize = 4 * 1024;
 /// The first size of a packing buffer.
 const FIRST_BUFFER: usize = 512;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

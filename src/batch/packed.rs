@@ -133,7 +133,7 @@ fn put_long(place: &mut [u8], frame: &[u8]) {
 /// What there is room for at first.
 const FIRST_ROOM: usize = 4 * 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::Batch;

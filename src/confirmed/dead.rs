@@ -188,7 +188,7 @@ fn json_text(text: &str) -> String {
     json
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::time::Duration;

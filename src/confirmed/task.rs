@@ -171,7 +171,7 @@ pub enum NotTaken {
     Forked,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -333,5 +333,5 @@ const MAX_PATH: usize = if LINUX { 107 } else { 103 };
 
 const MAX_INPROC: usize = 256;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -249,7 +249,7 @@ const LONGEST_AT_END: Duration = Duration::from_millis(400);
 /// A connection that was ready for so long was no short one, however long the longest wait.
 const LONG: Duration = Duration::from_secs(60);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -110,7 +110,7 @@ impl Gate {
 const TOLD_AT_ONCE: u32 = 50;
 const TOLD_PER_SECOND: u32 = 1;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::Options;

@@ -41,7 +41,7 @@ const MOST_IN_VAIN: u32 = 8;
 /// A small part of a lease, within which all that comes is to be read.
 const LONGEST: Duration = Duration::from_micros(50);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -286,7 +286,7 @@ const CHALLENGE: Duration = Duration::from_secs(1);
 /// However little patience a peer says to have, it does not hear from us oftener.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::Options;

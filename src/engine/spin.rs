@@ -90,7 +90,7 @@ const MOST_CREDIT: u32 = 16;
 const SHORTEST_GAP: u32 = 8;
 const LONGEST_GAP: u32 = 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::ContextOptions;

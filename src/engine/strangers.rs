@@ -192,7 +192,7 @@ fn ip_of(remote: &str) -> Option<IpAddr> {
     Some(address.ip().to_canonical())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::transport::tcp::text;

@@ -81,7 +81,7 @@ const ALL: [Timer; 8] = [
     Timer::Life,
 ];
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::time::Duration;

@@ -409,5 +409,5 @@ impl fmt::Display for Plain<'_> {
 /// Peers that are named for one cause.
 const TOLD: usize = 10;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

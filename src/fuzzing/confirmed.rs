@@ -124,7 +124,7 @@ fn said(input: &mut Input<'_>, source: SourceId) -> FromWorker {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::chance::SplitMix64;

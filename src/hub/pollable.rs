@@ -165,7 +165,7 @@ fn only_sends(socket_type: SocketType) -> bool {
     matches!(socket_type, Push | Pub | Radio | Scatter | Req)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::hub::waiters::Ticket;

@@ -79,7 +79,7 @@ pub(crate) const QUIET: Duration = Duration::from_micros(5);
 /// How long what was written is counted. A stream that has ended is one for two of them at most.
 const WINDOW: Duration = Duration::from_micros(500);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -151,7 +151,7 @@ impl<P: Pattern> Watched for Hub<P> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::context::Context;

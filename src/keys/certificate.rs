@@ -303,5 +303,5 @@ const LIMIT_BYTES: usize = 64 * 1024;
 const PUBLIC_MODE: u32 = 0o644;
 const SECRET_MODE: u32 = 0o600;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

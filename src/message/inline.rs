@@ -86,7 +86,7 @@ lengths!(
     L61 L62 L63 L64
 );
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

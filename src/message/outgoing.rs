@@ -227,7 +227,7 @@ const WRITTEN_ALONE: usize = 32 * 1024;
 /// Up to this size: while it is written, the loop may have to wait for who writes it.
 const MOST_WRITTEN_ALONE: usize = 8 * 1024 * 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -227,7 +227,7 @@ const SMALLEST_HANDSHAKE: usize = 512;
 /// Type, identity, and what this library says of itself.
 const FEWEST_PROPERTIES: usize = 4;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -80,7 +80,7 @@ impl Options {
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::InvalidOptions;

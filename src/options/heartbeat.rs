@@ -142,7 +142,7 @@ pub(super) const LEAST: Duration = Duration::from_millis(1);
 /// answer in five seconds.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::socket_type::SocketType::Push;

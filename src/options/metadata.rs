@@ -53,7 +53,7 @@ const PROPERTIES: usize = 32;
 /// Of all properties, with five bytes of lengths each.
 const BYTES: usize = 8 * 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::socket_type::SocketType::Push;

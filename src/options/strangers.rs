@@ -109,7 +109,7 @@ impl Options {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::socket_type::SocketType::Pull;

@@ -101,7 +101,7 @@ fn keep_single_frames(peers: &mut Peers, id: PeerId, run: &mut Run) {
     *run = kept.into_run();
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::Mark;

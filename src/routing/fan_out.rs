@@ -407,5 +407,5 @@ fn make_room(peers: &mut Peers, id: PeerId) -> bool {
 
 #[cfg(test)]
 mod model;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -270,7 +270,7 @@ impl<K: Name> Identities<K> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::Run;

@@ -405,7 +405,7 @@ pub(super) fn drop_received(incoming: &mut Flow, payload: usize, why: DropReason
     incoming.dropped.add(why, 1);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::Buffers;

@@ -286,7 +286,7 @@ impl Words {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::Mark;

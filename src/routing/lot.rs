@@ -81,5 +81,5 @@ impl<'m> Lot<'m> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -469,5 +469,5 @@ const SMALL_BATCH: usize = 72 * 1024;
 /// against a quarter of that: a fifth more messages of 1 KiB and 8 KiB, in fewer and larger writes.
 const BATCH_BYTES: usize = 240 * 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

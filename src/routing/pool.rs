@@ -102,7 +102,7 @@ impl Drop for Part {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -319,7 +319,7 @@ fn weight(topic: &[u8]) -> usize {
 /// Bytes that a subscription takes besides its topic's: its place in each of the tables, rounded up.
 const KEPT: usize = 128;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::sim::chance::{Chance, with_seeds};

@@ -146,7 +146,7 @@ impl Timing {
 /// thousand messages a second say as much as all.
 const REST: Duration = Duration::from_micros(100);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

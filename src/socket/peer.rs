@@ -83,7 +83,7 @@ impl Peer {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::{Batch, Run};

@@ -246,7 +246,7 @@ impl Addressed for StreamPattern {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::Mark;

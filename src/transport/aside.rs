@@ -45,7 +45,7 @@ fn work(jobs: &Receiver<Job>) {
 /// Jobs that wait at most.
 const MOST: usize = 1024;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;

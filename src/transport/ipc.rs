@@ -289,5 +289,5 @@ const NAMES: usize = 8;
 /// Much longer than `bind` to `listen` takes, and too short to be noticed.
 const MOMENT: Duration = Duration::from_millis(10);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

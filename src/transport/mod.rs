@@ -12,7 +12,7 @@ pub(crate) mod real;
 mod settings;
 pub(crate) mod socks5;
 pub(crate) mod tcp;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 pub(crate) mod udp;
 

@@ -127,7 +127,7 @@ impl Shared {
 /// As many names may be stuck in a resolver that does not answer before the others wait for them.
 const MAX_THREADS: usize = 4;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::net::SocketAddr;

@@ -208,7 +208,7 @@ const HEAD: usize = 4;
 const PORT: usize = 2;
 pub(crate) const LONGEST_REPLY: usize = HEAD + 1 + 255 + PORT;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::endpoint::{Endpoint, Kind};

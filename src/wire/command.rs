@@ -76,7 +76,7 @@ pub(super) fn malformed(what: &'static str, why: &'static str) -> Failure {
     Failure::Malformed { what, why }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -127,7 +127,7 @@ const TLS: &str = "TLS";
 const REDIS: &str = "RESP, as Redis does";
 const SOCKS: &str = "SOCKS";
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::keys::SecretKey;

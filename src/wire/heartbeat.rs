@@ -133,7 +133,7 @@ const BEAT: &[u8] = b"mq:.";
 /// Most bytes of a context.
 const CONTEXT: usize = 16;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -128,7 +128,7 @@ const IDENTITY: &str = "Identity";
 /// By what name libzmq tells applications what it has found out of a peer: nobody says that of himself.
 const FOUND_OUT: [&str; 3] = ["Peer-Address", "User-Id", "Routing-Id"];
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::wire::tests::local;

@@ -17,7 +17,7 @@ mod notices;
 mod partial;
 mod raw;
 pub(crate) mod sealing;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 mod walk;
 

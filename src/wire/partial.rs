@@ -161,7 +161,7 @@ impl LargeBody {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::buffers::FIRST_BODY;

@@ -55,7 +55,7 @@ fn push(run: &mut Run, body: Bytes, left: &mut Credit) {
     left.spend(1, length);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::Buffers;

@@ -156,7 +156,7 @@ fn walk_message<'a>(mut rest: &'a [u8], mut seen: Seen, limits: &Limits) -> (&'a
 /// What one body can be at all; the top bit of a length is reserved.
 const ADDRESSABLE: u64 = isize::MAX as u64;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::wire::tests::{LIMITS, PLENTY};

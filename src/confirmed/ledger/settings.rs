@@ -67,7 +67,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// More of them than lead to the longest wait.
 const MOST_DOUBLINGS: u32 = 16;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -218,5 +218,5 @@ fn check(accepted: &[KeptTask], mut highest: u64) -> Result<usize, OutboxError> 
     Ok(octets)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -201,7 +201,7 @@ const MOST_SETTLED: usize = 1024;
 /// After which they are, however few.
 const PAUSE: Duration = Duration::from_millis(100);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::confirmed::outbox::Kept;

@@ -35,7 +35,7 @@ per_thread! {
 /// a process with threads has more of.
 const FORK: Duration = Duration::from_micros(5);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

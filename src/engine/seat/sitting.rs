@@ -232,7 +232,7 @@ impl<N: Net> Drive for Seat<N> {
 }
 
 #[cfg(not(loom))]
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::engine::spin::Spin;

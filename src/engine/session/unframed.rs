@@ -87,7 +87,7 @@ pub(super) fn asks_to_end(written: &[Message]) -> bool {
     written.iter().any(|message| message.byte_count() == 0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

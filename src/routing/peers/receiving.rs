@@ -209,7 +209,7 @@ impl Peers {
 /// So many messages of one connection that are for nobody may be a mistake.
 const MOST_ASTRAY: u64 = 1_000;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::options::Mark;

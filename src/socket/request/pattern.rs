@@ -375,5 +375,5 @@ fn is_request(message: &Message) -> bool {
     message.frame_count() > 1
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

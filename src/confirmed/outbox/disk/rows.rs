@@ -181,7 +181,7 @@ const MORE_SWEPT: u64 = 256 << 10;
 /// To look at a row is worth as much as to write so many.
 const LOOK: u64 = 4096;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::chance::SplitMix64;

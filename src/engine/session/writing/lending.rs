@@ -158,7 +158,7 @@ const FEW: u32 = 4;
 const GAP: u32 = 16;
 const PAUSE: Duration = Duration::from_micros(3);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::cell::Cell;
