@@ -21,8 +21,13 @@ fn a_full_socket_delays_words_and_loses_none() {
         next(&worker).reject("no").unwrap();
     }
     for number in 1..=TASKS {
-        let FromWorker::Failed { id: failed, .. } = source.hears_of_tasks() else {
-            panic!("it did not fail");
+        let failed = loop {
+            match source.hears_of_tasks() {
+                FromWorker::Failed { id, .. } => break id,
+                // On a machine that is slow.
+                FromWorker::Extend { .. } => {}
+                said => panic!("{said:?}"),
+            }
         };
         assert_eq!(failed, id(number));
     }
