@@ -84,7 +84,10 @@ fn code(source: &str) -> String {
 
 /// Without its unit tests, which may use what they like.
 fn shipped(source: &str) -> &str {
-    source.split("#[cfg(all(test, not(loom)))]\nmod tests {").next().unwrap_or_default()
+    source
+        .split("#[cfg(all(test, not(loom)))]\nmod tests {")
+        .next()
+        .unwrap_or_default()
 }
 
 /// Test only, as a whole; a model's parts as the model is.

@@ -31,8 +31,8 @@ pub trait Outbox: Send {
     ///
     /// Each id has to be larger than all that were stored before. An id that is settled and not known is no error.
     ///
-    /// After an error nothing of the group's tasks is kept, but for what a crash finds before the next call; what was settled
-    /// is remembered and goes with the next group. A later call may succeed: each tries anew.
+    /// After an error nothing of the group's tasks is kept, but for what a crash finds before the next call that succeeds; what
+    /// was settled is remembered and goes with the next group. A later call may succeed: each tries anew.
     fn store(&mut self, accepted: &[KeptTask], settled: &[u64]) -> Result<(), OutboxError>;
 }
 

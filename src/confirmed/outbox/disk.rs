@@ -40,6 +40,7 @@ use medium::Medium;
 use ready::Ready;
 use redb::Database;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use tables::Life;
 
@@ -58,8 +59,7 @@ pub enum Survives {
 /// An outbox in a file, which one process has open at a time. There with the feature `outbox`.
 ///
 /// The file grows to about twice what was kept in it at most, some MiB more, and stays as large. To open it reads all of it, and
-/// after an error it is read again before the next store. Dropping it closes it, which writes and syncs.
-#[derive(Debug)]
+/// after an error it may be read again before the next store. Dropping it closes it, which writes and syncs.
 pub struct DiskOutbox {
     path: PathBuf,
     medium: Medium,
@@ -70,13 +70,21 @@ pub struct DiskOutbox {
     owed: BTreeSet<u64>,
 }
 
-#[derive(Debug)]
 enum State {
     /// A store failed, and the database does nothing more until it is opened anew.
     Failed,
     /// Open, and not read.
     Open(Database),
     Ready(Ready),
+}
+
+/// Shows nothing of tasks, nor of what tells that they are its own.
+impl fmt::Debug for DiskOutbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskOutbox")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DiskOutbox {

@@ -19,7 +19,6 @@ use crate::cipher::{TAG_BYTES, tag};
 use std::io::{self, ErrorKind};
 
 /// Where small groups are written to.
-#[derive(Debug)]
 pub(super) struct Log {
     medium: Medium,
     /// The outbox's own, chosen by chance.
@@ -30,9 +29,6 @@ pub(super) struct Log {
     /// The entry that is being written; at most as large as the log.
     entry: Vec<u8>,
 }
-
-/// A record and its task's id.
-pub(super) type Numbered<'a> = (u64, &'a [u8]);
 
 impl Log {
     /// The log as it was found. It begins anew before it takes an entry.
@@ -94,31 +90,31 @@ impl Log {
         Ok(())
     }
 
-    /// Reads its entries, oldest first: what each has settled, and its records.
+    /// Reads its entries, oldest first.
     ///
     /// Fails if there are entries behind one that is not whole, one that is and cannot be read, or one of the next round.
-    pub(super) fn read(&self, mut each: impl FnMut(&[u64], &[Numbered<'_>])) -> io::Result<()> {
+    pub(super) fn read(&self) -> io::Result<Vec<Entry>> {
         let mut octets = vec![0; self.medium.log_len() as usize];
         self.medium.read_log(&mut octets)?;
         // A round begins when the store has the one before.
         if self.entry(&octets, self.next_round(), 0).is_some() {
             return Err(damaged("its store has lost what came before its log"));
         }
+        let mut entries = Vec::new();
         let mut at = 0;
         while let Some(entry) = self.entry(&octets, self.round, at) {
-            let (settled, records) = entry.read().map_err(damaged)?;
-            each(&settled, &records);
+            entries.push(entry.read().map_err(damaged)?);
             at = (at + entry.len()).next_multiple_of(BLOCK as usize);
         }
         let mut behind = (at..octets.len()).step_by(BLOCK as usize);
         match behind.any(|at| self.entry(&octets, self.round, at).is_some()) {
             true => Err(damaged("its log has lost what is not its end")),
-            false => Ok(()),
+            false => Ok(entries),
         }
     }
 
     /// The entry of a round that stands there, if one does.
-    fn entry<'a>(&self, octets: &'a [u8], round: u64, at: usize) -> Option<Entry<'a>> {
+    fn entry<'a>(&self, octets: &'a [u8], round: u64, at: usize) -> Option<Whole<'a>> {
         let (tag, rest) = octets.get(at..)?.split_first_chunk::<TAG_BYTES>()?;
         let (&[length @ .., a, b, c, d], body) = rest.split_first_chunk::<8>()?;
         let (length, count) = (u32::from_be_bytes(length), u32::from_be_bytes([a, b, c, d]));
@@ -126,7 +122,7 @@ impl Log {
         let (settled, body) = body.split_at_checked(settled_len)?;
         let records = body.get(..usize::try_from(length).ok()?)?;
         let tagged = rest.get(..8 + settled.len() + records.len())?;
-        (self.tag(round, at as u64, tagged) == *tag).then_some(Entry { settled, records })
+        (self.tag(round, at as u64, tagged) == *tag).then_some(Whole { settled, records })
     }
 
     fn tag(&self, round: u64, at: u64, text: &[u8]) -> [u8; TAG_BYTES] {
@@ -141,26 +137,35 @@ impl Log {
     }
 }
 
-/// An entry that is whole.
-struct Entry<'a> {
+/// What was stored together.
+pub(super) struct Entry {
+    /// Ids of tasks that came before it, or with it.
+    pub(super) settled: Vec<u64>,
+    /// By the ids of their tasks.
+    pub(super) records: Vec<(u64, Box<[u8]>)>,
+}
+
+/// An entry as octets, with the tag that is right.
+struct Whole<'a> {
     settled: &'a [u8],
     records: &'a [u8],
 }
 
-impl<'a> Entry<'a> {
+impl Whole<'_> {
     fn len(&self) -> usize {
         HEAD_LEN + self.settled.len() + self.records.len()
     }
 
-    fn read(&self) -> Result<(Vec<u64>, Vec<Numbered<'a>>), Unreadable> {
+    fn read(&self) -> Result<Entry, Unreadable> {
         let settled = self.settled.as_chunks().0.iter().copied().map(u64::from_be_bytes);
         let mut records = Vec::new();
         let mut bad = Ok(());
         record::read_all(self.records, |read| match read {
-            Ok(record) => records.push((record.id, record.octets)),
+            Ok(record) => records.push((record.id, Box::from(record.octets))),
             Err(why) => bad = Err(why),
         });
-        bad.map(|()| (settled.collect(), records))
+        let settled = settled.collect();
+        bad.map(|()| Entry { settled, records })
     }
 }
 
@@ -168,7 +173,7 @@ fn damaged(why: Unreadable) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }
 
-/// How large the log of an outbox is, in octets. With a quarter of it a group of 256 tasks of 1 KiB was stored in the time of
+/// How large the log of an outbox is, in octets: with another, its file has another version. With a quarter of it a group of 256 tasks of 1 KiB was stored in the time of
 /// two syncs, the store's, and not of one.
 pub(super) const LEN: u64 = 4 << 20;
 /// One entry has at most this part of it.

@@ -1,6 +1,6 @@
 //! An outbox that was read: what its log and its store have together, and how a group gets into either.
 
-use super::log::Log;
+use super::log::{Entry, Log};
 use super::medium::Medium;
 use super::record::{self, Unreadable};
 use super::rows::{MOST_IDS, Row, Rows};
@@ -10,7 +10,6 @@ use redb::{Database, Error, ReadableTable, Table, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-#[derive(Debug)]
 pub(super) struct Ready {
     pub(super) db: Database,
     rows: Rows,
@@ -18,7 +17,7 @@ pub(super) struct Ready {
     /// Tasks that are not in the store yet: of the log, so at most about as many octets as that has, and of a group that is on
     /// its way.
     recent: Recent,
-    /// Keys of rows that are not in the store as they are here.
+    /// Keys of rows that are not in the store as they are here: of the log, [`MOST_TOUCHED`] and one group's more at most.
     touched: BTreeSet<u64>,
 }
 
@@ -44,15 +43,9 @@ impl Ready {
             recent: Recent::new(),
             touched: BTreeSet::new(),
         };
-        let mut entries = Vec::new();
-        ready.log.read(|settled, records| {
-            let records = records.iter().map(|&(id, octets)| (id, Box::from(octets)));
-            entries.push((settled.to_vec(), records.collect::<Vec<_>>()));
-        })?;
-        for (settled, records) in entries {
-            facts.highest = records
-                .iter()
-                .fold(facts.highest, |highest, record| highest.max(record.0));
+        for Entry { settled, records } in ready.log.read()? {
+            let last = records.last().map_or(0, |&(id, _)| id);
+            facts.highest = facts.highest.max(last);
             ready.recent.extend(records);
             settled.iter().for_each(|&id| ready.settle(id));
         }
@@ -83,7 +76,7 @@ impl Ready {
 
     /// Whether a group goes to the log, so many octets of records and so many ids.
     pub(super) fn appends(&self, octets: usize, settled: usize) -> bool {
-        self.log.takes(octets, settled)
+        self.touched.len() < MOST_TOUCHED && self.log.takes(octets, settled)
     }
 
     /// Writes a group to the log. After an error it is as it was before.
@@ -203,5 +196,7 @@ pub(super) fn take_row(recent: &mut Recent) -> Option<(Vec<u64>, Vec<u8>)> {
 /// Of a row with more than one task. With what the store writes beside it, a little less than 16 of its pages, as it takes
 /// powers of 2 of them.
 pub(super) const MOST_ROW_OCTETS: usize = 65_000;
+/// Rows that are written once the log is, or nobody would know how long that takes.
+const MOST_TOUCHED: usize = 1024;
 /// What may be settled and still in the file, beyond as much as is not.
 pub(super) const SLACK: u64 = 16 << 20;

@@ -1,6 +1,7 @@
 //! The log: what it costs, and what of it counts.
 
 use super::super::log::HEAD_LEN;
+use super::super::rows::MOST_IDS;
 use super::super::tables;
 use super::memory::Step;
 use super::{
@@ -66,6 +67,26 @@ fn what_is_settled_goes_to_the_log_once() {
     assert_eq!(ids(&on(&memory.copy()).load(FRESH).unwrap()), expected);
     drop(outbox);
     assert_eq!(ids(&on(&memory).load(FRESH).unwrap()), expected);
+}
+
+/// However little room it takes in the log.
+#[test]
+fn what_is_settled_of_many_rows_is_written_before_it_is_more() {
+    let memory = new_memory();
+    let mut outbox = on(&memory);
+    outbox.load(FRESH).unwrap();
+    // So far apart that each has a row.
+    let all: Vec<u64> = (1..=1500).map(|row| row * MOST_IDS).collect();
+    outbox.store(&tasks(all.iter().copied(), 1), &[]).unwrap();
+    memory.record();
+
+    for (settled, is_to_log) in all.chunks(450).zip([true, true, true, false]) {
+        outbox.store(&[], settled).unwrap();
+
+        let steps = steps(&memory);
+        assert_eq!(is_of_the_log(&steps[0]), is_to_log, "{}", steps.len());
+    }
+    assert_eq!(ids(&on(&memory.copy()).load(FRESH).unwrap()), [0; 0]);
 }
 
 /// What is cut off is the end only: an entry that others follow was once whole.
