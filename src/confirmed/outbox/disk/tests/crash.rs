@@ -196,7 +196,7 @@ fn without_syncs_a_machine_that_crashes_may_lose_what_was_stored() {
 }
 
 #[test]
-#[ignore = "takes an hour"]
+#[ignore = "takes minutes"]
 fn a_process_that_crashes_at_any_octet_loses_nothing_that_was_stored() {
     let (begin, script, steps) = life(SEED);
     let next = AtomicUsize::new(0);
