@@ -185,8 +185,12 @@ fn numbered(number: u8) -> Vec<u8> {
     vec![number; SIZE]
 }
 
+/// A dialer whose connection is reset before it has looked is told that it did not connect.
 fn is_end(event: &Event) -> bool {
-    matches!(event, Event::Disconnected { .. } | Event::HandshakeFailed { .. })
+    matches!(
+        event,
+        Event::Disconnected { .. } | Event::HandshakeFailed { .. } | Event::ConnectFailed { .. }
+    )
 }
 
 /// The numbers of what is received, up to the last; each is whole.
