@@ -19,7 +19,7 @@ mod workers;
 pub use action::Death;
 pub(crate) use action::{Action, Counts, Dead, Outcome, Places};
 pub(crate) use settings::Settings;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) use task::Failed;
 pub(crate) use task::{Refusal, Refused, Task};
 pub(crate) use timers::later;
