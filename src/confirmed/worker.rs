@@ -145,7 +145,7 @@ impl Worker {
         self.room.drain();
         self.wait_for(End::Answered, timeout);
         let stats = self.room.stats();
-        self.begin_close();
+        self.room.begin_close();
         self.wait_for(End::Closed, LAST_WORDS + GRACE);
         let unwritten = self.room.unwritten();
         WorkerReport { stats, unwritten }
@@ -170,13 +170,6 @@ impl Worker {
     /// Waits for one turn of the loop for each, except on the loop's own thread (from a `Waker`): not for every task.
     pub fn explain(&self) -> Vec<Explanation> {
         self.room.dealers.iter().map(Dealer::explain).collect()
-    }
-
-    fn begin_close(&self) {
-        for dealer in &self.room.dealers {
-            dealer.set_linger(LAST_WORDS);
-        }
-        self.room.begin_close();
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<Option<Delivery>, WorkerError> {
@@ -242,7 +235,7 @@ impl Drop for Worker {
             return;
         }
         self.room.drain();
-        self.begin_close();
+        self.room.begin_close();
     }
 }
 

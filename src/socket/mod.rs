@@ -53,6 +53,9 @@ pub(crate) trait Sealed: Send + Sync {
     fn set_marks(&self, change: impl FnOnce(&mut Mark, &mut Mark))
     where
         Self: Sized;
+
+    /// Closes it, and leaves the wait to whoever asks for the report. Never waits.
+    fn begin_close(&self);
 }
 
 /// A socket of any type; dropping it closes it without waiting.

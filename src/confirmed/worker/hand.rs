@@ -29,15 +29,18 @@ pub(super) fn run(room: &Room, monitors: &[Monitor]) {
         Err(_) => {
             error!("a worker's thread panicked; it takes no more tasks");
             room.handle_shut_down();
-            room.dealers.iter().for_each(|dealer| dealer.set_linger(LAST_WORDS));
         }
     }
-    // What was accepted is written within the linger time, or dropped.
+    // All at once, so that all have the same time: what was accepted is written within it, or dropped.
+    for dealer in &room.dealers {
+        dealer.set_linger(LAST_WORDS);
+        dealer.begin_close();
+    }
     let unwritten = room.dealers.iter().map(close).sum();
     room.handle_closed(unwritten);
 }
 
-/// Closes a socket. How many messages were not written.
+/// Waits for a socket's end. How many messages were not written.
 fn close(dealer: &Dealer) -> u64 {
     let report = match dealer.close() {
         Ok(report) => report,

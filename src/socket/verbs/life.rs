@@ -187,6 +187,10 @@ macro_rules! life_verbs {
             fn set_marks(&self, change: impl FnOnce(&mut crate::options::Mark, &mut crate::options::Mark)) {
                 self.socket.hub.set_marks(change);
             }
+
+            fn begin_close(&self) {
+                self.socket.begin_close();
+            }
         }
 
         impl $Type {

@@ -90,19 +90,27 @@ fn the_end_of_a_context_ends_the_wait() {
     worker.close(LONG);
 }
 
+/// Of several sources, too: each has as long as the others.
 #[test]
-fn what_a_source_did_not_read_in_time_is_reported() {
+fn what_sources_did_not_read_in_time_is_reported() {
     const TASKS: u64 = 50;
     let context = Context::new().unwrap();
-    let options = Options::default().recv_mark(1).send_mark(1000);
-    let router = Router::with_options(&context, options).unwrap();
-    let here = router.bind("inproc://deaf").unwrap();
-    let mut source = Played { router, worker: None };
-    let worker = Worker::builder(&context).connect(here).unwrap();
-    let worker = worker.prefetch(100).build().unwrap();
-    source.greets(0);
-    (1..=TASKS).for_each(|number| source.sends(head(number)));
-    (1..=TASKS).for_each(|_| next(&worker).reject("no").unwrap());
+    let mut worker = Worker::builder(&context).prefetch(100);
+    let mut sources = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let options = Options::default().recv_mark(1).send_mark(1000);
+        let router = Router::with_options(&context, options).unwrap();
+        worker = worker
+            .connect(router.bind(format!("inproc://{name}")).unwrap())
+            .unwrap();
+        sources.push(Played { router, worker: None });
+    }
+    let worker = worker.build().unwrap();
+    for source in &mut sources {
+        source.greets(0);
+        (1..=TASKS).for_each(|number| source.sends(head(number)));
+        (1..=TASKS).for_each(|_| next(&worker).reject("no").unwrap());
+    }
 
     let report = worker.close(LONG);
 
