@@ -9,7 +9,7 @@
 //! | `ready` | log and store together |
 //! | `medium` | the file below both |
 //!
-//! A row of the store is a run of tasks of one group, up to 64 KiB: a B-tree of pages writes each about once so, and forgets
+//! A row of the store is a run of tasks, up to 64 KiB: a B-tree of pages writes each about once so, and forgets
 //! a whole row at once. What is settled of it meanwhile is a bit.
 //!
 //! Measured before there was a log, with the same writes to each store: tasks of 1 KiB, 10,000 of them kept, the oldest settled as
