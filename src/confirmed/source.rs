@@ -92,9 +92,9 @@ impl Source {
     /// Takes a task on; waits while the backlog is full, and until the outbox has stored it, if there is one.
     ///
     /// When it returns the task is kept, and is delivered until it is settled. Who sends alone stores on its own thread, which
-    /// takes as long as the disk does; of those who are several a thread of the source stores all that came, together. Fails with `OutboxFull` or `Outbox` if it cannot
-    /// be stored, with `Closed` once the source is draining or closed, with `TooLong` if a key or the headers are too long, and
-    /// with `WouldDeadlock` from a `Waker`; the error has the task.
+    /// takes as long as the disk does; of those who are several a thread of the source stores all that came, together. Fails
+    /// with `OutboxFull` or `Outbox` if it cannot be stored, with `Closed` once the source is draining or closed, with `TooLong`
+    /// if a key or the headers are too long, and with `WouldDeadlock` from a `Waker`; the error has the task.
     pub fn send(&self, task: impl Into<Task>) -> Result<Receipt, TaskRefused> {
         self.send_until(task.into(), None)
     }
@@ -117,7 +117,8 @@ impl Source {
     }
 
     /// Takes a task on as [`send`](Source::send) does, as a future. One that is dropped before it is ready has taken nothing on,
-    /// unless an outbox had stored its task just then.
+    /// unless an outbox had stored its task just then. With an outbox it takes two wake-ups longer than a `send` that is alone: a
+    /// future must not wait for the disk, so a thread of the source does.
     pub fn send_async(&self, task: impl Into<Task>) -> impl Future<Output = Result<Receipt, TaskRefused>> + Send + '_ {
         Sending::new(self, task.into())
     }
