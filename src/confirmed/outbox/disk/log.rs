@@ -173,8 +173,8 @@ fn damaged(why: Unreadable) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }
 
-/// How large the log of an outbox is, in octets: with another, its file has another version. With a quarter of it a group of 256 tasks of 1 KiB was stored in the time of
-/// two syncs, the store's, and not of one.
+/// How large the log of an outbox is, in octets: with another, its file has another version. With a quarter of it a group of 256
+/// tasks of 1 KiB was stored in the time of two syncs, the store's, and not of one.
 pub(super) const LEN: u64 = 4 << 20;
 /// One entry has at most this part of it.
 const SHARE: u64 = 4;
