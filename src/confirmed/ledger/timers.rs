@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// So long from now: far in the future if that is longer than clocks go, and not at once.
 pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
-    now + wait.min(FAR)
+    now.checked_add(wait.min(FAR)).unwrap_or(now)
 }
 
 /// All timers: at most two for each task and one for each worker.
