@@ -14,8 +14,7 @@ pub(super) struct Ready {
     pub(super) db: Database,
     rows: Rows,
     log: Log,
-    /// Tasks that are not in the store yet: of the log, so at most about as many octets as that has, and of a group that is on
-    /// its way.
+    /// Tasks that the log has and the store has not: at most as many octets as the log.
     recent: Recent,
     /// Keys of rows that are not in the store as they are here: of the log, [`MOST_TOUCHED`] and one group's more at most.
     touched: BTreeSet<u64>,
@@ -97,17 +96,19 @@ impl Ready {
         highest: u64,
         life: Life,
     ) -> Result<(), Error> {
+        // In rows of their own: if this fails and is found to be there, they are not kept, and what was gathered is.
+        let mut fresh: Recent = accepted.iter().map(|task| (task.id, record::of(task))).collect();
+        for id in settled {
+            if fresh.remove(id).is_none() {
+                self.settle(*id);
+            }
+        }
+        let gathered = std::mem::take(&mut self.recent);
         let round = self.log.next_round();
         let transaction = self.db.begin_write()?;
         {
             let mut tasks = transaction.open_table(TASKS)?;
-            settled.iter().for_each(|&id| self.settle(id));
-            let gathered = self.write_recent(&mut tasks)?;
-            // In rows of its own: if this fails and is found to be there, they are not kept, and the others are.
-            let accepted = accepted.iter().map(|task| (task.id, record::of(task)));
-            self.recent.extend(accepted);
-            settled.iter().for_each(|&id| self.settle(id));
-            let written = gathered + self.write_recent(&mut tasks)?;
+            let written = self.write_rows(&mut tasks, gathered)? + self.write_rows(&mut tasks, fresh)?;
             self.write_touched(&transaction, &mut tasks, written)?;
         }
         tables::tell(&transaction, News { highest, round, life })?;
@@ -116,10 +117,10 @@ impl Ready {
         Ok(())
     }
 
-    /// Returns how many octets its rows have.
-    fn write_recent(&mut self, tasks: &mut Table<'_, u64, &'static [u8]>) -> Result<u64, Error> {
+    /// Returns how many octets the rows have.
+    fn write_rows(&mut self, tasks: &mut Table<'_, u64, &'static [u8]>, mut recent: Recent) -> Result<u64, Error> {
         let mut written = 0;
-        while let Some((ids, octets)) = take_row(&mut self.recent) {
+        while let Some((ids, octets)) = take_row(&mut recent) {
             let Some(&key) = ids.first() else { break };
             tasks.insert(key, octets.as_slice())?;
             self.rows.insert(key, Row::new(key, ids.into_iter(), octets.len()));
