@@ -67,6 +67,8 @@ macro_rules! per_thread {
 }
 pub(crate) use per_thread;
 
+pub(crate) fn spin(_: u32) {}
+
 /// A panic is the model's verdict, and has to come out.
 pub(crate) fn catch<R>(act: impl FnOnce() -> R) -> std::thread::Result<R> {
     Ok(act())

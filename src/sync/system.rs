@@ -16,6 +16,11 @@ pub(crate) fn park(limit: Option<Duration>) {
     }
 }
 
+/// Lets so many turns of the processor pass.
+pub(crate) fn spin(turns: u32) {
+    (0..turns).for_each(|_| std::hint::spin_loop());
+}
+
 /// Does what is not ours to trust. `Err`: it panicked.
 pub(crate) fn catch<R>(act: impl FnOnce() -> R) -> std::thread::Result<R> {
     catch_unwind(AssertUnwindSafe(act))
