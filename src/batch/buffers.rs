@@ -1,9 +1,9 @@
 //! The memory that received bytes land in, used by all connections of a loop in turn.
 //!
-//! A chunk is filled by reads, what each brought is taken off its front and handed on, and a second handle waits in a ring
-//! until the last of that is gone: then the same memory is filled again. Bodies too large for a
-//! chunk have buffers of their own, recycled in the same way.
+//! A read lands in a chunk that is not much larger than what it may bring: what it does not fill is memory all the same. Bodies
+//! too large for a chunk have buffers of their own, recycled in the same way.
 
+use super::chunks::Chunks;
 use super::frame::MAX_HEADER;
 use crate::message::Message;
 use crate::sync::{AtomicUsize, Ordering};
@@ -12,18 +12,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Chunks, and buffers for large bodies. An idle connection owns none of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffers {
-    /// What is left of the chunk in use: at least half of one, or nothing.
-    chunk: BytesMut,
-    /// The first piece that was taken of it.
-    first: Option<Bytes>,
-    /// Second handles of the first pieces of spent chunks, oldest first. Those behind the first that is held are not
-    /// looked at.
-    spent: VecDeque<Bytes>,
-    /// Chunks that nobody holds any more. The last to become free is filled next: it may still be in the processor's cache.
-    /// Together with `spent` at most [`RING`].
-    free: Vec<BytesMut>,
+    /// The smaller ones, the smallest first; each size is twice the one before.
+    smaller: [Chunks; SIZES - 1],
+    largest: Chunks,
     /// Second handles of bodies that were handed on, oldest first; together at most [`BODIES_BYTES`].
     bodies: VecDeque<Kept>,
     /// Their capacities together.
@@ -45,54 +38,23 @@ impl Drop for Loan {
     }
 }
 
+impl Default for Buffers {
+    fn default() -> Self {
+        Buffers {
+            smaller: std::array::from_fn(|at| Chunks::new(CHUNK >> (SIZES - 1 - at))),
+            largest: Chunks::new(CHUNK),
+            bodies: VecDeque::new(),
+            bodies_bytes: 0,
+            lent: Arc::default(),
+        }
+    }
+}
+
 impl Buffers {
-    /// Where the next read goes: at least half a chunk, which the largest datagram fits in. [`Buffers::take`] takes what it
-    /// brought.
-    pub(crate) fn chunk(&mut self) -> &mut [u8] {
-        if self.chunk.is_empty() {
-            self.chunk = self.next_chunk();
-        }
-        &mut self.chunk
-    }
-
-    /// Takes the first `n` bytes of the chunk.
-    pub(crate) fn take(&mut self, n: usize) -> Bytes {
-        if self.chunk.len().saturating_sub(n) < CHUNK / 2 {
-            return self.take_last(n);
-        }
-        let taken = self.chunk.split_to(n).freeze();
-        self.first.get_or_insert_with(|| taken.clone());
-        taken
-    }
-
-    /// The last that is taken of a chunk. A handle waits in the ring until all of it is free: of the first piece, because
-    /// where that ends the bytes begin that have to be zeroed again. Of a chunk that was filled at once there are none.
-    fn take_last(&mut self, n: usize) -> Bytes {
-        let mut rest = std::mem::take(&mut self.chunk).freeze();
-        let first = self.first.take().unwrap_or_else(|| rest.clone());
-        self.spent.push_back(first);
-        rest.truncate(n);
-        rest
-    }
-
-    fn next_chunk(&mut self) -> BytesMut {
-        while let Some(oldest) = self.spent.pop_front() {
-            match oldest.try_into_mut() {
-                Ok(free) => self.free.push(free),
-                Err(held) => {
-                    self.spent.push_front(held);
-                    break;
-                }
-            }
-        }
-        if let Some(mut free) = self.free.pop() {
-            free.resize(CHUNK, 0);
-            return free;
-        }
-        if self.spent.len() >= RING {
-            self.spent.pop_front();
-        }
-        BytesMut::zeroed(CHUNK)
+    /// Those for reads that may bring so many bytes. Of the largest, half a chunk has room for the largest datagram.
+    pub(crate) fn chunks(&mut self, wanted: usize) -> &mut Chunks {
+        let smaller = self.smaller.iter_mut().find(|chunks| chunks.size >= wanted);
+        smaller.unwrap_or(&mut self.largest)
     }
 
     /// A buffer for `total` bytes, initialised: one that was filled before, or the beginning of a new one. What is only
@@ -174,8 +136,8 @@ struct Kept {
 pub(crate) const CHUNK: usize = 256 * 1024;
 /// Fewer bytes than this are copied out of the chunk that they came in: it is 16 times as large.
 pub(crate) const FEW: usize = CHUNK / 16;
-/// Chunks that are remembered: 8 MiB.
-const RING: usize = 32;
+/// So many sizes of chunks there are.
+const SIZES: usize = 5;
 /// Bytes of the body buffers that wait to be free.
 const BODIES_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of those that are lent to bodies which are not whole: as many as four of the largest.
@@ -189,65 +151,31 @@ pub(crate) const FIRST_BODY: usize = 64 * 1024 + MAX_HEADER;
 mod tests {
     use super::*;
 
-    impl Buffers {
-        fn known(&self) -> usize {
-            self.spent.len() + self.free.len()
-        }
-    }
-
     #[test]
-    fn a_chunk_is_filled_again_once_its_messages_are_gone() {
-        for pieces in [&[CHUNK][..], &[CHUNK - 1], &[100, 200, CHUNK - 300], &[100, CHUNK / 2]] {
-            let mut buffers = Buffers::default();
-            let first = buffers.chunk().as_ptr();
-            let taken: Vec<Bytes> = pieces.iter().map(|&n| take(&mut buffers, n)).collect();
-            let second = take(&mut buffers, CHUNK);
-            assert_ne!(second.as_ptr(), first, "still held");
-
-            drop(taken);
-
-            let third = take(&mut buffers, CHUNK);
-            assert_eq!((third.as_ptr(), third.len()), (first, CHUNK));
-            assert_eq!(buffers.known(), 2);
-        }
-    }
-
-    #[test]
-    fn the_chunk_that_became_free_last_is_filled_next() {
+    fn a_read_lands_in_a_chunk_that_has_room_for_it_and_is_not_much_larger() {
         let mut buffers = Buffers::default();
-        let held: Vec<Bytes> = (0..RING).map(|_| take(&mut buffers, CHUNK)).collect();
-        let last = held.last().map(|chunk| chunk.as_ptr());
-        drop(held);
-
-        for _ in 0..10 {
-            assert_eq!(Some(take(&mut buffers, CHUNK).as_ptr()), last);
+        for wanted in [
+            0,
+            1,
+            16 * 1024,
+            16 * 1024 + 1,
+            70_000,
+            CHUNK - 1,
+            CHUNK,
+            CHUNK + 1,
+            usize::MAX,
+        ] {
+            let len = buffers.chunks(wanted).room().len();
+            assert!(
+                len >= wanted.min(CHUNK) && len < wanted.saturating_mul(2).max(CHUNK / 16 + 1),
+                "{wanted}: {len}"
+            );
         }
-    }
-
-    #[test]
-    fn so_many_chunks_are_remembered_and_no_more() {
-        let mut buffers = Buffers::default();
-        for held in [1, RING, 3 * RING, 2, 2 * RING] {
-            let held: Vec<Bytes> = (0..held).map(|_| take(&mut buffers, CHUNK)).collect();
-            assert!(buffers.known() <= RING + 1);
-            drop(held);
-        }
-    }
-
-    fn take(buffers: &mut Buffers, n: usize) -> Bytes {
-        assert!(n <= buffers.chunk().len());
-        buffers.take(n)
-    }
-
-    #[test]
-    fn a_read_has_at_least_half_a_chunk_which_the_largest_datagram_fits_in() {
-        let mut buffers = Buffers::default();
-        let mut held = Vec::new();
-        for n in 0..1000 {
-            assert!(buffers.chunk().len() >= CHUNK / 2);
-            assert!(buffers.chunk().len() > usize::from(u16::MAX));
-            held.push(take(&mut buffers, n));
-        }
+        drop(buffers.chunks(CHUNK).take(CHUNK / 4 - 1));
+        assert!(
+            buffers.chunks(CHUNK).room().len() > usize::from(u16::MAX),
+            "the largest datagram"
+        );
     }
 
     #[test]

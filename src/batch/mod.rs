@@ -4,6 +4,7 @@
 //! thousand messages are one contiguous piece for the kernel; large ones are kept by reference.
 
 pub(crate) mod buffers;
+mod chunks;
 mod copies;
 pub(crate) mod frame;
 mod packed;

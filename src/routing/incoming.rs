@@ -416,13 +416,13 @@ mod tests {
     fn what_only_the_newest_is_kept_of_keeps_no_chunk_for_a_few_bytes() {
         for size in [70, 100, FEW - 1, FEW] {
             let mut buffers = Buffers::default();
-            let place = buffers.chunk().as_ptr();
+            let place = buffers.chunks(CHUNK).room().as_ptr();
             let mut frame = Vec::new();
             crate::batch::frame::put_header(&mut frame, 0, size);
             frame.resize(frame.len() + size, 7);
-            buffers.chunk()[..frame.len()].copy_from_slice(&frame);
+            buffers.chunks(CHUNK).room()[..frame.len()].copy_from_slice(&frame);
             let mut run = Run::default();
-            run.push_part(buffers.take(frame.len()));
+            run.push_part(buffers.chunks(CHUNK).take(frame.len()));
             run.count(1, size);
             let mut queue = IncomingQueue::default();
             queue.conflate(Conflate::ByTopic { topics: 9 });
@@ -430,8 +430,8 @@ mod tests {
             drop(queue.deliver(&mut run, None));
 
             // Others use up the rest of it.
-            drop(buffers.take(CHUNK - frame.len()));
-            let is_free = buffers.chunk().as_ptr() == place;
+            drop(buffers.chunks(CHUNK).take(CHUNK - frame.len()));
+            let is_free = buffers.chunks(CHUNK).room().as_ptr() == place;
             assert_eq!(is_free, size < FEW, "{size} bytes are unread");
             let mut message = Message::empty();
             assert_eq!(queue.pop(&mut message), Some(Popped::Last));

@@ -103,16 +103,21 @@ mod tests {
     fn a_few_bytes_do_not_hold_the_chunk_that_they_came_in() {
         for size in [1, 100, 255, 256, FEW - 1, FEW] {
             let mut buffers = Buffers::default();
-            let chunk = buffers.chunk();
+            let chunk = buffers.chunks(CHUNK).room();
             let place = chunk.as_ptr();
             chunk[..size].fill(7);
             let mut run = Run::default();
 
-            take(&mut buffers.take(size), PLENTY, &limits(1 << 30), &mut run);
+            take(
+                &mut buffers.chunks(CHUNK).take(size),
+                PLENTY,
+                &limits(1 << 30),
+                &mut run,
+            );
 
             // Others use up the rest of it.
-            drop(buffers.take(CHUNK - size));
-            let is_free = buffers.chunk().as_ptr() == place;
+            drop(buffers.chunks(CHUNK).take(CHUNK - size));
+            let is_free = buffers.chunks(CHUNK).room().as_ptr() == place;
             assert_eq!(is_free, size < FEW, "{size} bytes are unread");
             assert_eq!(run.pop().unwrap(), vec![7; size]);
         }

@@ -235,15 +235,17 @@ impl<N: Net> Session<N> {
         let body = read.connection.body_wanted();
         let is_body = body.is_some();
         let is_datagrams = self.stream.is_datagrams();
+        let wanted = match is_datagrams {
+            // None is to be cut short.
+            true => CHUNK,
+            false => read.room.messages.saturating_mul(read.message_len).max(LEAST_READ),
+        };
         let room = match body {
             Some(body) => body,
-            // None is to be cut short.
-            None if is_datagrams => buffers.chunk(),
             None => {
-                let wanted = read.room.messages.saturating_mul(read.message_len).max(LEAST_READ);
-                let chunk = buffers.chunk();
-                let wanted = wanted.min(chunk.len());
-                chunk.get_mut(..wanted).unwrap_or_default()
+                let room = buffers.chunks(wanted).room();
+                let wanted = wanted.min(room.len());
+                room.get_mut(..wanted).unwrap_or_default()
             }
         };
         let asked = room.len();
@@ -266,9 +268,9 @@ impl<N: Net> Session<N> {
             }
         } else if is_datagrams {
             // Not taken: each is small beside the chunk, and may have come from anybody.
-            Bytes::copy_from_slice(buffers.chunk().get(..n).unwrap_or_default())
+            Bytes::copy_from_slice(buffers.chunks(wanted).room().get(..n).unwrap_or_default())
         } else {
-            buffers.take(n)
+            buffers.chunks(wanted).take(n)
         };
         if read.is_discarding {
             return (asked, Ok(Read::Bytes(n)));

@@ -327,10 +327,10 @@ fn small_messages_behind_a_large_body_are_heard_with_it_and_do_not_hold_it() {
 fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its_chunk() {
     let mut end = End::in_traffic(LIMITS);
     let bytes = [frame(0, &[1; 20_000]), frame(0, &[2; 16_000])].concat();
-    let chunk = end.buffers.chunk();
+    let chunk = end.buffers.chunks(CHUNK).room();
     let place = chunk.as_ptr();
     chunk[..25_000].copy_from_slice(&bytes[..25_000]);
-    let mut input = end.buffers.take(25_000);
+    let mut input = end.buffers.chunks(CHUNK).take(25_000);
 
     let step = end
         .connection
@@ -347,9 +347,9 @@ fn messages_that_lie_in_the_input_are_not_copied_and_a_cut_one_does_not_hold_its
     assert_eq!(first.first().as_ptr(), place.wrapping_add(9));
     drop((first, input));
     // Others use up the rest of it.
-    drop(end.buffers.take(CHUNK - 25_000));
+    drop(end.buffers.chunks(CHUNK).take(CHUNK - 25_000));
     assert_eq!(
-        end.buffers.chunk().as_ptr(),
+        end.buffers.chunks(CHUNK).room().as_ptr(),
         place,
         "filled again, the cut message notwithstanding"
     );
@@ -364,19 +364,19 @@ fn a_few_bytes_beside_long_commands_do_not_hold_their_chunk() {
     command.extend(b"WHAT");
     command.resize(9 + 60_000, 0);
     let bytes = [frame(0, &[1; 100]), command, frame(0, &[2; 100])].concat();
-    let chunk = end.buffers.chunk();
+    let chunk = end.buffers.chunks(CHUNK).room();
     let place = chunk.as_ptr();
     chunk[..bytes.len()].copy_from_slice(&bytes);
-    let mut input = end.buffers.take(bytes.len());
+    let mut input = end.buffers.chunks(CHUNK).take(bytes.len());
 
     end.connection
         .handle_received(&mut input, PLENTY, &mut end.buffers, &mut end.run)
         .unwrap();
 
     drop(input);
-    drop(end.buffers.take(CHUNK - bytes.len()));
+    drop(end.buffers.chunks(CHUNK).take(CHUNK - bytes.len()));
     assert_eq!(
-        end.buffers.chunk().as_ptr(),
+        end.buffers.chunks(CHUNK).room().as_ptr(),
         place,
         "filled again, though both are unread"
     );
