@@ -57,6 +57,7 @@ impl Header {
 }
 
 /// Writes the header of a body of `len` bytes, short where it fits, to where there is room for [`header_len`].
+#[inline]
 pub(crate) fn put_header(out: &mut impl BufMut, flags: u8, len: usize) {
     match u8::try_from(len) {
         Ok(short) => out.put_slice(&[flags, short]),

@@ -17,7 +17,7 @@ pub(crate) use run::{Run, weight};
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
-use frame::{MORE, SHORT, SHORT_HEADER, header_len, put_header};
+use frame::{MORE, header_len, put_header};
 use std::io::IoSlice;
 
 /// Whole messages, packed to be written.
@@ -95,19 +95,14 @@ impl Batch {
         self.payload - before
     }
 
-    /// Packs a message of one short frame to the end, if it is lent; most are. Whoever asks knows that there is room for it
-    /// ([`Batch::room_for_short`]).
+    /// Packs a message of one frame to the end, by copying it. Whoever asks knows that there is room for it
+    /// ([`Batch::room`]).
     #[inline(always)]
-    pub(crate) fn push_short(&mut self, message: &Outgoing<'_>) -> Option<usize> {
-        let Source::Lent(frame) = message.0 else {
-            return None;
-        };
-        let len = u8::try_from(frame.len()).ok()?;
-        self.packed.extend_from_slice(&[0, len]);
+    pub(crate) fn push_lent(&mut self, frame: &[u8]) {
+        put_header(&mut self.packed, 0, frame.len());
         self.packed.extend_from_slice(frame);
         self.messages += 1;
         self.payload += frame.len();
-        Some(frame.len())
     }
 
     /// Packs messages to the end that are packed already.
@@ -119,10 +114,10 @@ impl Batch {
         self.payload += tally.payload;
     }
 
-    /// How many short frames find room in its buffer as it is, before it has so many bytes.
-    pub(crate) fn room_for_short(&self, bytes: usize) -> usize {
+    /// How many bytes find room in its buffer as it is, before it has so many on the wire.
+    pub(crate) fn room(&self, bytes: usize) -> usize {
         let until_bytes = bytes.saturating_sub(self.wire_len());
-        until_bytes.min(self.packed.capacity() - self.packed.len()) / (SHORT_HEADER + SHORT)
+        until_bytes.min(self.packed.capacity() - self.packed.len())
     }
 
     fn push_message(&mut self, message: &Message) {

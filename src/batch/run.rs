@@ -3,7 +3,7 @@
 //! Invariant: a frame header is never split between two parts, and neither is a body; the two may lie in different
 //! parts. Whoever pushes parts has walked the headers, so a run is well formed by construction.
 
-use super::frame::{Header, SHORT_HEADER};
+use super::frame::{Header, LONG, MAX_HEADER, SHORT_HEADER};
 use super::{Batch, Tally};
 use crate::message::{Message, SMALL};
 use bytes::{Buf, Bytes};
@@ -103,21 +103,25 @@ impl Run {
         Some(payload)
     }
 
-    /// Takes the oldest message, if it is one short frame and not the last of its part; most are.
+    /// Takes the oldest message, if it is one frame and not the last of its part; most are.
     #[inline(always)]
-    pub(crate) fn pop_short(&mut self, message: &mut Message) -> Option<usize> {
-        let &[0, len, ref body @ ..] = &self.front[..] else {
-            return None;
+    pub(crate) fn pop_next(&mut self, message: &mut Message) -> Option<usize> {
+        let (header, len, body) = match self.front[..] {
+            [0, len, ref body @ ..] => (SHORT_HEADER, usize::from(len), body),
+            [LONG, a, b, c, d, e, f, g, h, ref body @ ..] => {
+                let len = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+                (MAX_HEADER, usize::try_from(len).ok()?, body)
+            }
+            _ => return None,
         };
-        let len = usize::from(len);
         if body.len() <= len {
             return None;
         }
         if len <= SMALL {
             message.become_small(body, len);
-            self.front.advance(SHORT_HEADER + len);
+            self.front.advance(header + len);
         } else {
-            self.front.advance(SHORT_HEADER);
+            self.front.advance(header);
             *message = Message::one(self.front.split_to(len));
         }
         self.messages = self.messages.saturating_sub(1);

@@ -173,7 +173,7 @@ impl<P: Pattern> Hub<P> {
         loop {
             let mut state = self.state.lock();
             let result = state.attempt(&mut step);
-            if !(state.has_calls(awaited, &result) && self.answer(state, awaited, result.is_ready())) {
+            if !(state.has_calls(awaited, &result) && self.answer(state, &awaited, result.is_ready())) {
                 return result;
             }
         }
@@ -181,9 +181,9 @@ impl<P: Pattern> Hub<P> {
 
     /// Does what a step wants done, and lets the next in line have what it left. `true`: try once more.
     #[inline(never)]
-    fn answer(&self, mut state: MutexGuard<'_, State<P>>, awaited: Awaited, has_taken: bool) -> bool {
+    fn answer(&self, mut state: MutexGuard<'_, State<P>>, awaited: &Awaited, has_taken: bool) -> bool {
         let mut effects = Effects::default();
-        let has_fetched = state.passed(awaited, has_taken, &mut effects);
+        let has_fetched = state.passed(*awaited, has_taken, &mut effects);
         state.settle_all(&*self.drive, &mut effects);
         drop(state);
         effects.run();
@@ -202,7 +202,8 @@ impl<P: Pattern> Hub<P> {
         link.map_or(Lent::Refused, |link| link.lend(frame, copies, may_look))
     }
 
-    /// Waits on this thread until the step gives something.
+    /// Waits on this thread until the step gives something. Not a part of its callers, which rarely wait.
+    #[inline(never)]
     pub(crate) fn wait<R>(
         &self,
         awaited: Awaited,

@@ -68,14 +68,28 @@ impl Outgoing<'_> {
     }
 
     /// Copies what was lent to memory of our own, if it is large: before a lock is taken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn copy_large_lent(&mut self, copy: impl Fn(&[u8]) -> Bytes) {
         if self.is_large_lent() {
-            self.0 = Source::Copied(match &self.0 {
-                Source::Lent(frame) => Message::one(copy(frame)),
-                Source::LentFrames(frames) => Message::many(frames.iter().map(|frame| copy(frame)).collect()),
-                _ => return,
-            });
+            self.copy_lent(copy);
+        }
+    }
+
+    #[inline(never)]
+    fn copy_lent(&mut self, copy: impl Fn(&[u8]) -> Bytes) {
+        self.0 = Source::Copied(match &self.0 {
+            Source::Lent(frame) => Message::one(copy(frame)),
+            Source::LentFrames(frames) => Message::many(frames.iter().map(|frame| copy(frame)).collect()),
+            _ => return,
+        });
+    }
+
+    /// The only frame, if it was lent and is packed where it leaves from.
+    #[inline(always)]
+    pub(crate) fn packed_lent(&self) -> Option<&[u8]> {
+        match self.0 {
+            Source::Lent(frame) if frame.len() <= LENT_PACKED => Some(frame),
+            _ => None,
         }
     }
 

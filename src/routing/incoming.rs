@@ -165,13 +165,13 @@ impl IncomingQueue {
 
     // -- receiving
 
-    /// Takes the oldest message, if it is short and not the last: that takes no look at anything else.
+    /// Takes the oldest message, if it has one frame and is not the last: that takes no look at anything else.
     #[inline(always)]
-    pub(super) fn pop_short(&mut self, into: &mut Message) -> bool {
+    pub(super) fn pop_next(&mut self, into: &mut Message) -> bool {
         if self.ahead == 0 {
             return false;
         }
-        let Some(payload) = self.run.pop_short(into) else {
+        let Some(payload) = self.run.pop_next(into) else {
             return false;
         };
         self.ahead -= 1;

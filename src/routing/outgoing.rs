@@ -12,7 +12,6 @@ use super::counts::Counts;
 use super::pool::Share;
 use super::spares::Spares;
 use super::timing::Timing;
-use crate::batch::frame::SHORT;
 use crate::batch::{Batch, Run, Tally, weight};
 use crate::message::{Message, Outgoing};
 use crate::options::Mark;
@@ -53,9 +52,9 @@ pub(super) struct OutgoingQueue {
     /// Somebody is answerable for what is queued: a note, a flush at work, or the next writable event.
     /// Invariant: something is queued, or being written, to a peer that is up only if it is busy.
     is_busy: bool,
-    /// So many short messages may follow the youngest without a look at any limit: mark, batch and buffer have room for
-    /// them. Whatever changes one of these, other than by making room, sets it to zero.
-    ahead: usize,
+    /// So much may follow the youngest without a look at any limit: mark, batch and buffer have room for it and more.
+    /// Whatever changes one of these, other than by making room, sets it to nothing.
+    ahead: Mark,
     /// It was found full: whoever makes it fall to the low mark says so.
     awaits_room: bool,
     /// Somebody waits for the low mark, whether it was found full or not.
@@ -83,7 +82,7 @@ impl OutgoingQueue {
             queued: Tally::default(),
             writing: Tally::default(),
             is_busy: true,
-            ahead: 0,
+            ahead: NOTHING,
             awaits_room: false,
             awaits_low: false,
             counts: Counts::default(),
@@ -109,19 +108,23 @@ impl OutgoingQueue {
 
     // -- sending
 
-    /// Packs a short message to the end, if there is room for it and more; that takes no look at any limit.
+    /// Packs a message of one frame to the end, if that was lent and there is room for it and more; that takes no look at any
+    /// limit.
     #[inline(always)]
-    pub(super) fn enqueue_short(&mut self, message: &Outgoing<'_>) -> bool {
-        if self.ahead == 0 {
-            return false;
-        }
-        let Some(payload) = self.open.push_short(message) else {
+    pub(super) fn enqueue_lent(&mut self, message: &Outgoing<'_>) -> bool {
+        let Some(frame) = message.packed_lent() else {
             return false;
         };
-        self.ahead -= 1;
-        self.queued.add(1, payload);
+        let weight = weight(1, frame.len());
+        if self.ahead.messages == 0 || self.ahead.bytes < weight {
+            return false;
+        }
+        self.open.push_lent(frame);
+        self.ahead.messages -= 1;
+        self.ahead.bytes -= weight;
+        self.queued.add(1, frame.len());
         self.counts.taken += 1;
-        self.counts.taken_bytes += payload as u64;
+        self.counts.taken_bytes += frame.len() as u64;
         true
     }
 
@@ -138,10 +141,10 @@ impl OutgoingQueue {
         }
         self.take_on(mark, spares, envelope, message);
         if self.has_room(mark) {
-            self.ahead = self.short_messages_ahead(mark);
+            self.ahead = self.look_ahead(mark);
             Placed::WithRoom
         } else {
-            self.ahead = 0;
+            self.ahead = NOTHING;
             Placed::Last
         }
     }
@@ -169,31 +172,37 @@ impl OutgoingQueue {
         self.counts.taken += 1;
         self.counts.taken_bytes += payload as u64;
         self.is_busy = true;
-        self.ahead = 0;
+        self.ahead = NOTHING;
         match self.has_room(mark) {
             true => Placed::WithRoom,
             false => Placed::Last,
         }
     }
 
-    /// How many short messages may come before it has to be looked at again whether there is room.
-    fn short_messages_ahead(&self, mark: Mark) -> usize {
+    /// How much may come before it has to be looked at again whether there is room: messages, and their weight, which is more
+    /// than they take on the wire.
+    fn look_ahead(&self, mark: Mark) -> Mark {
         if self.share.is_limited() {
-            return 0;
+            return NOTHING;
         }
         let held = self.held();
         let until_nearly_full = mark.messages.saturating_sub(held.messages + 2);
-        let until_heavy = mark.bytes.saturating_sub(held.weight() + 1) / weight(1, SHORT);
-        let until_half = half(mark.messages).saturating_sub(self.open.messages());
-        let until_packed = until_half.max(self.open.room_for_short(SMALL_BATCH));
-        until_nearly_full
-            .min(until_heavy)
-            .min(until_packed)
-            .min(self.open.room_for_short(BATCH_BYTES))
+        let until_heavy = mark.bytes.saturating_sub(held.weight() + 1);
+        let (until_packed, room) = match half(mark.messages).saturating_sub(self.open.messages()) {
+            0 => (usize::MAX, self.open.room(SMALL_BATCH)),
+            until_half => (until_half, self.open.room(BATCH_BYTES)),
+        };
+        match until_heavy.min(room) {
+            0 => NOTHING,
+            bytes => Mark {
+                messages: until_nearly_full.min(until_packed),
+                bytes,
+            },
+        }
     }
 
     fn take_open(&mut self) -> Batch {
-        self.ahead = 0;
+        self.ahead = NOTHING;
         std::mem::take(&mut self.open)
     }
 
@@ -217,7 +226,7 @@ impl OutgoingQueue {
             bytes: usize::MAX,
         };
         self.take_on(no_mark, spares, envelope, message);
-        self.ahead = 0;
+        self.ahead = NOTHING;
     }
 
     /// Whether nobody was answerable for what is queued; who asks is so from now on.
@@ -264,10 +273,10 @@ impl OutgoingQueue {
         self.awaits_room
     }
 
-    /// Whether it has room for a short message at least, as it is known without a look at the mark.
+    /// Whether it has room, as it is known without a look at the mark.
     #[inline]
     pub(super) fn has_room_ahead(&self) -> bool {
-        self.ahead > 0
+        self.ahead.messages > 0
     }
 
     /// Whether it is at its mark, or would be with one message more.
@@ -294,7 +303,7 @@ impl OutgoingQueue {
 
     /// Whether it was found full under another mark and has room under this one; says so once.
     pub(super) fn is_freed(&mut self, mark: Mark) -> bool {
-        self.ahead = 0;
+        self.ahead = NOTHING;
         let was_full = self.awaits_room;
         self.has_fallen_to_low(mark) || was_full && self.has_room(mark)
     }
@@ -468,6 +477,9 @@ const SMALL_BATCH: usize = 72 * 1024;
 /// Nor does it grow once it has this many bytes; with one more packed message its buffer is a quarter of a mebibyte. Measured
 /// against a quarter of that: a fifth more messages of 1 KiB and 8 KiB, in fewer and larger writes.
 const BATCH_BYTES: usize = 240 * 1024;
+
+/// Something has to be looked at with the next message.
+const NOTHING: Mark = Mark { messages: 0, bytes: 0 };
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -1,6 +1,6 @@
 //! Many messages at once, packed already: as long as none of them concerns anybody else, they are one copy.
 
-use super::{BATCH_BYTES, OutgoingQueue, SMALL_BATCH, half};
+use super::{BATCH_BYTES, NOTHING, OutgoingQueue, SMALL_BATCH, half};
 use crate::batch::{Packed, Tally, weight};
 use crate::options::Mark;
 
@@ -25,7 +25,7 @@ impl OutgoingQueue {
             self.queued.add(tally.messages, tally.payload);
             self.counts.taken += tally.messages as u64;
             self.counts.taken_bytes += tally.payload as u64;
-            self.ahead = self.short_messages_ahead(mark);
+            self.ahead = self.look_ahead(mark);
         }
         tally
     }
@@ -56,6 +56,6 @@ impl OutgoingQueue {
         self.counts.taken += tally.messages as u64;
         self.counts.taken_bytes += tally.payload as u64;
         self.more_frames += more_frames;
-        self.ahead = 0;
+        self.ahead = NOTHING;
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::batch::buffers::FEW;
+use crate::message::LENT_PACKED;
 use crate::options::Conflate;
+use crate::sim::chance::{Chance, with_seeds};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,6 +96,52 @@ fn a_batch_is_half_a_mark_and_no_more_once_a_quarter_of_a_mebibyte_is_reached() 
             );
         }
     }
+}
+
+/// Two queues are sent the same; in one, what needs no look at the limits goes without.
+#[test]
+fn what_is_packed_without_a_look_at_the_limits_is_packed_as_with_one() {
+    let sizes = [0, 1, 64, 255, 256, 1_000, LENT_PACKED, LENT_PACKED + 1];
+    let bodies = sizes.map(|size| vec![7; size]);
+    with_seeds(200, |seed| {
+        let mut chance = Chance::new(seed);
+        let mark = Mark {
+            messages: chance.one_of(&[1, 2, 3, 10, 100, 1_000]),
+            bytes: chance.one_of(&[100, 5_000, 300_000, usize::MAX]),
+        };
+        let few = chance.within(1..sizes.len() + 1);
+        let [mut quick, mut slow] = [(); 2].map(|()| (OutgoingQueue::new(), Spares::default()));
+        let mut without_a_look = 0;
+        for _ in 0..3_000 {
+            if chance.once_in(mark.messages as u64 / 2 + 1) {
+                let collected = [&mut quick, &mut slow].map(|(queue, spares)| {
+                    let batch = queue.collect(spares, drop)?;
+                    queue.written(batch.tally(), None);
+                    let bytes = batch.to_bytes();
+                    spares.give(batch.into_parts().0);
+                    Some(bytes)
+                });
+                assert!(collected[0] == collected[1], "seed {seed}");
+            }
+            let body = &bodies[chance.within(0..few)];
+
+            let is_quick = quick.0.enqueue_lent(&body.into());
+            let placed = match is_quick {
+                true => Placed::WithRoom,
+                false => quick.0.enqueue(mark, &mut quick.1, &[], &mut body.into()),
+            };
+            without_a_look += usize::from(is_quick);
+
+            assert_eq!(
+                placed,
+                slow.0.enqueue(mark, &mut slow.1, &[], &mut body.into()),
+                "seed {seed}"
+            );
+            assert_eq!(quick.0.held(), slow.0.held(), "seed {seed}");
+        }
+        let is_wide = mark.messages >= 100 && mark.bytes == usize::MAX && few < sizes.len() - 1;
+        assert!(!is_wide || without_a_look > 1_000, "seed {seed}: {without_a_look}");
+    });
 }
 
 #[test]

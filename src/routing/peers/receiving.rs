@@ -128,7 +128,7 @@ impl Peers {
         if let Some(peer) = self.slots.get_mut(id.index)
             && peer.generation == id.generation
             && !self.is_witness
-            && peer.incoming.pop_short(into)
+            && peer.incoming.pop_next(into)
         {
             return Some(Popped::More);
         }

@@ -22,7 +22,7 @@ impl Peers {
         if envelope.is_empty()
             && let Some(peer) = self.slots.get_mut(id.index)
             && peer.generation == id.generation
-            && peer.out.reach(&mut self.stage).enqueue_short(message)
+            && peer.out.reach(&mut self.stage).enqueue_lent(message)
         {
             return Placed::WithRoom;
         }
