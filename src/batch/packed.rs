@@ -4,6 +4,8 @@
 
 use super::Tally;
 use super::frame::{Header, LONG, MAX_HEADER, SHORT_HEADER, header_len};
+use crate::sync::per_thread;
+use std::cell::Cell;
 
 /// Messages of one frame each, oldest first, packed as they go over the wire.
 #[derive(Debug, Default)]
@@ -54,6 +56,9 @@ impl Packed {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
         if self.tally.messages == 0 {
             (self.begin, self.end) = (0, 0);
         }
@@ -93,6 +98,20 @@ impl Packed {
         }
         self.tally.sub(taken);
         (self.bytes.get(begin..self.begin).unwrap_or_default(), taken)
+    }
+}
+
+per_thread! {
+    /// The room of the last that ended on this thread: to make it anew for each lot takes as long as to fill it.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            let bytes = std::mem::take(&mut self.bytes);
+            let _is_ending = SPARE.try_with(|spare| spare.set(bytes));
+        }
     }
 }
 

@@ -20,6 +20,12 @@ impl<'m> Lot<'m> {
         self.packed.messages() + self.others.len() - self.done
     }
 
+    /// Whether there are enough of them for one lock, which is as good as nothing to each of them then.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.others.len() - self.done >= MOST_OTHERS || self.len() >= MOST
+    }
+
     /// Adds one more, if it is lent and not long, and so are all before it.
     #[inline(always)]
     pub(crate) fn pack(&mut self, message: &Outgoing<'m>) -> bool {
@@ -80,6 +86,11 @@ impl<'m> Lot<'m> {
         self.others
     }
 }
+
+/// Messages that are gathered for one lock.
+const MOST: usize = 256;
+/// Of those that are not packed before: to pack them holds it for long.
+pub(crate) const MOST_OTHERS: usize = 64;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -59,7 +59,7 @@ pub(crate) use identities::{Identities, NameKind, NoRoute};
 pub(crate) use incoming::Room;
 pub(crate) use interests::{Interests, Words};
 pub(crate) use load_balance::LoadBalance;
-pub(crate) use lot::Lot;
+pub(crate) use lot::{Lot, MOST_OTHERS};
 pub(crate) use outgoing::{Placed, Unwritten};
 pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;

@@ -7,7 +7,7 @@ use super::{Patience, Socket};
 use crate::error::{NotSent, RecvError, SendManyError};
 use crate::hub::{Closed, Stop, deadline};
 use crate::message::{Message, Outgoing};
-use crate::routing::{Awaited, Lot, Pattern, Peers, Receives, Sends};
+use crate::routing::{Awaited, Lot, MOST_OTHERS, Pattern, Peers, Receives, Sends};
 use std::task::Poll;
 
 impl<P: Sends> Socket<P> {
@@ -146,7 +146,7 @@ impl<'m> Stock<'m> {
             return;
         }
         let mut bytes = 0_usize;
-        while self.lot.len() < MOST && bytes < MOST_BYTES && self.lot.packed().wire_len() < PACKED_BYTES {
+        while !self.lot.is_full() && bytes < MOST_BYTES && self.lot.packed().wire_len() < PACKED_BYTES {
             let Some(mut message) = messages.next() else { return };
             if let Some(why) = refusal(&message) {
                 self.refused = Some((message, why));
@@ -161,7 +161,7 @@ impl<'m> Stock<'m> {
             }
             prepare(&mut message);
             bytes = bytes.saturating_add(message.byte_count());
-            self.lot.push(message, messages.size_hint().0.min(MOST - 1));
+            self.lot.push(message, messages.size_hint().0.min(MOST_OTHERS - 1));
         }
     }
 
@@ -210,8 +210,6 @@ fn at_least_one(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
 }
 
-/// Messages that are gathered for one lock, which is as good as nothing to each of them then.
-const MOST: usize = 64;
 /// Their bytes, about: the next is the last. Large frames that were lent are copied meanwhile, and what was gathered lies
 /// beside the marks.
 const MOST_BYTES: usize = 256 * 1024;
