@@ -280,6 +280,9 @@ impl FanOut {
     /// Looks up who gets a message of this topic.
     #[inline]
     fn choose(&mut self, topic: &[u8]) {
+        if !self.is_stale && self.matching == Matching::Prefix && self.subscriptions.match_alike() {
+            return;
+        }
         self.topics.clear();
         match self.matching {
             Matching::Prefix => drop(self.subscriptions.matching(topic, |topic| self.topics.push(topic))),

@@ -183,6 +183,12 @@ impl Subscriptions {
         looks
     }
 
+    /// Whether any message matches what every other does: all who have subscribed want everything.
+    #[inline]
+    pub(crate) fn match_alike(&self) -> bool {
+        matches!(self.lengths[..], [] | [(0, _)])
+    }
+
     /// The topic that is exactly this.
     #[inline]
     pub(crate) fn exactly(&self, bytes: &[u8]) -> Option<TopicId> {
