@@ -19,7 +19,7 @@ use loom::sync as primitive;
 use std::sync as primitive;
 
 use std::cell::Cell;
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, TryLockError, TryLockResult};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -34,42 +34,23 @@ impl<T> Mutex<T> {
 
     #[inline(always)]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        match self.try_lock() {
-            Some(guard) => guard,
-            None => self.lock_held(),
-        }
-    }
-
-    /// Somebody holds it: for a breath, most of the time. The system's lock would be marked as waited for then, and each mark
-    /// costs two system calls even if nobody sleeps; who packs a stream of short messages holds its lock half of the time.
-    #[cold]
-    #[inline(never)]
-    fn lock_held(&self) -> MutexGuard<'_, T> {
-        for turns in SPINS {
-            spin(turns);
-            if let Some(guard) = self.try_lock() {
-                return guard;
-            }
-        }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// `None`: somebody holds it.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        free(self.0.try_lock())
     }
 }
 
-/// How long is spun before each look whether a lock is free, in turns: some microseconds together.
-#[cfg(not(loom))]
-const SPINS: [u32; 12] = [1, 2, 4, 8, 16, 16, 16, 16, 16, 16, 16, 16];
-/// A model checker sees the same whether a thread looks once or often.
-#[cfg(loom)]
-const SPINS: [u32; 0] = [];
+/// What an attempt to lock gave, whatever was poisoned.
+fn free<'a, T>(attempt: TryLockResult<MutexGuard<'a, T>>) -> Option<MutexGuard<'a, T>> {
+    match attempt {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
 
 /// How a thread is reached that sleeps elsewhere than in its parker: in the event loop.
 pub(crate) trait Ring: Send + Sync {
@@ -196,7 +177,7 @@ mod tests {
                 });
             }
             // Longer than anybody spins.
-            spin(100_000);
+            (0..100_000).for_each(|_| std::hint::spin_loop());
             assert_eq!(*held, 0);
             drop(held);
         });

@@ -101,8 +101,8 @@ impl Packed {
     }
 }
 
+// The room of the last that ended on this thread: to make it anew for each lot takes as long as to fill it.
 per_thread! {
-    /// The room of the last that ended on this thread: to make it anew for each lot takes as long as to fill it.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 

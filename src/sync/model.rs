@@ -67,7 +67,10 @@ macro_rules! per_thread {
 }
 pub(crate) use per_thread;
 
-pub(crate) fn spin(_: u32) {}
+/// Locks, at once: a thread that looks often sees what one sees that looks once.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A panic is the model's verdict, and has to come out.
 pub(crate) fn catch<R>(act: impl FnOnce() -> R) -> std::thread::Result<R> {
