@@ -131,10 +131,10 @@ struct Kept {
     capacity: usize,
 }
 
-/// Bytes of a chunk, and of the largest read into one. The kernel answers each read of a full stream with leave for its
+/// Bytes of the largest chunk, and of the largest read. The kernel answers each read of a full stream with leave for its
 /// peer to go on, and the reading thread pays for that: half as large, a message of 1 KiB costs a seventh more.
 pub(crate) const CHUNK: usize = 256 * 1024;
-/// Fewer bytes than this are copied out of the chunk that they came in: it is 16 times as large.
+/// Fewer bytes than this are copied out of the chunk that they came in: it may be 16 times as large.
 pub(crate) const FEW: usize = CHUNK / 16;
 /// So many sizes of chunks there are.
 const SIZES: usize = 5;

@@ -83,10 +83,9 @@ impl Chunks {
     }
 }
 
-/// A read that fills this part of a chunk is handed on with all of it: what is received and not yet taken holds at most so
-/// many times its memory.
+/// A read that fills this part of a chunk is handed on with all of it: what a chunk brought is at least so large a part of it.
 const MUCH: usize = 4;
-/// Chunks of one size that are remembered.
+/// Chunks of one size that are remembered: 8 MiB of the largest, and half as much of each that is half as large.
 const RING: usize = 32;
 
 #[cfg(all(test, not(loom)))]

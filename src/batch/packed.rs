@@ -52,15 +52,12 @@ impl Packed {
         true
     }
 
-    /// Where all were taken there is as much room again; until then it grows.
+    /// More room, or that of the last that ended here.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
-        }
-        if self.tally.messages == 0 {
-            (self.begin, self.end) = (0, 0);
         }
         if self.bytes.len() - self.end < MAX_HEADER + Self::LONGEST {
             let len = self.bytes.len().saturating_mul(4).max(FIRST_ROOM);
@@ -97,7 +94,12 @@ impl Packed {
             }
         }
         self.tally.sub(taken);
-        (self.bytes.get(begin..self.begin).unwrap_or_default(), taken)
+        let end = self.begin;
+        if self.tally.messages == 0 {
+            // There is as much room again: what is packed in many lots needs that of one.
+            (self.begin, self.end) = (0, 0);
+        }
+        (self.bytes.get(begin..end).unwrap_or_default(), taken)
     }
 }
 
@@ -108,7 +110,7 @@ per_thread! {
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        if !self.bytes.is_empty() {
+        if (1..=LARGEST_SPARE).contains(&self.bytes.len()) {
             let bytes = std::mem::take(&mut self.bytes);
             let _is_ending = SPARE.try_with(|spare| spare.set(bytes));
         }
@@ -151,12 +153,48 @@ fn put_long(place: &mut [u8], frame: &[u8]) {
 
 /// What there is room for at first.
 const FIRST_ROOM: usize = 4 * 1024;
+/// More is not kept.
+const LARGEST_SPARE: usize = 64 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::message::Message;
+
+    #[test]
+    fn many_lots_need_the_room_of_one() {
+        for _call in 0..2 {
+            let mut packed = Packed::default();
+            for lot in 0..2_000 {
+                (0..200).for_each(|_| assert!(packed.push(&[7; 64])));
+
+                let (taken, tally) = packed.take(usize::MAX, usize::MAX);
+
+                assert_eq!((taken.len(), tally.messages), (200 * 66, 200));
+                assert!(
+                    packed.bytes.len() <= 16 * 1024,
+                    "lot {lot}: {} bytes",
+                    packed.bytes.len()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_needed_much_room_leaves_none_of_it_behind() {
+        for (lots, is_kept) in [(1, true), (100, false)] {
+            let mut packed = Packed::default();
+            (0..lots * 200).for_each(|_| assert!(packed.push(&[7; 64])));
+            drop(packed);
+
+            let mut next = Packed::default();
+            next.push(&[7; 64]);
+
+            assert_eq!(next.bytes.len() > FIRST_ROOM, is_kept, "{lots} lots");
+            std::mem::take(&mut next.bytes);
+        }
+    }
 
     #[test]
     fn frames_of_every_length_are_packed_and_taken_by_any_number() {

@@ -192,12 +192,9 @@ impl OutgoingQueue {
             0 => (usize::MAX, self.open.room(SMALL_BATCH)),
             until_half => (until_half, self.open.room(BATCH_BYTES)),
         };
-        match until_heavy.min(room) {
-            0 => NOTHING,
-            bytes => Mark {
-                messages: until_nearly_full.min(until_packed),
-                bytes,
-            },
+        Mark {
+            messages: until_nearly_full.min(until_packed),
+            bytes: until_heavy.min(room),
         }
     }
 

@@ -35,7 +35,7 @@ impl OutgoingQueue {
     pub(in crate::routing) fn room_for_many(&self, mark: Mark, bytes: usize) -> Mark {
         let is_looked_at = self.newest.is_some() || self.share.is_limited();
         if self.open.is_empty() || is_looked_at || self.awaits_room || !self.is_busy {
-            return Mark { messages: 0, bytes: 0 };
+            return NOTHING;
         }
         let (held, len) = (self.held(), self.open.wire_len());
         let mut messages = mark.messages.saturating_sub(held.messages + 2);
