@@ -461,8 +461,8 @@ fn received(result: io::Result<usize>) -> Result<Option<usize>, Failure> {
     }
 }
 
-/// The least that is asked for in one read, or half of it behind small reads. The most is what there is room for: what is beyond it would only wait here, in
-/// memory that gets cold. (Of 64 senders of 64 bytes, a receiver takes a third more so.)
+/// The least that is asked for in one read, or half of it behind small reads. The most is what there is room for: what is
+/// beyond it would only wait here, in memory that gets cold. (Of 64 senders of 64 bytes, a receiver takes a third more so.)
 const LEAST_READ: usize = 16 * 1024;
 /// Bytes that one session may read before others have their turn.
 const READ_BUDGET: usize = 256 * 1024;
