@@ -53,6 +53,48 @@ fn a_subscriber_that_gives_its_topic_up_is_waited_for_no_more() {
     }
 }
 
+/// Nothing is looked up where all who subscribed want everything: not for those either who want what nobody subscribed to.
+#[test]
+fn who_wants_everything_gets_it_until_that_changes() {
+    let mark = Mark {
+        messages: 100,
+        bytes: 1 << 20,
+    };
+    for invert_matching in [false, true] {
+        let options = Publishing {
+            invert_matching,
+            ..Publishing::default()
+        };
+        let (mut fan, mut peers, all) = world(Matching::Prefix, options, mark);
+        let some = peers.attach(PeerKind::Accepted, "some");
+        drop(peers.connected(some, None));
+        fan.connected(&mut peers, some, None);
+        let mut got = [0, 0];
+        let mut is_got_by = |fan: &mut FanOut, peers: &mut Peers, topic: &str| {
+            assert!(fan.send(peers, None, &mut topic.into()));
+            let now = [all, some].map(|id| peers.outgoing(id));
+            let more = [now[0] - got[0], now[1] - got[1]];
+            got = now;
+            more.map(|more| (more == 1) != invert_matching)
+        };
+        fan.subscribe(&mut peers, all, b"");
+        for topic in ["a", "b", ""] {
+            assert_eq!(is_got_by(&mut fan, &mut peers, topic), [true, false], "{topic}");
+        }
+
+        fan.subscribe(&mut peers, some, b"a");
+        for (topic, some) in [("a", true), ("b", false), ("ab", true), ("", false)] {
+            assert_eq!(is_got_by(&mut fan, &mut peers, topic), [true, some], "{topic}");
+        }
+
+        fan.cancel(&mut peers, some, b"a");
+        fan.cancel(&mut peers, all, b"");
+        for topic in ["a", "b"] {
+            assert_eq!(is_got_by(&mut fan, &mut peers, topic), [false, false], "{topic}");
+        }
+    }
+}
+
 /// What a mark of bytes promises: one message may overshoot it, not as many as there were small ones before.
 #[test]
 fn large_messages_in_the_place_of_small_ones_keep_to_the_mark_of_bytes() {
