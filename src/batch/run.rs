@@ -3,7 +3,7 @@
 //! Invariant: a frame header is never split between two parts, and neither is a body; the two may lie in different
 //! parts. Whoever pushes parts has walked the headers, so a run is well formed by construction.
 
-use super::frame::{Header, LONG, MAX_HEADER, SHORT_HEADER};
+use super::frame::Header;
 use super::{Batch, Tally};
 use crate::message::{Message, SMALL};
 use bytes::{Buf, Bytes};
@@ -106,22 +106,17 @@ impl Run {
     /// Takes the oldest message, if it is one frame and not the last of its part; most are.
     #[inline(always)]
     pub(crate) fn pop_next(&mut self, message: &mut Message) -> Option<usize> {
-        let (header, len, body) = match self.front[..] {
-            [0, len, ref body @ ..] => (SHORT_HEADER, usize::from(len), body),
-            [LONG, a, b, c, d, e, f, g, h, ref body @ ..] => {
-                let len = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-                (MAX_HEADER, usize::try_from(len).ok()?, body)
-            }
-            _ => return None,
-        };
-        if body.len() <= len {
+        let header = Header::parse(&self.front)?;
+        let len = usize::try_from(header.body).ok()?;
+        let body = self.front.get(header.len..)?;
+        if header.has_more() || body.len() <= len {
             return None;
         }
         if len <= SMALL {
             message.become_small(body, len);
-            self.front.advance(header + len);
+            self.front.advance(header.len + len);
         } else {
-            self.front.advance(header);
+            self.front.advance(header.len);
             *message = Message::one(self.front.split_to(len));
         }
         self.messages = self.messages.saturating_sub(1);
