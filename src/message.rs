@@ -182,6 +182,15 @@ impl Message {
         }
     }
 
+    /// The frames from this one on, taken off the others.
+    pub(crate) fn split_off(frames: &mut Vec<Bytes>, at: usize) -> Self {
+        match frames.len().checked_sub(at) {
+            Some(1) => frames.pop().map_or_else(Message::empty, Message::one),
+            Some(_) => Message::many(frames.split_off(at)),
+            None => Message::empty(),
+        }
+    }
+
     /// The frames as they lie, for who packs them: small ones lent, large ones to be shared.
     pub(crate) fn for_each_frame(&self, mut each: impl FnMut(Piece<'_>)) {
         match &self.0 {

@@ -81,18 +81,20 @@ impl Run {
         if self.messages == 0 {
             return None;
         }
-        let header = self.pop_frame(|part, len| {
-            if len <= SMALL {
-                message.become_small(part, len);
-                part.advance(len);
-            } else {
-                *message = Message::one(part.split_to(len));
+        let payload = match Header::parse(&self.front)?.has_more() {
+            true => self.pop_several(message)?,
+            false => {
+                let header = self.pop_frame(|part, len| {
+                    if len <= SMALL {
+                        message.become_small(part, len);
+                        part.advance(len);
+                    } else {
+                        *message = Message::one(part.split_to(len));
+                    }
+                })?;
+                header.body as usize
             }
-        })?;
-        let mut payload = header.body as usize;
-        if header.has_more() {
-            payload += self.pop_more(message)?;
-        }
+        };
         self.messages -= 1;
         self.payload = self.payload.saturating_sub(payload);
         if self.messages == 0 {
@@ -155,10 +157,10 @@ impl Run {
         taken
     }
 
-    /// Takes the other frames of a message, and says how many bytes they have.
+    /// Takes a message of several frames, and says how many bytes they have.
     #[inline(never)]
-    fn pop_more(&mut self, message: &mut Message) -> Option<usize> {
-        let mut frames = std::mem::replace(message, Message::empty()).into_frames();
+    fn pop_several(&mut self, message: &mut Message) -> Option<usize> {
+        let mut frames = Vec::with_capacity(USUAL);
         let mut payload = 0;
         loop {
             let header = self.pop_frame(|part, len| frames.push(part.split_to(len)))?;
@@ -290,3 +292,5 @@ pub(crate) const fn weight(messages: usize, payload: usize) -> usize {
 }
 
 const MESSAGE_WEIGHT: usize = 64;
+/// Frames that most messages of several have room for: an envelope, and a body.
+const USUAL: usize = 4;

@@ -141,8 +141,18 @@ impl Asked {
         let (reason, why) = if !is_same {
             (NotSent::PeerGone, DropReason::PeerGone)
         } else {
-            let envelope: Vec<&[u8]> = self.envelope.iter().map(|frame| &frame[..]).collect();
-            if peers.enqueue(self.peer, &envelope, message) != Placed::Refused {
+            let (mut few, mut many) = ([&[][..]; FEW], Vec::new());
+            let envelope = match few.get_mut(..self.envelope.len()) {
+                Some(few) => few,
+                None => {
+                    many.resize(self.envelope.len(), &[][..]);
+                    &mut many[..]
+                }
+            };
+            for (lent, frame) in envelope.iter_mut().zip(&self.envelope) {
+                *lent = frame;
+            }
+            if peers.enqueue(self.peer, envelope, message) != Placed::Refused {
                 return Ok(());
             }
             (NotSent::PeerFull, DropReason::PeerFull)
@@ -151,6 +161,10 @@ impl Asked {
         Err(reason)
     }
 }
+
+/// Frames of an envelope that need no list of their own: an id, the address that a ROUTER on the way has put before it, the
+/// empty frame, and one more.
+const FEW: usize = 4;
 
 #[derive(Default)]
 pub(crate) struct RepPattern {
@@ -182,7 +196,7 @@ impl RepPattern {
             let size = message.byte_count();
             let mut envelope = message.into_frames();
             let body = match envelope.iter().position(Bytes::is_empty) {
-                Some(border) if border + 1 < envelope.len() => envelope.split_off(border + 1),
+                Some(border) if border + 1 < envelope.len() => Message::split_off(&mut envelope, border + 1),
                 _ => {
                     peers.drop_popped(peer, Message::many(envelope), DropReason::Malformed);
                     continue;
@@ -192,7 +206,7 @@ impl RepPattern {
                 peer,
                 connection,
                 envelope,
-                body: Message::many(body),
+                body,
                 size,
                 info,
             });

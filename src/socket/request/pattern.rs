@@ -20,7 +20,7 @@ pub(crate) struct ReqPattern {
     probe: bool,
     next_id: u32,
     /// Requests whose callers wait, by id: one a caller.
-    asked: BTreeMap<u32, Asked>,
+    asked: BTreeMap<u32, Box<Asked>>,
     /// When which of them is looked after next: one entry for each that may be sent again, from when its caller waits.
     due: BTreeSet<(Instant, u32)>,
 }
@@ -65,7 +65,8 @@ impl ReqPattern {
         }
         self.next_id = id.wrapping_add(1);
         let place = peers.accepted(peer);
-        self.asked.insert(id, Asked::new(Copy { peer, place }, again));
+        let asked = Asked::new(Copy { peer, place }, again);
+        self.asked.insert(id, Box::new(asked));
         Some(id)
     }
 
@@ -276,7 +277,7 @@ impl Pattern for ReqPattern {
     fn deliver(&mut self, peers: &mut Peers, id: PeerId, run: &mut Run) {
         while let Some(message) = run.pop() {
             let size = message.byte_count();
-            let is_reply = |asked: &&mut Asked| asked.outcome.is_none() && asked.is_with(id);
+            let is_reply = |asked: &&mut Box<Asked>| asked.outcome.is_none() && asked.is_with(id);
             let why = match envelope(&message, self.correlate) {
                 None => DropReason::Malformed,
                 Some((said, skip)) => {
@@ -284,8 +285,8 @@ impl Pattern for ReqPattern {
                     let asked = request.and_then(|request| Some((request, self.asked.get_mut(&request)?)));
                     if let Some((request, asked)) = asked.filter(|(_, asked)| is_reply(asked)) {
                         peers.more_frames(id, message.frame_count() - 1);
-                        let body = message.into_frames().split_off(skip);
-                        asked.outcome = Some(Outcome::Replied(Message::many(body)));
+                        let body = Message::split_off(&mut message.into_frames(), skip);
+                        asked.outcome = Some(Outcome::Replied(body));
                         peers.hand_over(id, size);
                         peers.wants.push(Want::Ready(Awaited::Reply(request)));
                         continue;
