@@ -397,7 +397,7 @@ pub(crate) fn wait_for_any<R>(
                 return Some(found);
             }
             let is_woken = match first {
-                Some(drive) => drive.wait(parker, deadline),
+                Some(drive) => drive.wait(parker, deadline) == Ok(true),
                 None => {
                     let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
                     parker.park(left);

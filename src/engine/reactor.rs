@@ -93,17 +93,19 @@ impl Turns for Reactor {
                 writable: event.is_writable(),
                 hung_up: event.is_read_closed() || event.is_error(),
             };
-            step(|effects| self.engine.on_event(event.token().0, readiness, now, effects));
+            step(now, |effects| {
+                self.engine.on_event(event.token().0, readiness, now, effects)
+            });
         }
         for _ in 0..READY {
             if !self.engine.has_ready() {
                 break;
             }
-            step(|effects| self.engine.on_ready(now, effects));
+            step(now, |effects| self.engine.on_ready(now, effects));
         }
         // Bounded: what is to be done again without a pause is due at once, whenever this looks.
         for _ in 0..TIMEOUTS {
-            if !step(|effects| self.engine.on_timeout(now, effects)) {
+            if !step(now, |effects| self.engine.on_timeout(now, effects)) {
                 break;
             }
         }
@@ -127,7 +129,7 @@ impl Turns for Reactor {
         self.do_work(now);
         self.work = self.seat.end();
         self.do_work(now);
-        step(|effects| self.engine.close_all(now, effects));
+        step(now, |effects| self.engine.close_all(now, effects));
     }
 }
 
@@ -135,10 +137,10 @@ impl Reactor {
     /// Takes them out one by one, oldest first: if one panics, the others are still there at the end.
     fn do_work(&mut self, now: Instant) {
         while let Some(session) = self.work.flushes.pop_front() {
-            step(|effects| self.engine.on_flush(&session, now, effects));
+            step(now, |effects| self.engine.on_flush(&session, now, effects));
         }
         while let Some(note) = self.work.notes.pop_front() {
-            step(|effects| self.engine.on_note(note, now, effects));
+            step(now, |effects| self.engine.on_note(note, now, effects));
         }
     }
 
@@ -161,7 +163,7 @@ impl Reactor {
         if !self.glances.are_enough(now) {
             return false;
         }
-        let has_found = step(|effects| self.engine.glance(now, effects));
+        let has_found = step(now, |effects| self.engine.glance(now, effects));
         if let Some(has_found) = has_found {
             self.glances.taken(has_found);
         }
@@ -182,9 +184,9 @@ impl Reactor {
     }
 }
 
-/// One piece of work, and then what it wants done outside.
-fn step<R>(work: impl FnOnce(&mut Effects) -> R) -> R {
-    let mut effects = Effects::default();
+/// One piece of work of a turn, and then what it wants done outside.
+fn step<R>(now: Instant, work: impl FnOnce(&mut Effects) -> R) -> R {
+    let mut effects = Effects::at(now);
     let result = work(&mut effects);
     effects.run();
     result

@@ -11,12 +11,14 @@ use std::task::Waker;
 use std::time::Instant;
 use tracing::error;
 
-/// What a step wants done outside; [`Effects::run`] does it.
+/// What a step wants done outside; [`Effects::run`] does it. Most steps want nothing, and of the others most want one thing,
+/// which needs no memory.
 #[derive(Default)]
 #[must_use = "wakes that are not run are lost"]
 pub(crate) struct Effects {
-    /// Most steps want nothing, and pay for looking at one word.
-    wanted: Option<Wanted>,
+    wake: Option<Waker>,
+    link: Option<(Arc<dyn Link>, Ask)>,
+    more: Option<Box<More>>,
     clock: Clock,
 }
 
@@ -31,20 +33,21 @@ enum Clock {
     Stopped(Instant),
 }
 
+/// What is wanted beyond the first of a kind, or is rarely wanted.
 #[derive(Default)]
-struct Wanted {
-    wakes: Few<Waker>,
-    links: Few<(Arc<dyn Link>, Ask)>,
-    dropped: Few<Dropped>,
-    wakers: Few<Waker>,
-    events: Few<(Arc<Feeds>, Event)>,
+struct More {
+    wakes: Vec<Waker>,
+    links: Vec<(Arc<dyn Link>, Ask)>,
+    dropped: Vec<Dropped>,
+    wakers: Vec<Waker>,
+    events: Vec<(Arc<Feeds>, Event)>,
 }
 
 /// What is asked of a link.
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
-    /// There is something to take.
-    Flush(Pace),
+    /// There is something to take; it is now that somebody said so.
+    Flush(Pace, Instant),
     /// All that may be queued is, but for one message at most.
     Full,
     /// There is room again.
@@ -63,6 +66,20 @@ impl Effects {
             clock: Clock::Recent,
             ..Effects::default()
         }
+    }
+
+    /// Of work that begins now, and knows no other time until a call to the system says so.
+    pub(crate) fn at(now: Instant) -> Self {
+        Effects {
+            clock: Clock::Stopped(now),
+            ..Effects::default()
+        }
+    }
+
+    /// It is later: such a call has come back.
+    #[inline]
+    pub(crate) fn it_is(&mut self, now: Instant) {
+        self.clock = Clock::Stopped(now);
     }
 
     /// What the hub that gives first knows is what time it is, if that is recent.
@@ -87,55 +104,88 @@ impl Effects {
         }
     }
 
-    fn wanted(&mut self) -> &mut Wanted {
-        self.wanted.get_or_insert_default()
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     pub(crate) fn wake(&mut self, waker: Waker) {
-        self.wanted().wakes.push(waker);
+        match &self.wake {
+            None => self.wake = Some(waker),
+            Some(_) => self.more().wakes.push(waker),
+        }
     }
 
     pub(crate) fn ask(&mut self, link: Arc<dyn Link>, ask: Ask) {
-        self.wanted().links.push((link, ask));
+        match &self.link {
+            None => self.link = Some((link, ask)),
+            Some(_) => self.more().links.push((link, ask)),
+        }
     }
 
     pub(crate) fn drop_later(&mut self, dropped: Dropped) {
         if !dropped.is_empty() {
-            self.wanted().dropped.push(dropped);
+            self.more().dropped.push(dropped);
         }
     }
 
     pub(crate) fn drop_waker(&mut self, waker: Waker) {
-        self.wanted().wakers.push(waker);
+        self.more().wakers.push(waker);
     }
 
     pub(crate) fn tell(&mut self, feeds: &Arc<Feeds>, event: Event) {
-        self.wanted().events.push((Arc::clone(feeds), event));
+        self.more().events.push((Arc::clone(feeds), event));
     }
 
     /// Does it all. The caller holds no lock.
     #[inline]
-    pub(crate) fn run(self) {
-        if let Some(wanted) = self.wanted {
-            wanted.run();
+    pub(crate) fn run(mut self) {
+        if self.wake.is_some() || self.link.is_some() || self.more.is_some() {
+            self.run_all();
+        }
+    }
+
+    #[inline(never)]
+    fn run_all(&mut self) {
+        let mut more = self.more.take();
+        // Until the application's code has run, or a call to the system.
+        let is_still_now = self.wake.is_none() && more.is_none();
+        if let Some(waker) = self.wake.take() {
+            wake(waker);
+        }
+        if let Some(more) = &mut more {
+            more.tell();
+        }
+        if let Some((link, ask)) = self.link.take() {
+            put(&*link, ask, is_still_now);
+        }
+        if let Some(more) = more {
+            more.put();
         }
     }
 }
 
-impl Wanted {
+impl More {
     #[inline(never)]
-    fn run(self) {
-        self.wakes.each(wake);
-        self.events.each(|(feeds, event)| feeds.tell(&event));
-        self.links.each(|(link, ask)| match ask {
-            Ask::Flush(pace) => link.flush(pace),
-            Ask::Full => link.full(),
-            Ask::Resume => link.resume(),
-            Ask::Sever(failure) => link.sever(failure),
-            Ask::Challenge => link.challenge(),
-        });
-        self.dropped.each(guarded);
-        self.wakers.each(guarded);
+    fn tell(&mut self) {
+        self.wakes.drain(..).for_each(wake);
+        self.events.drain(..).for_each(|(feeds, event)| feeds.tell(&event));
+    }
+
+    #[inline(never)]
+    fn put(self) {
+        self.links.into_iter().for_each(|(link, ask)| put(&*link, ask, false));
+        self.dropped.into_iter().for_each(guarded);
+        self.wakers.into_iter().for_each(guarded);
+    }
+}
+
+fn put(link: &dyn Link, ask: Ask, is_still_now: bool) {
+    match ask {
+        Ask::Flush(pace, now) => link.flush(pace, is_still_now.then_some(now)),
+        Ask::Full => link.full(),
+        Ask::Resume => link.resume(),
+        Ask::Sever(failure) => link.sever(failure),
+        Ask::Challenge => link.challenge(),
     }
 }
 
@@ -149,37 +199,5 @@ fn wake(waker: Waker) {
 fn guarded<T>(value: T) {
     if catch(|| drop(value)).is_err() {
         error!("a value that was given away panicked when it was dropped");
-    }
-}
-
-/// A list of which the first needs no memory: most steps have one effect or none.
-struct Few<T> {
-    first: Option<T>,
-    rest: Vec<T>,
-}
-
-impl<T> Few<T> {
-    fn push(&mut self, value: T) {
-        if self.first.is_none() {
-            self.first = Some(value);
-        } else {
-            self.rest.push(value);
-        }
-    }
-
-    fn each(self, mut act: impl FnMut(T)) {
-        if let Some(first) = self.first {
-            act(first);
-            self.rest.into_iter().for_each(act);
-        }
-    }
-}
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Few {
-            first: None,
-            rest: Vec::new(),
-        }
     }
 }

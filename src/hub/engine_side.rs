@@ -105,6 +105,7 @@ impl<P: Pattern> Station for Hub<P> {
     fn written_out(&self, id: PeerId, written: Tally, effects: &mut Effects) {
         // Behind the write, which may take longer than what counts as quiet.
         let now = self.drive.now();
+        effects.it_is(now);
         self.step(effects, |state, _| {
             state.tempo.wrote(written.messages);
             state.tempo.wrote_last(now);

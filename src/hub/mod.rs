@@ -44,8 +44,9 @@ use watchers::Watchers;
 
 /// How a hub reaches a peer. Called with no lock of ours held; none of it waits.
 pub(crate) trait Link: Send + Sync {
-    /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again.
-    fn flush(&self, pace: Pace);
+    /// There is something to take. Called by whoever made the queue not empty, once, until it was found empty again, and who
+    /// may know what time it is.
+    fn flush(&self, pace: Pace, now: Option<Instant>);
     /// A large frame, alone a message, is to go, behind what is queued: it is taken on as [`Station::lend`] says, written
     /// from where it lies as far as that goes, and the rest copied. Who may look tries for a moment before it copies.
     fn lend(&self, _frame: &[u8], _copies: &Copies, _may_look: bool) -> Lent {
@@ -210,10 +211,6 @@ impl<P: Pattern> Hub<P> {
         deadline: Option<Instant>,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Result<R, Stop> {
-        match self.drive.may_wait() {
-            Ok(()) => {}
-            Err(why) => return Err(Stop::CannotWait(why)),
-        }
         Parker::with(|parker, waker| {
             let mut place = Place::new(self, awaited);
             loop {
@@ -221,8 +218,11 @@ impl<P: Pattern> Hub<P> {
                 match self.poll(awaited, &mut place.ticket, waker, &mut step) {
                     Poll::Ready(Ok(value)) => return Ok(value),
                     Poll::Ready(Err(Closed)) => return Err(Stop::Closed),
-                    Poll::Pending if self.drive.wait(parker, deadline) => {}
-                    Poll::Pending => return Err(Stop::TimedOut),
+                    Poll::Pending => match self.drive.wait(parker, deadline) {
+                        Ok(true) => {}
+                        Ok(false) => return Err(Stop::TimedOut),
+                        Err(why) => return Err(Stop::CannotWait(why)),
+                    },
                 }
             }
         })
@@ -339,7 +339,7 @@ impl<P: Pattern> Hub<P> {
                 if report.is_some() {
                     return report;
                 }
-                if !self.drive.wait(parker, deadline) {
+                if self.drive.wait(parker, deadline) != Ok(true) {
                     return None;
                 }
             }

@@ -185,7 +185,7 @@ mod tests {
             Ok(())
         }
 
-        fn wait(&self, _: &Parker, _: Option<std::time::Instant>) -> bool {
+        fn wait(&self, _: &Parker, _: Option<std::time::Instant>) -> Result<bool, crate::hub::CannotWait> {
             unreachable!("nobody waits here")
         }
 

@@ -103,30 +103,35 @@ impl<P: Pattern> State<P> {
 
     /// Turns what routing wants into effects on links and wakers.
     fn settle(&mut self, drive: &dyn Drive, effects: &mut Effects) {
-        let (mut pace, mut now) = (None, None);
+        let (mut pace, mut looked) = (None, None);
         while !self.peers.wants.is_empty() {
             let mut wants = std::mem::take(&mut self.peers.wants);
             if wants.len() > FEW && wants.iter().filter(|want| matches!(want, Want::Flush(_))).count() > FEW {
                 // As many system calls in a row are no direct write any more: the loop takes them beside this thread.
-                self.tempo.next(drive.now());
+                self.tempo
+                    .next(*looked.get_or_insert_with(|| effects.now(|| drive.now())));
                 pace = Some(Pace::Stream);
             }
             for want in wants.drain(..) {
                 match want {
                     Want::Flush(id) => {
-                        let now = *now.get_or_insert_with(|| drive.now());
+                        let now = *looked.get_or_insert_with(|| effects.now(|| drive.now()));
                         self.peers.clock(now);
                         let pace = *pace.get_or_insert_with(|| self.tempo.next(now));
-                        self.ask(id, Ask::Flush(pace), effects);
+                        self.ask(id, Ask::Flush(pace, now), effects);
                     }
                     Want::Full(id) => self.ask(id, Ask::Full, effects),
-                    Want::Time(id) => self.peers.time(id, *now.get_or_insert_with(|| drive.now())),
+                    Want::Time(id) => self
+                        .peers
+                        .time(id, *looked.get_or_insert_with(|| effects.now(|| drive.now()))),
                     Want::Resume(id) => {
-                        self.peers.time(id, *now.get_or_insert_with(|| drive.now()));
+                        self.peers
+                            .time(id, *looked.get_or_insert_with(|| effects.now(|| drive.now())));
                         self.ask(id, Ask::Resume, effects);
                     }
                     Want::Room(id) => {
-                        self.peers.time(id, *now.get_or_insert_with(|| drive.now()));
+                        self.peers
+                            .time(id, *looked.get_or_insert_with(|| effects.now(|| drive.now())));
                         self.pattern.has_room(&mut self.peers, id);
                         self.waiters.wake_first(Awaited::Writable, effects);
                     }

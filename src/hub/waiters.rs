@@ -19,8 +19,9 @@ pub(crate) trait Drive: Send + Sync {
     /// Whether this thread may wait here at all.
     fn may_wait(&self) -> Result<(), CannotWait>;
 
-    /// Waits until the parker's waker is called (`true`) or the deadline is over (`false`): drives, if nobody else does.
-    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool;
+    /// Waits until the parker's waker is called (`true`) or the deadline is over (`false`): drives, if nobody else does. Fails
+    /// at once if this thread may not.
+    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> Result<bool, CannotWait>;
 
     /// A future waits from now on. It cannot drive, so others must not let it wait for long.
     fn future_waits(&self);
@@ -65,18 +66,17 @@ pub(crate) fn block_on<F: Future + Unpin>(
     mut future: F,
     deadline: Option<Instant>,
 ) -> Result<Option<F::Output>, CannotWait> {
-    drive.may_wait()?;
-    Ok(Parker::with(|parker, waker| {
+    Parker::with(|parker, waker| {
         let mut context = std::task::Context::from_waker(waker);
         loop {
             parker.reset();
             match std::pin::Pin::new(&mut future).poll(&mut context) {
-                std::task::Poll::Ready(value) => return Some(value),
-                std::task::Poll::Pending if drive.wait(parker, deadline) => {}
-                std::task::Poll::Pending => return None,
+                std::task::Poll::Ready(value) => return Ok(Some(value)),
+                std::task::Poll::Pending if drive.wait(parker, deadline)? => {}
+                std::task::Poll::Pending => return Ok(None),
             }
         }
-    }))
+    })
 }
 
 /// A place in a line, in the order of arrival.

@@ -21,6 +21,7 @@ use crate::wire::Facts;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// A dialing socket's end.
 #[derive(Clone)]
@@ -444,7 +445,7 @@ struct Half {
 }
 
 impl Link for Half {
-    fn flush(&self, pace: Pace) {
+    fn flush(&self, pace: Pace, _now: Option<Instant>) {
         if pace != Pace::Stream || !self.pairing.offer_from(self.side) {
             self.pairing.move_with(self.side, Effects::recent());
         }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::hub::{Link, Pace};
 use crate::routing::PeerId;
 use std::sync::Weak;
+use std::time::Instant;
 
 /// How a socket reaches those that it turned away.
 pub(super) struct Vacancy {
@@ -13,7 +14,7 @@ pub(super) struct Vacancy {
 }
 
 impl Link for Vacancy {
-    fn flush(&self, _pace: Pace) {}
+    fn flush(&self, _pace: Pace, _now: Option<Instant>) {}
 
     fn resume(&self) {
         if let Some(names) = self.names.upgrade() {
@@ -35,7 +36,7 @@ pub(super) struct Parting {
 }
 
 impl Link for Parting {
-    fn flush(&self, _pace: Pace) {}
+    fn flush(&self, _pace: Pace, _now: Option<Instant>) {}
 
     fn resume(&self) {}
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 impl<N: Net> Seat<N> {
     /// Takes the seat, if it is free.
-    fn sit_down(&self, left: Option<Duration>) -> Option<Sitting<'_, N>> {
+    fn sit_down(&self, left: Option<Duration>, now: Instant) -> Option<Sitting<'_, N>> {
         let mut state = self.state.lock();
         if !state.is_free() || !is_worth_sitting(left) {
             return None;
@@ -22,11 +22,12 @@ impl<N: Net> Seat<N> {
             seat: self,
             look: if is_alone { Nap::Glance } else { Nap::None },
             is_flooded: false,
+            now,
         })
     }
 
     /// Waits while somebody else drives: looks for a moment whether it is woken, if that pays and no other does, then sleeps.
-    fn park(&self, parker: &Parker, left: Option<Duration>, deadline: Option<Instant>) {
+    fn park(&self, parker: &Parker, left: Option<Duration>, deadline: Option<Instant>, now: Instant) {
         let mut state = self.state.lock();
         let is_free = state.is_free();
         if is_free && is_worth_sitting(left) {
@@ -44,7 +45,7 @@ impl<N: Net> Seat<N> {
             drop(state);
         }
         if let Some(limit) = look {
-            let has_come = self.look(parker, limit);
+            let has_come = self.look(parker, limit, now);
             let mut state = self.state.lock();
             state.is_looking = false;
             if has_come {
@@ -63,9 +64,8 @@ impl<N: Net> Seat<N> {
         state.spin.slept(slept);
     }
 
-    /// Whether it is woken within so long.
-    fn look(&self, parker: &Parker, limit: Duration) -> bool {
-        let begin = self.now();
+    /// Whether it is woken within so long, from `begin` on.
+    fn look(&self, parker: &Parker, limit: Duration, begin: Instant) -> bool {
         loop {
             if parker.is_woken() {
                 return true;
@@ -90,6 +90,8 @@ struct Sitting<'a, N: Net> {
     look: Nap,
     /// There is more to read than this thread can while it works: the keeper is to go on at once.
     is_flooded: bool,
+    /// What time it was when it looked last.
+    now: Instant,
 }
 
 impl<N: Net> Sitting<'_, N> {
@@ -101,7 +103,7 @@ impl<N: Net> Sitting<'_, N> {
         let Some(reins) = reins.as_mut() else { return false };
         let Some(ring) = seat.this.upgrade() else { return false };
         let _bell = parker.rung_by(ring);
-        let (look, is_flooded) = (self.look, &mut self.is_flooded);
+        let (look, is_flooded, now) = (self.look, &mut self.is_flooded, &mut self.now);
         let mut turn = |reins: &mut Reins, nap, now| {
             let turned = seat.turn(reins, nap, now);
             *is_flooded = turned == Turned::Flooded;
@@ -111,13 +113,12 @@ impl<N: Net> Sitting<'_, N> {
             }
         };
         loop {
-            let begin = seat.now();
+            let begin = *now;
             let left = deadline.map(|deadline| deadline.saturating_duration_since(begin));
-            let mut now = begin;
             if let Some(limit) = reins.spin.plan(left.unwrap_or(Duration::MAX)) {
                 let mut is_first = true;
                 while now.saturating_duration_since(begin) < limit {
-                    if let Some(end) = turn(reins, look, now) {
+                    if let Some(end) = turn(reins, look, *now) {
                         // What was there already would have ended a sleep as soon.
                         if !is_first {
                             reins.spin.paid();
@@ -125,7 +126,7 @@ impl<N: Net> Sitting<'_, N> {
                         return end;
                     }
                     is_first = false;
-                    now = seat.now();
+                    *now = seat.now();
                 }
                 reins.spin.wasted();
             }
@@ -133,11 +134,13 @@ impl<N: Net> Sitting<'_, N> {
             if parker.was_woken() {
                 return true;
             }
-            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(now))) {
+            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(*now))) {
                 return false;
             }
-            let end = turn(reins, Nap::Until(deadline), now);
-            reins.spin.slept(reins.turns.slept());
+            let end = turn(reins, Nap::Until(deadline), *now);
+            let slept = reins.turns.slept();
+            *now += slept;
+            reins.spin.slept(slept);
             if let Some(end) = end {
                 return end;
             }
@@ -148,15 +151,14 @@ impl<N: Net> Sitting<'_, N> {
 /// Also when unwinding: the seat is free again.
 impl<N: Net> Drop for Sitting<'_, N> {
     fn drop(&mut self) {
-        let now = self.seat.now();
-        forks::still_here(now);
+        forks::still_here(self.now);
         let mut state = self.seat.state.lock();
         state.sitter = Sitter::Nobody;
         state.is_asleep = false;
         state.changes += 1;
         // What was noted meanwhile waits for nobody's lease.
         let is_wanted = self.is_flooded || !state.notes.is_empty();
-        state.left_at = (!is_wanted).then_some(now);
+        state.left_at = (!is_wanted).then_some(self.now);
         let is_called = match state.keeper {
             Keeper::Deep => true,
             Keeper::Trusting => is_wanted || self.seat.others_wait(&state),
@@ -195,26 +197,34 @@ impl<N: Net> Drive for Seat<N> {
         }
     }
 
-    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
+    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> Result<bool, CannotWait> {
+        if is_driving() {
+            return Err(CannotWait::OnDriver);
+        }
+        let mut now = self.now();
+        if self.is_forked_at(now) {
+            return Err(CannotWait::Forked);
+        }
         loop {
             if parker.was_woken() {
-                return true;
+                return Ok(true);
             }
             let left = match deadline {
                 None => None,
-                Some(deadline) => match deadline.checked_duration_since(self.now()) {
+                Some(deadline) => match deadline.checked_duration_since(now) {
                     Some(left) if !left.is_zero() => Some(left),
-                    _ => return false,
+                    _ => return Ok(false),
                 },
             };
-            match self.sit_down(left) {
+            match self.sit_down(left, now) {
                 Some(sitting) => {
                     if sitting.drive(parker, deadline) {
-                        return true;
+                        return Ok(true);
                     }
                 }
-                None => self.park(parker, left, deadline),
+                None => self.park(parker, left, deadline, now),
             }
+            now = self.now();
         }
     }
 
@@ -269,7 +279,7 @@ mod tests {
         });
 
         let mut state = seat.state.lock();
-        assert!(was_woken && state.parked == 0 && !state.is_looking);
+        assert!(was_woken == Ok(true) && state.parked == 0 && !state.is_looking);
         assert_eq!(
             state.spin.plan(Duration::MAX),
             Some(Duration::from_micros(50)),
@@ -297,7 +307,10 @@ mod tests {
 
         let was_woken = Parker::with(|parker, _| seat.wait(parker, Some(start + Duration::from_secs(3))));
 
-        assert!(!was_woken && start.elapsed() < Duration::from_secs(2), "it slept, too");
+        assert!(
+            was_woken == Ok(false) && start.elapsed() < Duration::from_secs(2),
+            "it slept, too"
+        );
     }
 
     #[test]
@@ -321,7 +334,7 @@ mod tests {
             seat.wait(parker, None)
         });
 
-        assert!(was_woken && may_look.load(Relaxed));
+        assert!(was_woken == Ok(true) && may_look.load(Relaxed));
         assert_eq!(seat.state.lock().parked, 0);
     }
 
@@ -336,6 +349,9 @@ mod tests {
             seat.wait(parker, None)
         });
 
-        assert!(was_woken && seat.state.lock().is_looking, "who looks still does");
+        assert!(
+            was_woken == Ok(true) && seat.state.lock().is_looking,
+            "who looks still does"
+        );
     }
 }

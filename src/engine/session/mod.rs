@@ -96,18 +96,18 @@ struct SessionLink<N: Net> {
 }
 
 impl<N: Net> Link for SessionLink<N> {
-    fn flush(&self, pace: Pace) {
+    fn flush(&self, pace: Pace, now: Option<Instant>) {
         let Some(session) = self.session.upgrade() else { return };
         let seat = Arc::clone(&session.seat);
         // A forked child would write between its parent's bytes.
         if pace != Pace::Stream
-            && let now = seat.now()
+            && let now = now.unwrap_or_else(|| seat.now())
             && is_direct(pace, now)
             && !seat.is_forked_at(now)
         {
             let mut effects = Effects::default();
             let is_done = session.flush_directly(&mut effects);
-            let now = seat.now();
+            let now = effects.now(|| seat.now());
             // A write may take longer than what makes one ask again; and the application's code is yet to run.
             seat.still_not_forked(now);
             wrote_directly(pace, now);

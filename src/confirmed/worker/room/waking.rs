@@ -16,14 +16,15 @@ impl Drive for Room {
         self.drive.may_wait()
     }
 
-    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
+    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> Result<bool, CannotWait> {
+        self.may_wait()?;
         loop {
             if parker.was_woken() {
-                return true;
+                return Ok(true);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now()));
             if left == Some(Duration::ZERO) {
-                return false;
+                return Ok(false);
             }
             parker.park(left);
         }

@@ -178,7 +178,7 @@ impl Drive for BrokenClock {
         self.drive.may_wait()
     }
 
-    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> bool {
+    fn wait(&self, parker: &Parker, deadline: Option<Instant>) -> Result<bool, CannotWait> {
         self.drive.wait(parker, deadline)
     }
 
