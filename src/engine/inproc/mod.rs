@@ -7,6 +7,7 @@
 mod names;
 mod pairing;
 mod unlinked;
+mod way;
 
 pub(crate) use names::{Lingering, Names, NotBound};
 

@@ -8,7 +8,8 @@
 
 use super::After;
 use super::names::Names;
-use crate::batch::{Batch, Run, Tally};
+use super::way::Way;
+use crate::batch::{Batch, Tally};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hub::{Collected, Effects, Link, Origin, Pace, Station};
@@ -18,8 +19,6 @@ use crate::routing::{Dropped, PeerId};
 use crate::socket_type::SocketType::{Dish, Sub, XSub};
 use crate::sync::Mutex;
 use crate::wire::Facts;
-use bytes::{Bytes, BytesMut};
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -69,23 +68,6 @@ struct Moving {
     is_over: bool,
 }
 
-/// One way through a link.
-#[derive(Default)]
-struct Way {
-    /// What was collected and found no room on the other side; it still counts as queued on this one.
-    pending: Run,
-    /// What was collected of what the other side is to be told, and found no room there: it may be given to its
-    /// application as messages. At most one part.
-    notices: VecDeque<Notice>,
-    /// What small batches are copied into; at most [`CHUNK`].
-    chunk: BytesMut,
-    /// Buffers of the batches that were moved last, oldest first, to be packed into again once they are received: at most
-    /// [`LENT`], then the oldest is left to be freed.
-    lent: VecDeque<Bytes>,
-    /// This side wants the link to end: it does once nothing is queued here.
-    is_ending: bool,
-}
-
 impl Moving {
     fn way(&mut self, from: Side) -> &mut Way {
         match from {
@@ -95,65 +77,9 @@ impl Moving {
     }
 }
 
-impl Way {
-    /// Makes a batch what is pending, and gives back its buffer if it is free again. A small batch is copied: in memory of
-    /// its own it would cost three allocations, for each message if the receiver keeps up.
-    fn take_over(&mut self, batch: Batch) -> Vec<u8> {
-        match batch.one_piece() {
-            Some(packed) if packed.len() <= CHUNK / 4 => {
-                if self.chunk.capacity() < packed.len() {
-                    self.chunk = BytesMut::with_capacity(CHUNK);
-                }
-                self.chunk.extend_from_slice(packed);
-                self.pending.push_part(self.chunk.split().freeze());
-                let tally = batch.tally();
-                self.pending.count(tally.messages, tally.payload);
-                batch.into_parts().0
-            }
-            _ => {
-                self.pending = batch.into_run();
-                self.lent.push_back(self.pending.share());
-                if self.lent.len() > LENT {
-                    self.lent.pop_front();
-                }
-                self.reclaim()
-            }
-        }
-    }
-
-    /// All is moved: of the buffers that are free one is kept.
-    fn let_go(&mut self) {
-        let mut free = 0;
-        self.lent.retain(|share| {
-            free += usize::from(share.is_unique());
-            free <= 1 || !share.is_unique()
-        });
-    }
-
-    /// A buffer of which all is received, or none.
-    fn reclaim(&mut self) -> Vec<u8> {
-        match self.lent.pop_front() {
-            Some(mut share) if share.is_unique() => {
-                share.clear();
-                share.into()
-            }
-            Some(share) => {
-                self.lent.push_front(share);
-                Vec::new()
-            }
-            None => Vec::new(),
-        }
-    }
-}
-
-/// Enough for a thousand messages of 1 KiB on their way; together at most 2 MiB.
-const LENT: usize = 8;
-
 /// A stream of messages larger than this is moved one by one: gathered, they lie in memory that no cache holds any more, and
 /// that costs more than the locks. (Of 8 KiB: 850 thousand a second, and 300 thousand if they are left.)
 const LARGE: usize = 4 * 1024;
-/// Small, because a link that is idle keeps one, and a message that is kept keeps one.
-const CHUNK: usize = 4 * 1024;
 
 /// A socket's own end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
