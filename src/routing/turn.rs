@@ -52,8 +52,10 @@ impl Turn {
     /// The front peer was served and is still wanted.
     #[inline]
     pub(crate) fn pass(&mut self) {
-        if let Some(next) = self.behind.pop_front() {
-            self.behind.extend(self.front.replace(next));
+        if let Some(next) = self.behind.pop_front()
+            && let Some(front) = self.front.replace(next)
+        {
+            self.behind.push_back(front);
         }
     }
 
