@@ -396,14 +396,13 @@ pub(crate) fn wait_for_any<R>(
             if let Some(found) = look() {
                 return Some(found);
             }
-            let is_woken = match first {
-                Some(drive) => drive.wait(parker, deadline) == Ok(true),
-                None => {
-                    let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
-                    parker.park(left);
-                    left != Some(Duration::ZERO)
-                }
-            };
+            let is_woken = first.and_then(|drive| drive.wait(parker, deadline).ok());
+            let is_woken = is_woken.unwrap_or_else(|| {
+                // There is no loop, or it is another process's.
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+                parker.park(left);
+                left != Some(Duration::ZERO)
+            });
             if !is_woken {
                 return look();
             }

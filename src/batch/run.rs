@@ -292,5 +292,5 @@ pub(crate) const fn weight(messages: usize, payload: usize) -> usize {
 }
 
 const MESSAGE_WEIGHT: usize = 64;
-/// Frames that most messages of several have room for: an envelope, and a body.
+/// Most messages of several frames have no more: an id, an address, the empty frame, a body.
 const USUAL: usize = 4;

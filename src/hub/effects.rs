@@ -46,8 +46,8 @@ struct More {
 /// What is asked of a link.
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
-    /// There is something to take; it is now that somebody said so.
-    Flush(Pace, Instant),
+    /// There is something to take; and what time it is, if somebody looked just now.
+    Flush(Pace, Option<Instant>),
     /// All that may be queued is, but for one message at most.
     Full,
     /// There is room again.
@@ -80,6 +80,15 @@ impl Effects {
     #[inline]
     pub(crate) fn it_is(&mut self, now: Instant) {
         self.clock = Clock::Stopped(now);
+        if let Some((_, Ask::Flush(_, looked))) = &mut self.link {
+            *looked = None;
+        }
+    }
+
+    /// This time, if somebody looked for this step.
+    #[inline]
+    pub(crate) fn just_now(&self, looked: Instant) -> Option<Instant> {
+        matches!(self.clock, Clock::Running).then_some(looked)
     }
 
     /// What the hub that gives first knows is what time it is, if that is recent.
@@ -147,7 +156,7 @@ impl Effects {
     #[inline(never)]
     fn run_all(&mut self) {
         let mut more = self.more.take();
-        // Until the application's code has run, or a call to the system.
+        // Nothing has been done since somebody looked, be it a call to the system or the application's code.
         let is_still_now = self.wake.is_none() && more.is_none();
         if let Some(waker) = self.wake.take() {
             wake(waker);
@@ -181,7 +190,7 @@ impl More {
 
 fn put(link: &dyn Link, ask: Ask, is_still_now: bool) {
     match ask {
-        Ask::Flush(pace, now) => link.flush(pace, is_still_now.then_some(now)),
+        Ask::Flush(pace, now) => link.flush(pace, now.filter(|_| is_still_now)),
         Ask::Full => link.full(),
         Ask::Resume => link.resume(),
         Ask::Sever(failure) => link.sever(failure),
@@ -199,5 +208,99 @@ fn wake(waker: Waker) {
 fn guarded<T>(value: T) {
     if catch(|| drop(value)).is_err() {
         error!("a value that was given away panicked when it was dropped");
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::task::Wake;
+
+    /// What was done, in its order; of a flush also whether the time was told.
+    #[derive(Default)]
+    struct Done(Mutex<Vec<(&'static str, bool)>>);
+
+    impl Done {
+        fn take(&self) -> Vec<(&'static str, bool)> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl Wake for Done {
+        fn wake(self: Arc<Self>) {
+            self.0.lock().unwrap().push(("wake", false));
+        }
+    }
+
+    impl Link for Done {
+        fn flush(&self, _: Pace, now: Option<Instant>) {
+            self.0.lock().unwrap().push(("flush", now.is_some()));
+        }
+
+        fn resume(&self) {
+            self.0.lock().unwrap().push(("resume", false));
+        }
+
+        fn sever(&self, _: Failure) {}
+
+        fn challenge(&self) {}
+    }
+
+    #[test]
+    fn who_waits_is_woken_before_links_are_asked_in_their_order() {
+        let done = Arc::new(Done::default());
+        let mut effects = Effects::default();
+        effects.ask(done.clone(), Ask::Resume);
+        effects.ask(done.clone(), Ask::Flush(Pace::Stream, None));
+        effects.wake(done.clone().into());
+        effects.wake(done.clone().into());
+
+        effects.run();
+
+        let names: Vec<_> = done.take().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["wake", "wake", "resume", "flush"]);
+    }
+
+    #[test]
+    fn a_link_is_told_the_time_only_if_nothing_was_done_since_somebody_looked() {
+        let done = Arc::new(Done::default());
+        let now = Instant::now();
+        let flush = |effects: &mut Effects| {
+            let looked = effects.now(|| now);
+            let just_now = effects.just_now(looked);
+            effects.ask(done.clone(), Ask::Flush(Pace::Quiet, just_now));
+        };
+        let told = |effects: Effects| {
+            effects.run();
+            done.take()
+                .into_iter()
+                .filter(|(name, _)| *name == "flush")
+                .map(|(_, told)| told)
+                .collect::<Vec<_>>()
+        };
+
+        let mut two = Effects::default();
+        flush(&mut two);
+        flush(&mut two);
+        assert_eq!(told(two), [false, false], "one of two may take long");
+
+        let mut one = Effects::default();
+        flush(&mut one);
+        assert_eq!(told(one), [true]);
+
+        let mut of_a_turn = Effects::at(now);
+        flush(&mut of_a_turn);
+        assert_eq!(told(of_a_turn), [false]);
+
+        let mut written = Effects::default();
+        flush(&mut written);
+        written.it_is(now);
+        assert_eq!(told(written), [false]);
+
+        let mut woken = Effects::default();
+        flush(&mut woken);
+        woken.wake(done.clone().into());
+        assert_eq!(told(woken), [false]);
     }
 }

@@ -10,6 +10,7 @@ use crate::routing::{Awaited, Dropped, Pattern, PeerId, Peers, Turn, Want};
 use crate::stats::{CloseReport, DropReason};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 pub(super) struct State<P> {
     pub(super) pattern: P,
@@ -108,30 +109,25 @@ impl<P: Pattern> State<P> {
             let mut wants = std::mem::take(&mut self.peers.wants);
             if wants.len() > FEW && wants.iter().filter(|want| matches!(want, Want::Flush(_))).count() > FEW {
                 // As many system calls in a row are no direct write any more: the loop takes them beside this thread.
-                self.tempo
-                    .next(*looked.get_or_insert_with(|| effects.now(|| drive.now())));
+                self.tempo.next(look(&mut looked, drive, effects));
                 pace = Some(Pace::Stream);
             }
             for want in wants.drain(..) {
                 match want {
                     Want::Flush(id) => {
-                        let now = *looked.get_or_insert_with(|| effects.now(|| drive.now()));
+                        let now = look(&mut looked, drive, effects);
                         self.peers.clock(now);
                         let pace = *pace.get_or_insert_with(|| self.tempo.next(now));
-                        self.ask(id, Ask::Flush(pace, now), effects);
+                        self.ask(id, Ask::Flush(pace, effects.just_now(now)), effects);
                     }
                     Want::Full(id) => self.ask(id, Ask::Full, effects),
-                    Want::Time(id) => self
-                        .peers
-                        .time(id, *looked.get_or_insert_with(|| effects.now(|| drive.now()))),
+                    Want::Time(id) => self.peers.time(id, look(&mut looked, drive, effects)),
                     Want::Resume(id) => {
-                        self.peers
-                            .time(id, *looked.get_or_insert_with(|| effects.now(|| drive.now())));
+                        self.peers.time(id, look(&mut looked, drive, effects));
                         self.ask(id, Ask::Resume, effects);
                     }
                     Want::Room(id) => {
-                        self.peers
-                            .time(id, *looked.get_or_insert_with(|| effects.now(|| drive.now())));
+                        self.peers.time(id, look(&mut looked, drive, effects));
                         self.pattern.has_room(&mut self.peers, id);
                         self.waiters.wake_first(Awaited::Writable, effects);
                     }
@@ -226,6 +222,11 @@ impl<P: Pattern> State<P> {
         }
         dropped
     }
+}
+
+/// What time it is, looked at once.
+fn look(looked: &mut Option<Instant>, drive: &dyn Drive, effects: &mut Effects) -> Instant {
+    *looked.get_or_insert_with(|| effects.now(|| drive.now()))
 }
 
 /// Peers that a message is written to directly, one after the other.

@@ -66,6 +66,7 @@ pub(crate) fn block_on<F: Future + Unpin>(
     mut future: F,
     deadline: Option<Instant>,
 ) -> Result<Option<F::Output>, CannotWait> {
+    drive.may_wait()?;
     Parker::with(|parker, waker| {
         let mut context = std::task::Context::from_waker(waker);
         loop {

@@ -5,7 +5,7 @@ use super::{Patience, Socket, given_back};
 use crate::batch::Run;
 use crate::error::{NotSent, RecvError, SendError};
 use crate::hub::{Closed, Hub};
-use crate::message::{Message, Outgoing};
+use crate::message::{Message, Outgoing, SMALL};
 use crate::options::Options;
 use crate::peer_info::PeerInfo;
 use crate::routing::{Awaited, Dropped, FairQueue, Pattern, PeerId, PeerKind, Peers, Placed, Unwritten, Want};
@@ -162,10 +162,6 @@ impl Asked {
     }
 }
 
-/// Frames of an envelope that need no list of their own: an id, the address that a ROUTER on the way has put before it, the
-/// empty frame, and one more.
-const FEW: usize = 4;
-
 #[derive(Default)]
 pub(crate) struct RepPattern {
     queue: FairQueue,
@@ -196,7 +192,13 @@ impl RepPattern {
             let size = message.byte_count();
             let mut envelope = message.into_frames();
             let body = match envelope.iter().position(Bytes::is_empty) {
-                Some(border) if border + 1 < envelope.len() => Message::split_off(&mut envelope, border + 1),
+                Some(border) if border + 1 < envelope.len() => {
+                    let body = Message::split_off(&mut envelope, border + 1);
+                    // Shared, an id of four bytes would keep the chunk that it came in for as long as the request is kept.
+                    let short = envelope.iter_mut().filter(|frame| frame.len() <= SMALL);
+                    short.for_each(|frame| *frame = Bytes::copy_from_slice(frame));
+                    body
+                }
                 _ => {
                     peers.drop_popped(peer, Message::many(envelope), DropReason::Malformed);
                     continue;
@@ -243,5 +245,42 @@ impl Pattern for RepPattern {
 
     fn is_ready(&self, awaited: Awaited) -> bool {
         awaited == Awaited::Readable && self.queue.has_messages()
+    }
+}
+
+/// Frames of an envelope that need no list of their own: an id, the address that a ROUTER on the way has put before it, the
+/// empty frame, and one more.
+const FEW: usize = 4;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::options::Mark;
+    use crate::peer_info::PeerInfo;
+
+    #[test]
+    fn a_request_that_is_kept_keeps_nothing_of_what_it_came_in() {
+        let mark = Mark {
+            messages: 10,
+            bytes: 10_000,
+        };
+        let (mut peers, mut rep) = (Peers::new(mark, mark), RepPattern::default());
+        let id = peers.attach(PeerKind::Accepted, "somewhere");
+        peers.introduce(id, |at| {
+            PeerInfo::new(at, None, SocketType::Req, None, (3, 1), Vec::new(), None)
+        });
+        let chunk = Bytes::from(b"\x01\x04here\x01\x00\x00\x04work".to_vec());
+        let mut run = Run::default();
+        run.push_part(chunk.clone());
+        run.count(1, 8);
+        rep.deliver(&mut peers, id, &mut run);
+
+        let asked = rep.recv(&mut peers).unwrap();
+
+        assert_eq!(
+            (&asked.envelope[..], &asked.body),
+            (&[Bytes::from("here"), Bytes::new()][..], &Message::from("work"))
+        );
+        assert!(chunk.is_unique());
     }
 }

@@ -243,7 +243,8 @@ pub struct PeerStats {
     /// How long messages to it waited here until their last byte was written, of some: one is timed
     /// at a time, so of a stream about one in a batch.
     pub out_residence: Histogram,
-    /// How long messages from it waited here until they were received, of some: one is timed at a time.
+    /// How long messages from it waited here until they were received, of some: one is timed at a time. They came when the loop
+    /// began to look at what was there.
     pub incoming_residence: Histogram,
     /// What is written to it in a second.
     pub out_rate: Throughput,

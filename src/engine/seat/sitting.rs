@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 impl<N: Net> Seat<N> {
     /// Takes the seat, if it is free.
-    fn sit_down(&self, left: Option<Duration>, now: Instant) -> Option<Sitting<'_, N>> {
+    fn sit_down(&self, left: Option<Duration>) -> Option<Sitting<'_, N>> {
         let mut state = self.state.lock();
         if !state.is_free() || !is_worth_sitting(left) {
             return None;
@@ -22,7 +22,6 @@ impl<N: Net> Seat<N> {
             seat: self,
             look: if is_alone { Nap::Glance } else { Nap::None },
             is_flooded: false,
-            now,
         })
     }
 
@@ -90,20 +89,19 @@ struct Sitting<'a, N: Net> {
     look: Nap,
     /// There is more to read than this thread can while it works: the keeper is to go on at once.
     is_flooded: bool,
-    /// What time it was when it looked last.
-    now: Instant,
 }
 
 impl<N: Net> Sitting<'_, N> {
-    /// Runs the loop until the parker is woken (`true`), or the deadline is too near to sit for, or the context is over.
-    fn drive(mut self, parker: &Parker, deadline: Option<Instant>) -> bool {
+    /// Runs the loop from now on until the parker is woken (`true`), or the deadline is too near to sit for, or the context is
+    /// over.
+    fn drive(mut self, parker: &Parker, deadline: Option<Instant>, mut now: Instant) -> bool {
         let seat = self.seat;
         let _driving = drive_here();
         let mut reins = seat.reins.lock();
         let Some(reins) = reins.as_mut() else { return false };
         let Some(ring) = seat.this.upgrade() else { return false };
         let _bell = parker.rung_by(ring);
-        let (look, is_flooded, now) = (self.look, &mut self.is_flooded, &mut self.now);
+        let (look, is_flooded) = (self.look, &mut self.is_flooded);
         let mut turn = |reins: &mut Reins, nap, now| {
             let turned = seat.turn(reins, nap, now);
             *is_flooded = turned == Turned::Flooded;
@@ -113,12 +111,12 @@ impl<N: Net> Sitting<'_, N> {
             }
         };
         loop {
-            let begin = *now;
+            let begin = now;
             let left = deadline.map(|deadline| deadline.saturating_duration_since(begin));
             if let Some(limit) = reins.spin.plan(left.unwrap_or(Duration::MAX)) {
                 let mut is_first = true;
                 while now.saturating_duration_since(begin) < limit {
-                    if let Some(end) = turn(reins, look, *now) {
+                    if let Some(end) = turn(reins, look, now) {
                         // What was there already would have ended a sleep as soon.
                         if !is_first {
                             reins.spin.paid();
@@ -126,7 +124,7 @@ impl<N: Net> Sitting<'_, N> {
                         return end;
                     }
                     is_first = false;
-                    *now = seat.now();
+                    now = seat.now();
                 }
                 reins.spin.wasted();
             }
@@ -134,16 +132,15 @@ impl<N: Net> Sitting<'_, N> {
             if parker.was_woken() {
                 return true;
             }
-            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(*now))) {
+            if !is_worth_sitting(deadline.map(|deadline| deadline.saturating_duration_since(now))) {
                 return false;
             }
-            let end = turn(reins, Nap::Until(deadline), *now);
-            let slept = reins.turns.slept();
-            *now += slept;
-            reins.spin.slept(slept);
+            let end = turn(reins, Nap::Until(deadline), now);
+            reins.spin.slept(reins.turns.slept());
             if let Some(end) = end {
                 return end;
             }
+            now = seat.now();
         }
     }
 }
@@ -151,14 +148,15 @@ impl<N: Net> Sitting<'_, N> {
 /// Also when unwinding: the seat is free again.
 impl<N: Net> Drop for Sitting<'_, N> {
     fn drop(&mut self) {
-        forks::still_here(self.now);
+        let now = self.seat.now();
+        forks::still_here(now);
         let mut state = self.seat.state.lock();
         state.sitter = Sitter::Nobody;
         state.is_asleep = false;
         state.changes += 1;
         // What was noted meanwhile waits for nobody's lease.
         let is_wanted = self.is_flooded || !state.notes.is_empty();
-        state.left_at = (!is_wanted).then_some(self.now);
+        state.left_at = (!is_wanted).then_some(now);
         let is_called = match state.keeper {
             Keeper::Deep => true,
             Keeper::Trusting => is_wanted || self.seat.others_wait(&state),
@@ -216,9 +214,9 @@ impl<N: Net> Drive for Seat<N> {
                     _ => return Ok(false),
                 },
             };
-            match self.sit_down(left, now) {
+            match self.sit_down(left) {
                 Some(sitting) => {
-                    if sitting.drive(parker, deadline) {
+                    if sitting.drive(parker, deadline, now) {
                         return Ok(true);
                     }
                 }
@@ -244,6 +242,7 @@ impl<N: Net> Drive for Seat<N> {
 #[cfg(not(loom))]
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::Turns;
     use super::*;
     use crate::engine::spin::Spin;
     use crate::transport::real::RealNet;
@@ -341,7 +340,7 @@ mod tests {
     /// Each that looks takes a core from those it waits for.
     #[test]
     fn one_looks_and_the_others_sleep() {
-        let (seat, waker) = woken_at_look(1);
+        let (seat, waker) = woken_at_look(2);
         seat.state.lock().is_looking = true;
 
         let was_woken = Parker::with(|parker, mine| {
@@ -353,5 +352,39 @@ mod tests {
             was_woken == Ok(true) && seat.state.lock().is_looking,
             "who looks still does"
         );
+    }
+
+    /// Has always more to do, and never sleeps.
+    struct Busy(Arc<AtomicUsize>);
+
+    impl Turns for Busy {
+        fn turn(&mut self, _: Nap, _: Instant) -> Turned {
+            match self.0.fetch_add(1, Relaxed) {
+                ..100 => Turned::Again,
+                _ => Turned::Over,
+            }
+        }
+
+        fn slept(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn end(&mut self) {}
+    }
+
+    #[test]
+    fn the_deadline_of_who_drives_comes_also_where_there_is_always_more_to_do() {
+        let (seat, start) = slow_looks(|_| {});
+        seat.state.lock().sitter = Sitter::Nobody;
+        let turns = Arc::new(AtomicUsize::new(0));
+        *seat.reins.lock() = Some(Reins {
+            turns: Box::new(Busy(Arc::clone(&turns))),
+            spin: Spin::of(Duration::ZERO),
+        });
+
+        let was_woken = Parker::with(|parker, _| seat.wait(parker, Some(start + Duration::from_secs(9))));
+
+        assert_eq!(was_woken, Ok(false));
+        assert!(turns.load(Relaxed) < 10, "each looks at the clock");
     }
 }

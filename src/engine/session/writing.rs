@@ -12,7 +12,7 @@ use super::Session;
 use super::unframed::Unframed;
 use crate::batch::{Batch, Tally};
 use crate::failure::Failure;
-use crate::hub::{Collected, Effects};
+use crate::hub::{Collected, Drive, Effects};
 use crate::routing::{Dropped, PeerId};
 use crate::sync::Ordering;
 use crate::transport::{Net, Stream};
@@ -422,6 +422,9 @@ impl<N: Net> Session<N> {
         if let Some(peer) = write.peer {
             let done = std::mem::take(&mut write.done);
             let spent = std::mem::take(&mut write.spent);
+            if done.messages > 0 {
+                effects.it_is(self.seat.now());
+            }
             match self.station.collect(peer, done, spent, effects) {
                 Collected::Nothing => {}
                 Collected::Batch(batch) if write.form != Form::Framed => write.unframed = Unframed::new(batch),
