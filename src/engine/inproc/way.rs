@@ -76,8 +76,9 @@ impl Way {
     }
 }
 
-/// Enough for a thousand messages of 1 KiB on their way; together at most 2 MiB.
-const LENT: usize = 8;
+/// Enough for a thousand messages of 1 KiB on their way, and for most of those of 4 KiB; together at most 4 MiB, of 64 KiB as
+/// a rule. (With 8, more are packed into new memory: of 4 KiB 1.7 million a second, not 2.9.)
+const LENT: usize = 16;
 /// Small, because a link that is idle keeps one, and a message that is kept keeps one.
 const CHUNK: usize = 4 * 1024;
 
