@@ -435,4 +435,17 @@ mod tests {
             assert!(now() < deadline, "it looked again only at the deadline");
         }
     }
+
+    #[test]
+    fn who_must_not_drive_sleeps_until_the_deadline_and_does_not_look_in_a_circle() {
+        let context = crate::Context::new().unwrap();
+        let pull = crate::Pull::new(&context);
+        let drive = crate::socket::Sealed::watched(&pull).drive().clone();
+        let _driving = crate::engine::seat::drive_here();
+        let deadline = now() + Duration::from_millis(20);
+
+        let found = wait_for_any(&[drive], &Signal::default(), Some(deadline), || None::<()>);
+
+        assert!(found.is_none() && now() >= deadline);
+    }
 }

@@ -81,19 +81,18 @@ impl Run {
         if self.messages == 0 {
             return None;
         }
-        let payload = match Header::parse(&self.front)?.has_more() {
-            true => self.pop_several(message)?,
-            false => {
-                let header = self.pop_frame(|part, len| {
-                    if len <= SMALL {
-                        message.become_small(part, len);
-                        part.advance(len);
-                    } else {
-                        *message = Message::one(part.split_to(len));
-                    }
-                })?;
-                header.body as usize
-            }
+        let header = Header::parse(&self.front)?;
+        let payload = if header.has_more() {
+            self.pop_several(message)?
+        } else {
+            self.pop_body(&header, |part, len| {
+                if len <= SMALL {
+                    message.become_small(part, len);
+                    part.advance(len);
+                } else {
+                    *message = Message::one(part.split_to(len));
+                }
+            })?
         };
         self.messages -= 1;
         self.payload = self.payload.saturating_sub(payload);
@@ -163,8 +162,8 @@ impl Run {
         let mut frames = Vec::with_capacity(USUAL);
         let mut payload = 0;
         loop {
-            let header = self.pop_frame(|part, len| frames.push(part.split_to(len)))?;
-            payload += header.body as usize;
+            let header = Header::parse(&self.front)?;
+            payload += self.pop_body(&header, |part, len| frames.push(part.split_to(len)))?;
             if !header.has_more() {
                 *message = Message::many(frames);
                 return Some(payload);
@@ -246,10 +245,10 @@ impl Run {
         batch
     }
 
-    /// Takes one frame; `take` gets what lies in memory from its body on, and takes as many bytes off as the body has.
+    /// Takes the frame of which this is the header, and says how long its body is; `take` gets what lies in memory from the body
+    /// on, and takes as many bytes off as that has.
     #[inline(always)]
-    fn pop_frame(&mut self, take: impl FnOnce(&mut Bytes, usize)) -> Option<Header> {
-        let header = Header::parse(&self.front)?;
+    fn pop_body(&mut self, header: &Header, take: impl FnOnce(&mut Bytes, usize)) -> Option<usize> {
         let len = usize::try_from(header.body).ok()?;
         self.front.advance(header.len);
         if self.front.is_empty() {
@@ -263,7 +262,7 @@ impl Run {
         if self.front.is_empty() {
             self.take_part();
         }
-        Some(header)
+        Some(len)
     }
 
     /// Takes what is left of the front part.

@@ -239,7 +239,6 @@ impl<N: Net> Drive for Seat<N> {
     }
 }
 
-#[cfg(not(loom))]
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::super::Turns;

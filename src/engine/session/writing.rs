@@ -423,6 +423,7 @@ impl<N: Net> Session<N> {
             let done = std::mem::take(&mut write.done);
             let spent = std::mem::take(&mut write.spent);
             if done.messages > 0 {
+                // A write lies between.
                 effects.it_is(self.seat.now());
             }
             match self.station.collect(peer, done, spent, effects) {
