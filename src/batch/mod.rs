@@ -260,7 +260,12 @@ impl Batch {
     /// Takes it apart: the buffer, to be packed into again, and the bodies that went by reference, to be dropped where
     /// no lock is held.
     pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Bytes>) {
-        (self.packed, self.large.into_iter().map(|large| large.body).collect())
+        let large = match self.large.is_empty() {
+            // Most have none.
+            true => Vec::new(),
+            false => self.large.into_iter().map(|large| large.body).collect(),
+        };
+        (self.packed, large)
     }
 
     pub(crate) fn tally(&self) -> Tally {

@@ -203,10 +203,39 @@ impl<P: Pattern> Hub<P> {
         link.map_or(Lent::Refused, |link| link.lend(frame, copies, may_look))
     }
 
-    /// Waits on this thread until the step gives something. Not a part of its callers, which rarely wait.
-    #[inline(never)]
+    /// Tries once, and if that was in vain waits on this thread until the step gives something, or until then.
+    #[inline(always)]
+    pub(crate) fn attempt_until<R>(
+        &self,
+        awaited: Awaited,
+        deadline: impl FnOnce() -> Option<Instant>,
+        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, Stop> {
+        let mut state = self.state.lock();
+        let Poll::Ready(result) = state.attempt(&mut step) else {
+            return self.wait_on(Some(state), awaited, deadline(), step);
+        };
+        if state.has_calls(awaited, &Poll::Ready(())) {
+            self.answer(state, &awaited, true);
+        }
+        result.map_err(|Closed| Stop::Closed)
+    }
+
+    /// Waits on this thread until the step gives something.
     pub(crate) fn wait<R>(
         &self,
+        awaited: Awaited,
+        deadline: Option<Instant>,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, Stop> {
+        self.wait_on(None, awaited, deadline, step)
+    }
+
+    /// Not a part of its callers, which rarely wait.
+    #[inline(never)]
+    fn wait_on<R>(
+        &self,
+        mut tried: Option<MutexGuard<'_, State<P>>>,
         awaited: Awaited,
         deadline: Option<Instant>,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
@@ -215,7 +244,7 @@ impl<P: Pattern> Hub<P> {
             let mut place = Place::new(self, awaited);
             loop {
                 parker.reset();
-                match self.poll(awaited, &mut place.ticket, waker, &mut step) {
+                match self.poll(tried.take(), awaited, &mut place.ticket, waker, &mut step) {
                     Poll::Ready(Ok(value)) => return Ok(value),
                     Poll::Ready(Err(Closed)) => return Err(Stop::Closed),
                     Poll::Pending => match self.drive.wait(parker, deadline) {
@@ -239,9 +268,10 @@ impl<P: Pattern> Hub<P> {
         }
     }
 
-    /// Tries, and stands in line if it was in vain.
+    /// Tries, and stands in line if it was in vain; `tried`: it was, and the lock is still held.
     fn poll<R>(
         &self,
+        mut tried: Option<MutexGuard<'_, State<P>>>,
         awaited: Awaited,
         ticket: &mut Option<Ticket>,
         waker: &Waker,
@@ -249,22 +279,25 @@ impl<P: Pattern> Hub<P> {
     ) -> Poll<Result<R, Closed>> {
         loop {
             let mut effects = Effects::default();
-            let mut is_alone = false;
-            let mut has_fetched = false;
-            let result = self.step(&mut effects, |state, effects| {
-                let result = state.attempt(&mut step);
-                if result.is_ready()
-                    && let Some(ticket) = ticket.take()
-                {
-                    state.waiters.leave(awaited, ticket, effects);
-                }
-                has_fetched = state.passed(awaited, result.is_ready(), effects);
-                if result.is_pending() && !has_fetched {
-                    is_alone = ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
-                    state.waiters.stand(awaited, ticket, waker, effects);
-                }
-                result
-            });
+            let is_tried = tried.is_some();
+            let mut state = tried.take().unwrap_or_else(|| self.state.lock());
+            let result = match is_tried {
+                true => Poll::Pending,
+                false => state.attempt(&mut step),
+            };
+            if result.is_ready()
+                && let Some(ticket) = ticket.take()
+            {
+                state.waiters.leave(awaited, ticket, &mut effects);
+            }
+            let has_fetched = state.passed(awaited, result.is_ready(), &mut effects);
+            let stands = result.is_pending() && !has_fetched;
+            let is_alone = stands && ticket.is_none() && awaited == Awaited::Writable && state.peers.count() == 0;
+            if stands {
+                state.waiters.stand(awaited, ticket, waker, &mut effects);
+            }
+            state.settle_all(&*self.drive, &mut effects);
+            drop(state);
             effects.run();
             if is_alone {
                 self.feeds.tell(&Event::NoPeer);
@@ -454,7 +487,7 @@ where
         let place = &mut this.place;
         let result = place
             .hub
-            .poll(place.awaited, &mut place.ticket, context.waker(), &mut this.step);
+            .poll(None, place.awaited, &mut place.ticket, context.waker(), &mut this.step);
         if result.is_pending() {
             place.waiting.get_or_insert_with(|| Waiting::at(&place.hub.drive));
         }

@@ -5,10 +5,9 @@
 
 use super::{Patience, Socket};
 use crate::error::{NotSent, RecvError, SendManyError};
-use crate::hub::{Closed, Stop, deadline};
+use crate::hub::{Closed, deadline};
 use crate::message::{Message, Outgoing};
 use crate::routing::{Awaited, Lot, MOST_OTHERS, Pattern, Peers, Receives, Sends};
-use std::task::Poll;
 
 impl<P: Sends> Socket<P> {
     pub(crate) fn send_many<'m>(
@@ -51,15 +50,9 @@ impl<P: Pattern> Socket<P> {
             if stock.is_empty() {
                 return stock.end();
             }
-            let mut step = |pattern: &mut P, peers: &mut Peers| stock.pack(|lot| pack(pattern, peers, lot));
-            let packed = match (self.hub.attempt(Awaited::Writable, &mut step), patience) {
-                (Poll::Ready(result), _) => result.map_err(|Closed| Stop::Closed),
-                (Poll::Pending, Patience::None) => Err(Stop::WouldBlock),
-                (Poll::Pending, Patience::Limit(limit)) => {
-                    let until = *until.get_or_insert_with(|| deadline(&**self.hub.drive(), limit));
-                    self.hub.wait(Awaited::Writable, until, step)
-                }
-            };
+            let step = |pattern: &mut P, peers: &mut Peers| stock.pack(|lot| pack(pattern, peers, lot));
+            let until = |limit| *until.get_or_insert_with(|| deadline(&**self.hub.drive(), limit));
+            let packed = self.attempt_until(Awaited::Writable, patience, until, step);
             if let Err(stop) = packed {
                 return Err(stock.stopped(stop.into()));
             }

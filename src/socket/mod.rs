@@ -40,7 +40,7 @@ use crate::routing::{Awaited, Pattern, Peers, Receives, Sends};
 use crate::stats::CloseReport;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A socket of any type: what a [`Poller`](crate::Poller) waits for. Only this crate's sockets are.
 #[expect(private_bounds, reason = "nobody else's types are sockets")]
@@ -113,14 +113,26 @@ impl<P: Pattern> Socket<P> {
         &self,
         awaited: Awaited,
         patience: Patience,
-        mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
     ) -> Result<R, Stop> {
-        match (self.hub.attempt(awaited, &mut step), patience) {
-            (Poll::Ready(result), _) => result.map_err(|Closed| Stop::Closed),
-            (Poll::Pending, Patience::None) => Err(Stop::WouldBlock),
-            (Poll::Pending, Patience::Limit(limit)) => {
-                self.hub.wait(awaited, deadline(&**self.hub.drive(), limit), step)
-            }
+        self.attempt_until(awaited, patience, |limit| deadline(&**self.hub.drive(), limit), step)
+    }
+
+    /// The same; `until` says when it has waited for long enough, once it has to wait.
+    #[inline(always)]
+    fn attempt_until<R>(
+        &self,
+        awaited: Awaited,
+        patience: Patience,
+        until: impl FnOnce(Option<Duration>) -> Option<Instant>,
+        step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
+    ) -> Result<R, Stop> {
+        match patience {
+            Patience::None => match self.hub.attempt(awaited, step) {
+                Poll::Ready(result) => result.map_err(|Closed| Stop::Closed),
+                Poll::Pending => Err(Stop::WouldBlock),
+            },
+            Patience::Limit(limit) => self.hub.attempt_until(awaited, || until(limit), step),
         }
     }
 

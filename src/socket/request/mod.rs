@@ -17,7 +17,6 @@ use crate::options::Options;
 use crate::routing::{Awaited, Peers};
 use crate::transport::real::chance;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 /// Sends requests to [`Rep`](crate::Rep) sockets, each to one of them in turn, and waits for their replies
@@ -103,13 +102,9 @@ impl Req {
         }
         message.copy_large_lent(|frame| self.socket.core.copies.copy(frame));
         let mut step = |pattern: &mut ReqPattern, peers: &mut Peers| pattern.ask(peers, &mut message);
-        let id = match hub.attempt(Awaited::Writable, &mut step) {
-            Poll::Ready(Ok(id)) => id,
-            Poll::Ready(Err(Closed)) => return Err(refused(NotSent::Closed, message)),
-            Poll::Pending => match hub.wait(Awaited::Writable, until, &mut step) {
-                Ok(id) => id,
-                Err(stop) => return Err(refused(stop.into(), message)),
-            },
+        let id = match hub.attempt_until(Awaited::Writable, || until, &mut step) {
+            Ok(id) => id,
+            Err(stop) => return Err(refused(stop.into(), message)),
         };
         let asked = Asking { hub, id };
         self.begin_waiting(id);
