@@ -165,8 +165,14 @@ impl Waiters {
         self.forget_if_empty(awaited);
     }
 
-    pub(crate) fn is_empty(&mut self, awaited: Awaited) -> bool {
-        self.line(awaited).is_none_or(|line| line.0.is_empty())
+    #[inline(always)]
+    pub(crate) fn is_empty(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Readable => self.readable.0.is_empty(),
+            Awaited::Writable => self.writable.0.is_empty(),
+            // None of these is left empty.
+            _ => !self.others.contains_key(&awaited),
+        }
     }
 
     /// Whether somebody waits for what a peer may send.
