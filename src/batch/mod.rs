@@ -234,8 +234,13 @@ impl Batch {
 
     /// Turns what was packed into what can be received, without copying it.
     pub(crate) fn into_run(self) -> Run {
+        self.into_run_in(Bytes::from)
+    }
+
+    /// The same, with what it was packed into made bytes that can be shared like this.
+    pub(crate) fn into_run_in(self, share: impl FnOnce(Vec<u8>) -> Bytes) -> Run {
         let mut run = Run::default();
-        let packed = Bytes::from(self.packed);
+        let packed = share(self.packed);
         let mut from = 0;
         for large in self.large {
             run.push_part(packed.slice(from..large.after));

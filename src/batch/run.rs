@@ -40,11 +40,6 @@ impl Run {
         self.messages == 0
     }
 
-    /// A share of the memory that its headers and small bodies lie in, if it was a batch: alone once all is received.
-    pub(crate) fn share(&self) -> Bytes {
-        self.front.clone()
-    }
-
     /// Adds bytes that begin and end at the border of a header or a body; [`Run::count`] tells what they hold.
     pub(crate) fn push_part(&mut self, part: Bytes) {
         if self.front.is_empty() {

@@ -193,7 +193,7 @@ impl<P: Pattern> Hub<P> {
 
     /// Sends a message of one large frame without copying it, if it can go now; what is queued before it goes first.
     pub(crate) fn lend(&self, frame: &[u8], copies: &Copies, may_look: bool) -> Lent {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let is_free = matches!(state.phase, Phase::Open) && state.waiters.is_empty(Awaited::Writable);
         let next = state.pattern.next_peer().filter(|_| is_free);
         let link = next.and_then(|id| state.link_to(id)).map(Arc::clone);

@@ -52,7 +52,7 @@ impl<P: Pattern> State<P> {
 
     /// Whether anybody is to be told of a step: most concern nobody else.
     #[inline(always)]
-    pub(super) fn has_calls<R>(&mut self, awaited: Awaited, result: &Poll<R>) -> bool {
+    pub(super) fn has_calls<R>(&self, awaited: Awaited, result: &Poll<R>) -> bool {
         result.is_pending()
             || !self.peers.wants.is_empty()
             || !self.watchers.is_empty()

@@ -2,9 +2,10 @@
 //!
 //! A batch is received where it was packed. Its buffer comes back once all of it is received, to be packed into again.
 
+use super::lent::Buffers;
 use crate::batch::{Batch, Run};
 use crate::notice::Notice;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use std::collections::VecDeque;
 
 /// One way through a link.
@@ -17,16 +18,14 @@ pub(super) struct Way {
     pub(super) notices: VecDeque<Notice>,
     /// What small batches are copied into; at most [`CHUNK`].
     chunk: BytesMut,
-    /// Buffers of the batches that were moved last, oldest first, to be packed into again once they are received: at most
-    /// [`LENT`], then the oldest is left to be freed.
-    lent: VecDeque<Bytes>,
+    buffers: Buffers,
     /// This side wants the link to end: it does once nothing is queued here.
     pub(super) is_ending: bool,
 }
 
 impl Way {
-    /// Makes a batch what is pending, and gives back its buffer if it is free again. A small batch is copied: in memory of
-    /// its own it would cost three allocations, for each message if the receiver keeps up.
+    /// Makes a batch what is pending, and gives a buffer to pack the next into, if one is free. A small batch is copied: in
+    /// memory of its own it would cost four allocations, for each message if the receiver keeps up.
     pub(super) fn take_over(&mut self, batch: Batch) -> Vec<u8> {
         match batch.one_piece() {
             Some(packed) if packed.len() <= CHUNK / 4 => {
@@ -40,45 +39,18 @@ impl Way {
                 batch.into_parts().0
             }
             _ => {
-                self.pending = batch.into_run();
-                self.lent.push_back(self.pending.share());
-                if self.lent.len() > LENT {
-                    self.lent.pop_front();
-                }
-                self.reclaim()
+                self.pending = batch.into_run_in(|buffer| self.buffers.lend(buffer));
+                self.buffers.take()
             }
         }
     }
 
-    /// All is moved: of the buffers that are free one is kept.
-    pub(super) fn let_go(&mut self) {
-        let mut free = 0;
-        self.lent.retain(|share| {
-            free += usize::from(share.is_unique());
-            free <= 1 || !share.is_unique()
-        });
-    }
-
-    /// A buffer of which all is received, or none.
-    fn reclaim(&mut self) -> Vec<u8> {
-        match self.lent.pop_front() {
-            Some(mut share) if share.is_unique() => {
-                // Not cleared: then it would let go of the memory.
-                share.advance(share.len());
-                share.into()
-            }
-            Some(share) => {
-                self.lent.push_front(share);
-                Vec::new()
-            }
-            None => Vec::new(),
-        }
+    /// All is moved.
+    pub(super) fn rest(&mut self) {
+        self.buffers.rest();
     }
 }
 
-/// Enough for a thousand messages of 1 KiB on their way, and for most of those of 4 KiB; together at most 4 MiB, of 64 KiB as
-/// a rule. (With 8, more are packed into new memory: of 4 KiB 1.7 million a second, not 2.9.)
-const LENT: usize = 16;
 /// Small, because a link that is idle keeps one, and a message that is kept keeps one.
 const CHUNK: usize = 4 * 1024;
 
@@ -105,7 +77,7 @@ mod tests {
             assert_eq!(way.take_over(batch(buffer, is_full)).capacity(), 0);
             while way.pending.pop().is_some() {}
             let back = way.take_over(batch(Vec::with_capacity(CHUNK), is_full));
-            assert_eq!((back.as_ptr(), back.capacity(), back.len()), (place, CHUNK, 0));
+            assert_eq!((back.as_ptr(), back.capacity()), (place, CHUNK));
 
             let _unread = std::mem::take(&mut way.pending);
             assert_eq!(way.take_over(batch(back, is_full)).capacity(), 0);
