@@ -54,10 +54,11 @@
 //! |---|---|---|
 //! | reins, one a context | poll, engine, read chunk; held by who sits, so nobody waits for it | all |
 //! | names, one a context | inproc: who has bound a name, who waits for it | link, hub |
-//! | link, one an inproc pair | that batches move in order | one hub at a time |
+//! | link, one an inproc pair | that batches move in order | one hub at a time, its buffers |
 //! | a session's read side | wire state, partial frame; held over its own read | write side, hub |
 //! | a session's write side | the batch being written; held over its own write | hub |
-//! | hub, one a socket | pattern, peers, who waits | none |
+//! | hub, one a socket | pattern, peers, who waits | buffers of inproc links |
+//! | buffers, two an inproc pair | those that wait to be packed into | none |
 //! | seat state, one a context | who sits, who sleeps, notes | none |
 //!
 //! What a step wants done outside (wakers, flushes, drops of what users gave) comes out of it as one value, `Effects`,

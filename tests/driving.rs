@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Chance, LONG, address, hello, ready_of_ours, wait_connected, wait_for};
-use peermq::{Context, ContextOptions, NotSent, Options, Pair, Pull, Push, RecvError, Rep, Req};
+use peermq::{Context, ContextOptions, Message, NotSent, Options, Pair, Pub, Pull, Push, RecvError, Rep, Req, Sub};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::pin::pin;
@@ -451,6 +451,48 @@ fn a_stream_that_never_pauses_does_not_keep_the_loop_from_what_else_there_is() {
         }
         drop(stops);
     });
+}
+
+/// What is dropped unread makes room for what the peer still has, which comes within the call: there is nothing to wait for.
+#[test]
+fn who_may_not_wait_receives_what_its_own_call_fetches() {
+    struct Asks(Sub, mpsc::Sender<Result<Message, RecvError>>);
+    impl Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            for _ in 0..2 {
+                self.1.send(self.0.recv()).unwrap();
+            }
+        }
+    }
+    let context = Context::new().unwrap();
+    let publisher = Pub::new(&context);
+    publisher.bind("inproc://news").unwrap();
+    let sub = Sub::with_options(&context, Options::default().recv_mark(1)).unwrap();
+    for topic in ["unwanted", "wanted"] {
+        sub.subscribe(topic).unwrap();
+    }
+    sub.connect("inproc://news").unwrap();
+    for news in ["unwanted", "wanted"] {
+        publisher.send(news).unwrap();
+    }
+    sub.unsubscribe("unwanted").unwrap();
+    let pull = Pull::new(&context);
+    let push = Push::new(&context);
+    push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
+    let (tell, told) = mpsc::channel();
+    let waker = Arc::new(Asks(sub, tell)).into();
+    let mut future = pin!(pull.recv_async());
+    assert!(
+        future
+            .as_mut()
+            .poll(&mut std::task::Context::from_waker(&waker))
+            .is_pending()
+    );
+
+    push.send("wake it").unwrap();
+
+    assert_eq!(told.recv_timeout(LONG).unwrap(), Ok("wanted".into()));
+    assert_eq!(told.recv_timeout(LONG).unwrap(), Err(RecvError::WouldDeadlock));
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) use run::{Run, weight};
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
-use frame::{MORE, header_len, put_header};
+use frame::{MORE, SHORT, header_len, put_header};
 use std::io::IoSlice;
 
 /// Whole messages, packed to be written.
@@ -117,6 +117,7 @@ impl Batch {
     /// of any other a call, which takes longer.
     #[inline(always)]
     fn push_ends<const N: usize>(&mut self, frame: &[u8]) {
+        debug_assert!((N..=2 * N).contains(&frame.len()) && frame.len() <= SHORT);
         if let (Some(first), Some(last)) = (frame.first_chunk::<N>(), frame.last_chunk::<N>()) {
             self.packed.extend_from_slice(&[0, frame.len() as u8]);
             let behind_first = self.packed.len() + frame.len() - N;

@@ -250,6 +250,8 @@ impl<P: Pattern> Hub<P> {
                     Poll::Pending => match self.drive.wait(parker, deadline) {
                         Ok(true) => {}
                         Ok(false) => return Err(Stop::TimedOut),
+                        // What the try wanted done may have brought it, on this very thread.
+                        Err(_) if parker.was_woken() => {}
                         Err(why) => return Err(Stop::CannotWait(why)),
                     },
                 }

@@ -6,6 +6,7 @@
 use super::effects::Effects;
 use crate::routing::Awaited;
 use crate::sync::Parker;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -88,7 +89,8 @@ pub(crate) type Ticket = u64;
 pub(crate) struct Waiters {
     readable: Line,
     writable: Line,
-    others: BTreeMap<Awaited, Line>,
+    /// The lines of everything else, each in the order of its tickets: as one, because most are of a single waiter.
+    others: BTreeMap<(Awaited, Ticket), Waker>,
     next_ticket: Ticket,
 }
 
@@ -101,7 +103,7 @@ impl Waiters {
         match awaited {
             Awaited::Readable => Some(&mut self.readable),
             Awaited::Writable => Some(&mut self.writable),
-            _ => self.others.get_mut(&awaited),
+            _ => None,
         }
     }
 
@@ -117,52 +119,61 @@ impl Waiters {
             self.next_ticket += 1;
             self.next_ticket
         });
-        let line = match awaited {
-            Awaited::Readable => &mut self.readable,
-            Awaited::Writable => &mut self.writable,
-            _ => self.others.entry(awaited).or_default(),
-        };
-        match line.0.binary_search_by_key(&mine, |(ticket, _)| *ticket) {
-            Ok(place) => {
-                if let Some((_, old)) = line.0.get_mut(place)
-                    && !old.will_wake(waker)
-                {
-                    effects.drop_waker(std::mem::replace(old, waker.clone()));
+        let standing = match self.line(awaited) {
+            Some(line) => line.place(mine, waker),
+            None => match self.others.entry((awaited, mine)) {
+                Entry::Occupied(standing) => Some(standing.into_mut()),
+                Entry::Vacant(place) => {
+                    place.insert(waker.clone());
+                    None
                 }
-            }
-            Err(place) => line.0.insert(place, (mine, waker.clone())),
+            },
+        };
+        if let Some(old) = standing
+            && !old.will_wake(waker)
+        {
+            effects.drop_waker(std::mem::replace(old, waker.clone()));
         }
     }
 
     /// Goes out of line. `false`: it was not there, because it had been woken.
     pub(crate) fn leave(&mut self, awaited: Awaited, ticket: Ticket, effects: &mut Effects) -> bool {
-        let Some(line) = self.line(awaited) else { return false };
-        let Ok(place) = line.0.binary_search_by_key(&ticket, |(ticket, _)| *ticket) else {
-            return false;
+        let left = match self.line(awaited) {
+            Some(line) => line.leave(ticket),
+            None => self.others.remove(&(awaited, ticket)),
         };
-        if let Some((_, waker)) = line.0.remove(place) {
+        let was_there = left.is_some();
+        if let Some(waker) = left {
             effects.drop_waker(waker);
         }
-        self.forget_if_empty(awaited);
-        true
+        was_there
     }
 
     /// Wakes the first in line, if there is one.
     pub(crate) fn wake_first(&mut self, awaited: Awaited, effects: &mut Effects) {
-        let Some(line) = self.line(awaited) else { return };
-        if let Some((_, waker)) = line.0.pop_front() {
+        let first = match self.line(awaited) {
+            Some(line) => line.0.pop_front().map(|(_, waker)| waker),
+            None => self.pop_other(awaited),
+        };
+        if let Some(waker) = first {
             effects.wake(waker);
         }
-        self.forget_if_empty(awaited);
     }
 
     /// Wakes all that wait for this.
     pub(crate) fn wake_line(&mut self, awaited: Awaited, effects: &mut Effects) {
-        let Some(line) = self.line(awaited) else { return };
-        for (_, waker) in std::mem::take(line).0 {
+        let line = self.line(awaited).map(std::mem::take).unwrap_or_default();
+        for (_, waker) in line.0 {
             effects.wake(waker);
         }
-        self.forget_if_empty(awaited);
+        while let Some(waker) = self.pop_other(awaited) {
+            effects.wake(waker);
+        }
+    }
+
+    fn pop_other(&mut self, awaited: Awaited) -> Option<Waker> {
+        let (&first, _) = self.others.range((awaited, 0)..=(awaited, Ticket::MAX)).next()?;
+        self.others.remove(&first)
     }
 
     #[inline(always)]
@@ -170,9 +181,14 @@ impl Waiters {
         match awaited {
             Awaited::Readable => self.readable.0.is_empty(),
             Awaited::Writable => self.writable.0.is_empty(),
-            // None of these is left empty.
-            _ => !self.others.contains_key(&awaited),
+            _ => self.is_empty_of_others(awaited),
         }
+    }
+
+    #[inline(never)]
+    fn is_empty_of_others(&self, awaited: Awaited) -> bool {
+        let mut line = self.others.range((awaited, 0)..=(awaited, Ticket::MAX));
+        line.next().is_none()
     }
 
     /// Whether somebody waits for what a peer may send.
@@ -182,17 +198,32 @@ impl Waiters {
 
     /// Wakes everybody.
     pub(crate) fn wake_all(&mut self, effects: &mut Effects) {
-        let others = std::mem::take(&mut self.others).into_values();
-        let lines = [std::mem::take(&mut self.readable), std::mem::take(&mut self.writable)];
-        for (_, waker) in lines.into_iter().chain(others).flat_map(|line| line.0) {
+        for line in [&mut self.readable, &mut self.writable] {
+            for (_, waker) in std::mem::take(line).0 {
+                effects.wake(waker);
+            }
+        }
+        for waker in std::mem::take(&mut self.others).into_values() {
             effects.wake(waker);
         }
     }
+}
 
-    fn forget_if_empty(&mut self, awaited: Awaited) {
-        if self.others.get(&awaited).is_some_and(|line| line.0.is_empty()) {
-            self.others.remove(&awaited);
+impl Line {
+    /// Stands in its place; gives the waker that stands there already.
+    fn place(&mut self, ticket: Ticket, waker: &Waker) -> Option<&mut Waker> {
+        match self.0.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
+            Ok(place) => self.0.get_mut(place).map(|(_, waker)| waker),
+            Err(place) => {
+                self.0.insert(place, (ticket, waker.clone()));
+                None
+            }
         }
+    }
+
+    fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+        let place = self.0.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
+        self.0.remove(place).map(|(_, waker)| waker)
     }
 }
 

@@ -1,4 +1,6 @@
 //! The buffers that batches of one way travel in: each comes back when the last of its messages is dropped.
+//!
+//! Its lock is a leaf, held for a push or a pop. Whoever drops a message takes it, also under the lock of a hub.
 
 use crate::sync::Mutex;
 use bytes::Bytes;
@@ -28,7 +30,8 @@ impl Buffers {
         self.0.lock().buffers.pop().unwrap_or_default()
     }
 
-    /// All is moved: there may be no more for long. What a stream needs whose receiver keeps up is left.
+    /// All is moved: there may be no more for long. What a stream needs whose receiver keeps up is left, of those that are
+    /// here and those that come back later.
     pub(super) fn rest(&self) {
         self.keep(OF_WHO_RESTS);
     }
@@ -36,8 +39,8 @@ impl Buffers {
     fn keep(&self, most: usize) {
         let mut free = self.0.lock();
         free.most = most;
-        let kept = free.buffers.len().min(most);
-        let freed = free.buffers.split_off(kept);
+        let too_many = free.buffers.len().saturating_sub(most);
+        let freed: Vec<_> = free.buffers.drain(..too_many).collect();
         drop(free);
         drop(freed);
     }
@@ -63,18 +66,22 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // Whoever drops the last of it may hold a lock of ours, so this one is not waited for.
-        if let Some(mut free) = self.home.try_lock()
-            && free.buffers.len() < free.most
-        {
-            free.buffers.push(std::mem::take(&mut self.buffer));
+        if self.buffer.capacity() <= LARGEST {
+            let mut free = self.home.lock();
+            if free.buffers.len() < free.most {
+                free.buffers.push(std::mem::take(&mut self.buffer));
+            }
         }
     }
 }
 
-/// Enough for a thousand messages of 8 KiB on their way, in buffers of 256 KiB.
+/// Enough for most of a thousand messages of 8 KiB on their way: 8 MiB.
 const OF_A_STREAM: usize = 32;
-const OF_WHO_RESTS: usize = 1;
+/// Enough for who sends some hundred messages of 4 KiB and then receives them, in turn: of 64 KiB each as a rule, and at most
+/// 2 MiB. (With 4 that took three times as long.)
+const OF_WHO_RESTS: usize = 8;
+/// What a batch grows to, unless a message of many frames is larger than that.
+const LARGEST: usize = 256 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -105,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn who_rests_keeps_one_also_of_those_that_come_back_later() {
+    fn who_rests_keeps_few_also_of_those_that_come_back_later() {
         let buffers = Buffers::default();
         let count = || std::iter::from_fn(|| Some(buffers.take()).filter(|buffer| buffer.capacity() > 0)).count();
-        let mut lent: Vec<_> = (0..10).map(|_| buffers.lend(buffer())).collect();
-        lent.truncate(5);
+        let mut lent: Vec<_> = (0..OF_A_STREAM).map(|_| buffers.lend(buffer())).collect();
+        lent.truncate(OF_A_STREAM / 2);
         buffers.rest();
         drop(lent);
         assert_eq!(count(), OF_WHO_RESTS);
@@ -117,6 +124,25 @@ mod tests {
         let lent: Vec<_> = (0..2 * OF_A_STREAM).map(|_| buffers.lend(buffer())).collect();
         drop(lent);
         assert_eq!(count(), OF_A_STREAM);
+    }
+
+    #[test]
+    fn the_last_that_came_back_are_kept_and_taken_first() {
+        let buffers = Buffers::default();
+        let lent: Vec<_> = (1..=10).map(|size| buffers.lend(vec![7; size])).collect();
+        lent.into_iter().for_each(drop);
+        buffers.rest();
+        let sizes: Vec<_> = (0..=OF_WHO_RESTS).map(|_| buffers.take().len()).collect();
+        assert_eq!(sizes, [10, 9, 8, 7, 6, 5, 4, 3, 0]);
+    }
+
+    #[test]
+    fn one_that_is_larger_than_any_stream_needs_does_not_come_back() {
+        let buffers = Buffers::default();
+        drop(buffers.lend(Vec::with_capacity(LARGEST + 1)));
+        assert_eq!(buffers.take().capacity(), 0);
+        drop(buffers.lend(Vec::with_capacity(LARGEST)));
+        assert_eq!(buffers.take().capacity(), LARGEST);
     }
 
     #[test]

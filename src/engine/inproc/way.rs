@@ -1,6 +1,6 @@
 //! One way through a link: what is on it, and the memory that travels with it.
 //!
-//! A batch is received where it was packed. Its buffer comes back once all of it is received, to be packed into again.
+//! A batch is received where it was packed. Its buffer comes back once the last of it is dropped, to be packed into again.
 
 use super::lent::Buffers;
 use crate::batch::{Batch, Run};
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_of_which_all_is_received_is_packed_into_again() {
+    fn a_buffer_of_which_all_is_dropped_is_packed_into_again() {
         for is_full in [false, true] {
             let mut way = Way::default();
             let buffer = Vec::with_capacity(CHUNK);

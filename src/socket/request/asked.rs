@@ -120,10 +120,8 @@ impl Asked {
     }
 
     /// Nobody that has it matters any more: gives who they are, oldest first.
-    pub(super) fn give_up(&mut self) -> Vec<Copy> {
-        let mut copies = std::mem::take(&mut self.earlier);
-        copies.extend(self.latest.take());
-        copies
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Copy> + use<> {
+        std::mem::take(&mut self.earlier).into_iter().chain(self.latest.take())
     }
 
     /// A message to a peer went that was behind this many and before that one: those in between are one place further

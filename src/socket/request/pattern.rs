@@ -127,7 +127,7 @@ impl ReqPattern {
     }
 
     /// Drops what is not on its way of a request that nobody waits for.
-    fn drop_unsent(&mut self, peers: &mut Peers, copies: Vec<Copy>) {
+    fn drop_unsent(&mut self, peers: &mut Peers, copies: impl Iterator<Item = Copy>) {
         for Copy { peer, place } in copies {
             if let Some(left) = peers.drop_at(peer, place, DropReason::Abandoned) {
                 for other in self.asked.values_mut() {
