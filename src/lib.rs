@@ -53,7 +53,7 @@
 //! | lock | guards | taken inside it |
 //! |---|---|---|
 //! | reins, one a context | poll, engine, read chunk; held by who sits, so nobody waits for it | all |
-//! | names, one a context | inproc: who has bound a name, who waits for it | link, hub |
+//! | names, one a context | inproc: who has bound a name, who waits for it | link, hub, buffers |
 //! | link, one an inproc pair | that batches move in order | one hub at a time, its buffers |
 //! | a session's read side | wire state, partial frame; held over its own read | write side, hub |
 //! | a session's write side | the batch being written; held over its own write | hub |

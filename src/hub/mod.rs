@@ -251,7 +251,7 @@ impl<P: Pattern> Hub<P> {
                         Ok(true) => {}
                         Ok(false) => return Err(Stop::TimedOut),
                         // What the try wanted done may have brought it, on this very thread.
-                        Err(_) if parker.was_woken() => {}
+                        Err(_) if parker.was_woken() && deadline.is_none_or(|end| self.drive.now() < end) => {}
                         Err(why) => return Err(Stop::CannotWait(why)),
                     },
                 }

@@ -265,6 +265,31 @@ mod tests {
     }
 
     #[test]
+    fn each_reply_has_a_line_of_its_own() {
+        let all: Vec<_> = (0..4).map(|_| counter()).collect();
+        let mut waiters = Waiters::default();
+        let mut effects = Effects::default();
+        for (id, (_, waker)) in [7, 7, 8, 6].into_iter().zip(&all) {
+            waiters.stand(Awaited::Reply(id), &mut None, waker, &mut effects);
+        }
+        let woken = |effects: &mut Effects| {
+            std::mem::take(effects).run();
+            let counts = all.iter().map(|(counter, _)| counter.0.load(Ordering::SeqCst));
+            counts.collect::<Vec<_>>()
+        };
+
+        waiters.wake_first(Awaited::Reply(7), &mut effects);
+        assert_eq!(woken(&mut effects), [1, 0, 0, 0]);
+        waiters.wake_line(Awaited::Reply(7), &mut effects);
+        assert_eq!(woken(&mut effects), [1, 1, 0, 0]);
+        waiters.wake_first(Awaited::Reply(7), &mut effects);
+        assert_eq!(woken(&mut effects), [1, 1, 0, 0]);
+        assert!(waiters.is_empty(Awaited::Reply(7)) && !waiters.is_empty(Awaited::Reply(8)));
+        waiters.wake_all(&mut effects);
+        assert_eq!(woken(&mut effects), [1, 1, 1, 1]);
+    }
+
+    #[test]
     fn who_was_woken_in_vain_gets_its_old_place_back() {
         let mut waiters = Waiters::default();
         let (first, first_waker) = counter();

@@ -1,7 +1,7 @@
 //! Sockets of one context that meet by name, without the loop.
 //!
 //! The calling thread moves the batch: whoever makes a queue not empty moves it into the other socket, whoever makes room
-//! resumes; each call moves one way, under the link's lock, one pass. Lock order: names, link, hub. The loop is needed
+//! resumes; each call moves one way, under the link's lock, one pass. Lock order: names, link, hub, buffers. The loop is needed
 //! only to end what lingers too long.
 
 mod lent;
