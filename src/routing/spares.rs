@@ -18,4 +18,5 @@ impl Spares {
 
 /// Packing buffers kept for reuse, by socket: at most 16 MiB, enough for a thousand packed messages of the largest size.
 const SPARES: usize = 64;
-const LARGEST_SPARE: usize = 256 * 1024;
+/// What the batches of a stream grow to.
+pub(crate) const LARGEST_SPARE: usize = 256 * 1024;

@@ -3,6 +3,7 @@
 //! Its lock is a leaf. Whoever drops a message takes it, also under the lock of a hub, and does not wait for it: in a forked
 //! child its holder may be gone, and a buffer that is freed is no loss.
 
+use crate::routing::LARGEST_SPARE;
 use crate::sync::Mutex;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -34,22 +35,25 @@ impl Buffers {
     /// All is moved: there may be no more for long. What a stream needs whose receiver keeps up is left, of those that are
     /// here and those that come back later.
     pub(super) fn rest(&self) {
-        self.keep(OF_WHO_RESTS);
-    }
-
-    fn keep(&self, most: usize) {
-        let Some(mut free) = self.0.try_lock() else { return };
-        free.most = most;
-        let too_many = free.buffers.len().saturating_sub(most);
-        let freed: Vec<_> = free.buffers.drain(..too_many).collect();
-        drop(free);
+        let freed = self.0.lock().keep(OF_WHO_RESTS);
         drop(freed);
     }
 }
 
 impl Drop for Buffers {
     fn drop(&mut self) {
-        self.keep(0);
+        // Where that is in vain, they go with the last that is lent.
+        let freed = self.0.try_lock().map(|mut free| free.keep(0));
+        drop(freed);
+    }
+}
+
+impl Free {
+    /// From now on at most so many: gives the others, to be freed without the lock.
+    fn keep(&mut self, most: usize) -> Vec<Vec<u8>> {
+        self.most = most;
+        let too_many = self.buffers.len().saturating_sub(most);
+        self.buffers.drain(..too_many).collect()
     }
 }
 
@@ -67,7 +71,7 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if self.buffer.capacity() <= LARGEST
+        if self.buffer.capacity() <= LARGEST_SPARE
             && let Some(mut free) = self.home.try_lock()
             && free.buffers.len() < free.most
         {
@@ -82,8 +86,6 @@ const OF_A_STREAM: usize = 32;
 /// as it had on its way at once, at most these: 2 MiB, and of messages under 100 bytes half a MiB. (With 4 that took three
 /// times as long.)
 const OF_WHO_RESTS: usize = 8;
-/// What the batches of a stream grow to.
-const LARGEST: usize = 256 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -141,10 +143,25 @@ mod tests {
     #[test]
     fn one_that_is_larger_than_any_stream_needs_does_not_come_back() {
         let buffers = Buffers::default();
-        drop(buffers.lend(Vec::with_capacity(LARGEST + 1)));
+        drop(buffers.lend(Vec::with_capacity(LARGEST_SPARE + 1)));
         assert_eq!(buffers.take().capacity(), 0);
-        drop(buffers.lend(Vec::with_capacity(LARGEST)));
-        assert_eq!(buffers.take().capacity(), LARGEST);
+        drop(buffers.lend(Vec::with_capacity(LARGEST_SPARE)));
+        assert_eq!(buffers.take().capacity(), LARGEST_SPARE);
+    }
+
+    #[test]
+    fn who_rests_while_somebody_gives_one_back_keeps_few_too() {
+        let buffers = Buffers::default();
+        drop(buffers.lend(buffer()));
+        let home = Arc::clone(&buffers.0);
+        std::thread::scope(|scope| {
+            let held = home.lock();
+            let rests = scope.spawn(|| buffers.rest());
+            let looks = (0..10_000).take_while(|_| !rests.is_finished());
+            looks.for_each(|_| std::thread::yield_now());
+            drop(held);
+        });
+        assert_eq!(home.lock().most, OF_WHO_RESTS);
     }
 
     #[test]
