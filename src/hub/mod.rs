@@ -281,11 +281,13 @@ impl<P: Pattern> Hub<P> {
     ) -> Poll<Result<R, Closed>> {
         loop {
             let mut effects = Effects::default();
-            let is_tried = tried.is_some();
-            let mut state = tried.take().unwrap_or_else(|| self.state.lock());
-            let result = match is_tried {
-                true => Poll::Pending,
-                false => state.attempt(&mut step),
+            let (mut state, result) = match tried.take() {
+                Some(state) => (state, Poll::Pending),
+                None => {
+                    let mut state = self.state.lock();
+                    let result = state.attempt(&mut step);
+                    (state, result)
+                }
             };
             if result.is_ready()
                 && let Some(ticket) = ticket.take()

@@ -162,9 +162,9 @@ impl Waiters {
 
     /// Wakes all that wait for this.
     pub(crate) fn wake_line(&mut self, awaited: Awaited, effects: &mut Effects) {
-        let line = self.line(awaited).map(std::mem::take).unwrap_or_default();
-        for (_, waker) in line.0 {
-            effects.wake(waker);
+        if let Some(line) = self.line(awaited) {
+            std::mem::take(line).wake(effects);
+            return;
         }
         while let Some(waker) = self.pop_other(awaited) {
             effects.wake(waker);
@@ -198,11 +198,8 @@ impl Waiters {
 
     /// Wakes everybody.
     pub(crate) fn wake_all(&mut self, effects: &mut Effects) {
-        for line in [&mut self.readable, &mut self.writable] {
-            for (_, waker) in std::mem::take(line).0 {
-                effects.wake(waker);
-            }
-        }
+        std::mem::take(&mut self.readable).wake(effects);
+        std::mem::take(&mut self.writable).wake(effects);
         for waker in std::mem::take(&mut self.others).into_values() {
             effects.wake(waker);
         }
@@ -219,6 +216,10 @@ impl Line {
                 None
             }
         }
+    }
+
+    fn wake(self, effects: &mut Effects) {
+        self.0.into_iter().for_each(|(_, waker)| effects.wake(waker));
     }
 
     fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
