@@ -481,13 +481,8 @@ fn who_may_not_wait_receives_what_its_own_call_fetches() {
     push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
     let (tell, told) = mpsc::channel();
     let waker = Arc::new(Asks(sub, tell)).into();
-    let mut future = pin!(pull.recv_async());
-    assert!(
-        future
-            .as_mut()
-            .poll(&mut std::task::Context::from_waker(&waker))
-            .is_pending()
-    );
+    let mut future = Box::pin(pull.recv_async());
+    assert!(poll_once(&mut future, &waker).is_pending());
 
     push.send("wake it").unwrap();
 
@@ -512,13 +507,8 @@ fn a_waker_that_panics_or_blocks_leaves_the_loop_usable() {
     push.connect(pull.bind("tcp://127.0.0.1:0").unwrap()).unwrap();
     let waker = Arc::new(Bad(Push::new(&context), context.clone())).into();
     {
-        let mut future = pin!(pull.recv_async());
-        assert!(
-            future
-                .as_mut()
-                .poll(&mut std::task::Context::from_waker(&waker))
-                .is_pending()
-        );
+        let mut future = Box::pin(pull.recv_async());
+        assert!(poll_once(&mut future, &waker).is_pending());
         push.send("one").unwrap();
         while pull.stats().incoming.queued == 0 {
             thread::yield_now();
