@@ -46,10 +46,11 @@ impl<N: Net> Engine<N> {
                 stage: Stage::Greeting,
                 failure,
             };
-            self.tell_failed(Some(listener), &station, &failed, now);
+            // Counted before it is told: who hears of it may ask at once.
             if let Some(limit) = failed.failure.limit() {
                 station.over_limit(limit);
             }
+            self.tell_failed(Some(listener), &station, &failed, now);
             self.remember(&station, failed);
             return;
         }
