@@ -30,7 +30,7 @@ use crate::options::{Mark, Options};
 use crate::routing::{Awaited, Pattern, PeerId, Peers, Pool, Turn, Want};
 use crate::socket_type::SocketType::{Dealer, Pub, Pull, Push, Sub, XPub, XSub};
 use crate::stats::{CloseReport, SocketStats, TurnedAway};
-use crate::sync::{Mutex, MutexGuard, Parker};
+use crate::sync::{Mutex, Parker, SpinMutex, SpinMutexGuard};
 use crate::wire::Local;
 use monitor::Feeds;
 use state::{Phase, State};
@@ -76,7 +76,7 @@ pub(crate) enum Lent {
 
 /// One socket.
 pub(crate) struct Hub<P> {
-    state: Mutex<State<P>>,
+    state: SpinMutex<State<P>>,
     key: u64,
     local: Arc<Local>,
     options: Arc<Options>,
@@ -127,7 +127,7 @@ impl<P: Pattern> Hub<P> {
         );
         let feeds = Arc::new(Feeds::new(options.monitor_events));
         Hub {
-            state: Mutex::new(State {
+            state: SpinMutex::new(State {
                 pattern,
                 peers,
                 links: Vec::new(),
@@ -182,7 +182,7 @@ impl<P: Pattern> Hub<P> {
 
     /// Does what a step wants done, and lets the next in line have what it left. `true`: try once more.
     #[inline(never)]
-    fn answer(&self, mut state: MutexGuard<'_, State<P>>, awaited: &Awaited, has_taken: bool) -> bool {
+    fn answer(&self, mut state: SpinMutexGuard<'_, State<P>>, awaited: &Awaited, has_taken: bool) -> bool {
         let mut effects = Effects::default();
         let has_fetched = state.passed(*awaited, has_taken, &mut effects);
         state.settle_all(&*self.drive, &mut effects);
@@ -235,7 +235,7 @@ impl<P: Pattern> Hub<P> {
     #[inline(never)]
     fn wait_on<R>(
         &self,
-        mut tried: Option<MutexGuard<'_, State<P>>>,
+        mut tried: Option<SpinMutexGuard<'_, State<P>>>,
         awaited: Awaited,
         deadline: Option<Instant>,
         mut step: impl FnMut(&mut P, &mut Peers) -> Option<R>,
@@ -273,7 +273,7 @@ impl<P: Pattern> Hub<P> {
     /// Tries, and stands in line if it was in vain; `tried`: it was, and the lock is still held.
     fn poll<R>(
         &self,
-        mut tried: Option<MutexGuard<'_, State<P>>>,
+        mut tried: Option<SpinMutexGuard<'_, State<P>>>,
         awaited: Awaited,
         ticket: &mut Option<Ticket>,
         waker: &Waker,

@@ -9,7 +9,7 @@ use super::waiters::{Drive, Ticket};
 use super::{Hub, Phase, State};
 use crate::routing::{Awaited, Pattern};
 use crate::socket_type::SocketType;
-use crate::sync::MutexGuard;
+use crate::sync::SpinMutexGuard;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -86,7 +86,7 @@ impl<P: Pattern> State<P> {
 
 impl<P: Pattern> Hub<P> {
     /// The state, once what peers had offered is here.
-    pub(super) fn fetched(&self) -> MutexGuard<'_, State<P>> {
+    pub(super) fn fetched(&self) -> SpinMutexGuard<'_, State<P>> {
         loop {
             let mut state = self.state.lock();
             let mut effects = Effects::default();

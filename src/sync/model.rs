@@ -3,8 +3,8 @@
 //! A sleep with a limit goes on like one without, until the model says that [`time passes`](let_time_pass): so a wake that
 //! was lost shows as a deadlock, and is not mended by a timeout that comes a moment later.
 
-pub(crate) use loom::sync::MutexGuard;
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use loom::sync::{MutexGuard, MutexGuard as SpinMutexGuard};
 
 use loom::sync::{Mutex, Notify};
 use std::sync::{Arc, PoisonError};
@@ -67,9 +67,13 @@ macro_rules! per_thread {
 }
 pub(crate) use per_thread;
 
-/// Locks, at once: a thread that looks often sees what one sees that looks once.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Waits for it as for any: a thread that looks often sees what one sees that looks once.
+pub(super) fn lock_spinning<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn try_lock_spinning<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock().ok()
 }
 
 /// A panic is the model's verdict, and has to come out.

@@ -4,13 +4,13 @@
 //! child its holder may be gone, and a buffer that is freed is no loss.
 
 use crate::routing::LARGEST_SPARE;
-use crate::sync::Mutex;
+use crate::sync::SpinMutex;
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Buffers to pack into. What is lent when this is dropped does not come back.
 #[derive(Default)]
-pub(super) struct Buffers(Arc<Mutex<Free>>);
+pub(super) struct Buffers(Arc<SpinMutex<Free>>);
 
 #[derive(Default)]
 struct Free {
@@ -60,7 +60,7 @@ impl Free {
 /// A buffer on its way.
 struct Lent {
     buffer: Vec<u8>,
-    home: Arc<Mutex<Free>>,
+    home: Arc<SpinMutex<Free>>,
 }
 
 impl AsRef<[u8]> for Lent {

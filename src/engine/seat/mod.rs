@@ -20,7 +20,7 @@ use super::notes::Note;
 use super::session::Session;
 use super::spin::Spin;
 use crate::hub::Drive;
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Thread, catch, per_thread};
+use crate::sync::{AtomicUsize, Mutex, Ordering, SpinMutex, SpinMutexGuard, Thread, catch, per_thread};
 use crate::transport::Net;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -65,7 +65,7 @@ pub(crate) enum Turned {
 
 /// The seat of one context.
 pub(crate) struct Seat<N: Net> {
-    state: Mutex<State<N>>,
+    state: SpinMutex<State<N>>,
     /// Locked only by who sits, so nobody ever waits for it. `None` in a simulated world, which takes the turns itself,
     /// and once the context is over.
     reins: Mutex<Option<Reins>>,
@@ -173,7 +173,7 @@ impl<N: Net> Seat<N> {
     ) -> Arc<Self> {
         let longest_look = spin.look();
         Arc::new_cyclic(|this| Seat {
-            state: Mutex::new(State {
+            state: SpinMutex::new(State {
                 sitter: Sitter::Keeper,
                 is_asleep: false,
                 is_rung: false,
@@ -241,7 +241,7 @@ impl<N: Net> Seat<N> {
     }
 
     /// Wakes who sits if it sleeps, or the keeper if nobody sits.
-    fn call(&self, mut state: MutexGuard<'_, State<N>>) {
+    fn call(&self, mut state: SpinMutexGuard<'_, State<N>>) {
         if state.sitter == Sitter::Nobody {
             state.left_at = None;
             rouse(state);
@@ -347,7 +347,7 @@ impl<N: Net> State<N> {
 }
 
 /// Lets the keeper look at everything, if it sleeps.
-fn rouse<N: Net>(mut state: MutexGuard<'_, State<N>>) {
+fn rouse<N: Net>(mut state: SpinMutexGuard<'_, State<N>>) {
     if state.keeper != Keeper::Running {
         state.keeper = Keeper::Running;
         let thread = state.keeper_thread.clone();
