@@ -6,10 +6,14 @@
 #[cfg(loom)]
 pub(crate) mod model;
 #[cfg(not(loom))]
+mod spinning;
+#[cfg(not(loom))]
 mod system;
 
 #[cfg(loom)]
 pub(crate) use model::*;
+#[cfg(not(loom))]
+pub(crate) use spinning::*;
 #[cfg(not(loom))]
 pub(crate) use system::*;
 
@@ -18,13 +22,8 @@ use loom::sync as primitive;
 #[cfg(not(loom))]
 use std::sync as primitive;
 
-#[cfg(loom)]
-use loom::sync::Mutex as Spinlock;
-#[cfg(not(loom))]
-use spin::mutex::SpinMutex as Spinlock;
-
 use std::cell::Cell;
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, TryLockError, TryLockResult};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -38,41 +37,27 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// `None`: somebody holds it.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        free(self.0.try_lock())
     }
 }
 
-/// A mutex for what is held for a breath: over no call to the system, so that who waits for it looks again, and soon has it.
-///
-/// It is given back by a plain write. The system's is given back by an exchange, to learn whether anybody sleeps, and that
-/// is a third of what it takes to send a message of 16 bytes, or to receive one.
-#[derive(Debug, Default)]
-pub(crate) struct SpinMutex<T>(Spinlock<T>);
-
-impl<T> SpinMutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        SpinMutex(Spinlock::new(value))
-    }
-
-    #[inline(always)]
-    pub(crate) fn lock(&self) -> SpinMutexGuard<'_, T> {
-        lock_spinning(&self.0)
-    }
-
-    /// `None`: somebody holds it.
-    pub(crate) fn try_lock(&self) -> Option<SpinMutexGuard<'_, T>> {
-        try_lock_spinning(&self.0)
+/// What an attempt to lock gave, whatever was poisoned.
+fn free<'a, T>(attempt: TryLockResult<MutexGuard<'a, T>>) -> Option<MutexGuard<'a, T>> {
+    match attempt {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
+
+/// In the model a lock is a lock.
+#[cfg(loom)]
+pub(crate) type SpinMutex<T> = Mutex<T>;
 
 /// How a thread is reached that sleeps elsewhere than in its parker: in the event loop.
 pub(crate) trait Ring: Send + Sync {

@@ -67,13 +67,9 @@ macro_rules! per_thread {
 }
 pub(crate) use per_thread;
 
-/// Waits for it as for any: a thread that looks often sees what one sees that looks once.
-pub(super) fn lock_spinning<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks, at once: a thread that looks often sees what one sees that looks once.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn try_lock_spinning<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    mutex.try_lock().ok()
 }
 
 /// A panic is the model's verdict, and has to come out.

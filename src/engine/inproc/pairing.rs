@@ -17,7 +17,7 @@ use crate::monitor::Event;
 use crate::notice::Notice;
 use crate::routing::{Dropped, PeerId};
 use crate::socket_type::SocketType::{Dish, Sub, XSub};
-use crate::sync::SpinMutex;
+use crate::sync::Mutex;
 use crate::wire::Facts;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -57,7 +57,7 @@ pub(super) struct Pairing {
     pub(super) name: String,
     dialer: End,
     binder: Arc<dyn Station>,
-    state: SpinMutex<Moving>,
+    state: Mutex<Moving>,
 }
 
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Pairing {
             name: name.to_owned(),
             dialer: dialer.clone(),
             binder: Arc::clone(binder),
-            state: SpinMutex::default(),
+            state: Mutex::default(),
         });
         let refused = |why| Failure::Refused { why };
         let from = Origin::Accepted(dialer.endpoint.to_string().into());
