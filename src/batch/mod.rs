@@ -7,6 +7,7 @@ pub(crate) mod buffers;
 mod chunks;
 mod copies;
 pub(crate) mod frame;
+pub(crate) mod lent;
 mod packed;
 pub(crate) mod run;
 
@@ -25,7 +26,7 @@ use std::io::IoSlice;
 pub(crate) struct Batch {
     /// Headers and small bodies, back to back.
     packed: Vec<u8>,
-    /// Bodies that are not copied, in their order.
+    /// What is not copied, in its order: bodies, and whole messages that many share.
     large: Vec<Large>,
     messages: usize,
     payload: usize,
@@ -132,6 +133,21 @@ impl Batch {
     pub(crate) fn push_packed(&mut self, packed: &[u8], tally: Tally) {
         self.reserve(packed.len());
         self.packed.extend_from_slice(packed);
+        self.count(tally);
+    }
+
+    /// Adds whole messages to the end that are packed already, by reference; [`Batch::count`] tells how many.
+    pub(crate) fn push_shared(&mut self, packed: Bytes) {
+        let len = packed.len();
+        self.large.push(Large {
+            after: self.packed.len(),
+            before: self.wire_len(),
+            body: packed,
+        });
+        self.large_bytes += len;
+    }
+
+    pub(crate) fn count(&mut self, tally: Tally) {
         self.messages += tally.messages;
         self.payload += tally.payload;
     }

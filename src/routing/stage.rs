@@ -1,7 +1,8 @@
 //! Messages for many peers, packed once.
 //!
 //! What is published to the same peers as the message before is packed here, and counts as queued for each of them. A peer's
-//! queue takes over what it lacks, by one copy, when somebody looks at it; until then a publish touches nothing of the peer.
+//! queue takes over what it lacks when somebody looks at it; until then a publish touches nothing of the peer. It shares what
+//! is much, and copies the rest: so what waits for many lies in the processor's cache, and not as often in memory as they are.
 //!
 //! A peer enters with room for several messages, and leaves whenever its queue is looked at. There is no other way to the
 //! queue than [`Staged::reach`], so whoever looks finds all of its messages there, and need not know of the stage: what
@@ -9,11 +10,11 @@
 
 use super::outgoing::OutgoingQueue;
 use super::peer::PeerId;
-use super::spares::Spares;
 use crate::batch::frame::MAX_HEADER;
-use crate::batch::{Batch, Tally, weight};
+use crate::batch::{Batch, Tally, lent, weight};
 use crate::message::Outgoing;
 use crate::options::Mark;
+use bytes::Bytes;
 
 /// What was published, and is not in all queues yet.
 #[derive(Debug)]
@@ -26,13 +27,25 @@ pub(super) struct Stage {
     pub(super) others: Vec<PeerId>,
     /// Whether they may enter: the last message was short, and for the same peers as the one before.
     pub(super) is_open: bool,
-    /// At most [`STAGE_BYTES`], and one message more.
+    /// What does not grow any more, oldest first: queues share it. With `packed` at most [`STAGE_BYTES`], and one message more.
+    sealed: Vec<Sealed>,
+    /// What follows it; at most [`PIECE_BYTES`].
     packed: Batch,
-    more_frames: u64,
+    /// Up to where `packed` ends.
+    extent: Extent,
     /// Up to where nobody on the stage has to look at a limit of its queue.
     limit: Mark,
     /// How many stages there were before: whoever is on one of those is on none.
     number: u64,
+    /// What is packed into.
+    buffers: lent::Buffers,
+}
+
+/// Whole messages that lie on a stage behind so many bytes.
+#[derive(Debug)]
+struct Sealed {
+    before: usize,
+    bytes: Bytes,
 }
 
 /// How far a stage is packed.
@@ -50,10 +63,12 @@ impl Stage {
             choice: 0,
             others: Vec::new(),
             is_open: false,
+            sealed: Vec::new(),
             packed: Batch::default(),
-            more_frames: 0,
+            extent: Extent::default(),
             limit: NO_LIMIT,
             number: 0,
+            buffers: lent::Buffers::default(),
         }
     }
 
@@ -67,48 +82,81 @@ impl Stage {
     /// Whether all on the stage have room for a short message.
     #[inline]
     pub(super) fn has_room(&self, envelope: &[&[u8]], message: &Outgoing<'_>) -> bool {
-        let Tally {
-            messages,
-            payload: held,
-        } = self.packed.tally();
-        messages < self.limit.messages
-            && weight(messages + 1, held + payload(envelope, message)) <= self.limit.bytes
-            && self.packed.wire_len() < STAGE_BYTES
+        let Extent { wire_len, tally, .. } = self.extent;
+        tally.messages < self.limit.messages
+            && weight(tally.messages + 1, tally.payload + payload(envelope, message)) <= self.limit.bytes
+            && wire_len < STAGE_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.extent.tally.messages == 0
     }
 
     #[cfg(test)]
     pub(super) fn staged(&self) -> usize {
-        self.packed.messages()
+        self.extent.tally.messages
+    }
+
+    #[cfg(test)]
+    pub(super) fn sealed(&self) -> usize {
+        self.sealed.len()
     }
 
     /// Packs a message for all on the stage.
     #[inline]
-    pub(super) fn push(&mut self, spares: &mut Spares, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
-        if self.packed.is_empty() {
-            self.packed = Batch::with_buffer(spares.take());
+    pub(super) fn push(&mut self, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
+        if self.packed.wire_len() + LONGEST_PACKED > PIECE_BYTES {
+            self.seal();
         }
-        self.packed.push(envelope, message);
-        self.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
+        if self.packed.is_empty() {
+            self.packed = Batch::with_buffer(self.buffers.take());
+        }
+        let before = self.packed.wire_len();
+        let payload = self.packed.push(envelope, message);
+        self.extent.wire_len += self.packed.wire_len() - before;
+        self.extent.tally.add(1, payload);
+        self.extent.more_frames += (envelope.len() + message.frame_count() - 1) as u64;
+    }
+
+    /// Nothing more comes: all who are on the stage are to leave it.
+    pub(super) fn close(&mut self) {
+        if self.packed.wire_len() >= SHARED {
+            self.seal();
+        }
     }
 
     /// Begins another, that nobody is on. Whatever stood here is in all queues.
-    pub(super) fn begin(&mut self, spares: &mut Spares) {
+    pub(super) fn begin(&mut self) {
         self.number += 1;
-        self.more_frames = 0;
+        self.sealed.clear();
+        self.packed = Batch::with_buffer(std::mem::take(&mut self.packed).into_parts().0);
+        self.extent = Extent::default();
         self.limit = NO_LIMIT;
-        spares.give(std::mem::take(&mut self.packed).into_parts().0);
     }
 
-    fn extent(&self) -> Extent {
-        Extent {
-            wire_len: self.packed.wire_len(),
-            tally: self.packed.tally(),
-            more_frames: self.more_frames,
+    fn seal(&mut self) {
+        let packed = std::mem::take(&mut self.packed);
+        self.sealed.push(Sealed {
+            before: self.extent.wire_len - packed.wire_len(),
+            bytes: self.buffers.lend(packed.into_parts().0),
+        });
+    }
+
+    /// Packs into a queue what stands here behind so many bytes.
+    fn copy_to(&self, queue: &mut Batch, from: usize) {
+        let sealed_len = self.extent.wire_len - self.packed.wire_len();
+        for Sealed { before, bytes } in &self.sealed {
+            match bytes.len().saturating_sub(from.saturating_sub(*before)) {
+                0 => {}
+                len @ ..SHARED => {
+                    queue.push_packed(bytes.get(bytes.len() - len..).unwrap_or_default(), Tally::default())
+                }
+                len => queue.push_shared(bytes.slice(bytes.len() - len..)),
+            }
         }
+        let packed = self.packed.one_piece().unwrap_or_default();
+        let rest = packed.get(from.saturating_sub(sealed_len)..).unwrap_or_default();
+        queue.push_packed(rest, Tally::default());
     }
 }
 
@@ -150,28 +198,30 @@ impl Staged {
             return;
         };
         stage.others.push(place.id);
-        let (from, to) = (place.from, stage.extent());
+        let (from, to) = (place.from, stage.extent);
         let mut tally = to.tally;
         tally.sub(from.tally);
-        if let Some(packed) = stage.packed.one_piece().and_then(|all| all.get(from.wire_len..))
-            && tally.messages > 0
-        {
-            self.queue.take_over(packed, tally, to.more_frames - from.more_frames);
+        if tally.messages > 0 {
+            let queue = self.queue.take_over(tally, to.more_frames - from.more_frames);
+            stage.copy_to(queue, from.wire_len);
         }
     }
 
-    /// Goes on the stage, if it has room there for several messages.
-    pub(super) fn enter(&mut self, id: PeerId, mark: Mark, stage: &mut Stage) -> bool {
-        let from = stage.extent();
-        let room = self.reach(stage).room_for_many(mark, STAGE_BYTES);
+    /// Goes on the stage, if it has room there for several messages of so many bytes.
+    pub(super) fn enter(&mut self, id: PeerId, mark: Mark, payload: usize, stage: &mut Stage) -> bool {
         // Once it has no more room all queues are looked at: until then, one by one, it would have been this one as often.
-        let several = stage.audience.len().min(mark.messages / 8).max(FEW);
-        if room.messages < several || room.bytes < weight(several, several * LONGEST) {
+        let several = stage.audience.len().min(mark.messages / 8);
+        let several = several.min(STAGE_BYTES / weight(1, payload)).max(FEW);
+        let least = Tally {
+            messages: several,
+            payload: several * payload,
+        };
+        let Some(room) = self.reach(stage).room_for_many(mark, least) else {
             return false;
-        }
-        let weight = from.tally.weight();
+        };
+        let from = stage.extent;
         stage.limit.messages = stage.limit.messages.min(from.tally.messages + room.messages);
-        stage.limit.bytes = stage.limit.bytes.min(weight.saturating_add(room.bytes));
+        stage.limit.bytes = stage.limit.bytes.min(from.tally.weight().saturating_add(room.bytes));
         self.on = Some(Place {
             id,
             number: stage.number,
@@ -181,7 +231,7 @@ impl Staged {
     }
 }
 
-fn payload(envelope: &[&[u8]], message: &Outgoing<'_>) -> usize {
+pub(super) fn payload(envelope: &[&[u8]], message: &Outgoing<'_>) -> usize {
     message.byte_count() + envelope.iter().map(|frame| frame.len()).sum::<usize>()
 }
 
@@ -189,13 +239,19 @@ fn payload(envelope: &[&[u8]], message: &Outgoing<'_>) -> usize {
 pub(super) const MANY: usize = 4;
 /// Messages that a peer has room for when it enters, at least.
 const FEW: usize = 4;
-/// What stands on a stage: more makes its end longer, for which the lock is held, and saves nothing that can be measured.
-const STAGE_BYTES: usize = 16 * 1024;
+/// What stands on a stage. The first message of each is copied for all: of messages of 1 KiB this is one in 64.
+const STAGE_BYTES: usize = 64 * 1024;
+/// Bytes that share a buffer, which lives until the slowest of those that share it has them written.
+const PIECE_BYTES: usize = 16 * 1024;
+/// A part of such a piece is shared from so many bytes on: what keeps the whole of it is at least a quarter as large.
+const SHARED: usize = PIECE_BYTES / 4;
 /// Bytes of a message that is packed once. Measured, to 64 peers: a delivery of 64 bytes takes a third of the time, one of
 /// 1 KiB half.
 const LONGEST: usize = 1024;
 /// Frames of such a message: so it weighs more than it has bytes on the wire.
 const MOST_FRAMES: usize = weight(1, 0) / MAX_HEADER;
+/// What that takes on the wire, at most.
+const LONGEST_PACKED: usize = LONGEST + MOST_FRAMES * MAX_HEADER;
 const NO_LIMIT: Mark = Mark {
     messages: usize::MAX,
     bytes: usize::MAX,

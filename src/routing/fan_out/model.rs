@@ -235,10 +235,11 @@ impl World {
     }
 }
 
-fn message(chance: &mut Chance) -> Message {
-    let topic = chance.one_of(b"aaaaaaaaaaaaab");
+fn message(chance: &mut Chance, least: usize, topics: &[u8]) -> Message {
+    let topic = chance.one_of(topics);
     let longest = chance.one_of(&[1, 20, 64, 64, 200, 1_500]);
     let mut frame = vec![topic];
+    frame.resize(1 + least, 7);
     frame.extend((0..chance.within(0..longest)).map(|_| chance.next() as u8));
     match chance.within(0..8) {
         0 => Message::from([frame, vec![7; 3]]),
@@ -249,16 +250,26 @@ fn message(chance: &mut Chance) -> Message {
 
 #[test]
 fn many_subscribers_get_what_plain_lists_and_looked_at_queues_give_them() {
-    let (begin, staged) = (Instant::now(), Cell::new(0));
+    let (begin, staged, shared) = (Instant::now(), Cell::new(0), Cell::new(0));
     with_seeds(100, |seed| {
         let mut chance = Chance::new(seed);
+        // Some publish long messages in peace: much stands on a stage, and batches become as large as any.
+        let is_calm = chance.once_in(8);
+        let (count, least, topics, often, rarely) = match is_calm {
+            true => (900, 800, &[b'a'; 100][..], 600, 400),
+            false => (300, 0, &b"aaaaaaaaaaaaab"[..], 60, 40),
+        };
         let mark = Mark {
             messages: match chance.within(0..3) {
+                _ if is_calm => 1_000,
                 0 => chance.within(1..9),
                 1 => chance.within(9..60),
                 _ => 1_000,
             },
-            bytes: chance.one_of(&[1_000, 20_000, usize::MAX]),
+            bytes: match is_calm {
+                true => usize::MAX,
+                false => chance.one_of(&[1_000, 20_000, usize::MAX]),
+            },
         };
         let at_mark = chance.one_of(&[
             AtMark::DropNewest,
@@ -267,16 +278,19 @@ fn many_subscribers_get_what_plain_lists_and_looked_at_queues_give_them() {
             AtMark::Block,
         ]);
         let most = chance.within(3..20);
-        let matching = chance.one_of(&[Matching::Prefix, Matching::Exact]);
+        let matching = match is_calm {
+            true => Matching::Prefix,
+            false => chance.one_of(&[Matching::Prefix, Matching::Exact]),
+        };
         let mut worlds = [(); 2].map(|()| World::new(matching, mark, at_mark, begin));
         for _ in 0..most {
             let kind = chance.one_of(&[PeerKind::Dialed, PeerKind::Accepted]);
             worlds.iter_mut().for_each(|world| world.attach(kind));
         }
-        for _ in 0..300 {
-            let (at, does, kind) = (chance.next() as usize, chance.within(0..60), chance.within(0..2));
+        for _ in 0..count {
+            let (at, does, kind) = (chance.next() as usize, chance.within(0..often), chance.within(0..2));
             let (topic, written) = (chance.one_of(&[&b""[..], b"a", b"a", b"b"]), chance.within(0..101));
-            let (message, looks) = (message(&mut chance), chance.once_in(40));
+            let (message, looks) = (message(&mut chance, least, topics), chance.once_in(rarely));
             let [one, other] = worlds.each_mut().map(|world| {
                 let count = world.models.len();
                 let (at, mark) = (at % count.max(1), 1 + at % 50);
@@ -291,18 +305,21 @@ fn many_subscribers_get_what_plain_lists_and_looked_at_queues_give_them() {
                     6..15 if count > 0 => collected = world.collect(at),
                     _ => world.publish(&message),
                 }
-                (collected, world.settle(), world.peers.staged())
+                (collected, world.settle(), world.peers.staged(), world.peers.sealed())
             });
-            assert_eq!((one.0, one.1), (other.0, other.1));
+            // Who stays on a stage may have a batch that ends later.
+            assert!(is_calm || (one.0, &one.1) == (other.0, &other.1), "{one:?} {other:?}");
             staged.set(staged.get() + one.2);
+            shared.set(shared.get() + one.3);
             worlds[1].look();
             if looks {
                 let [one, other] = worlds.each_mut().map(World::check);
-                assert_eq!(one, other);
+                assert!(is_calm || one == other, "{one:#?} {other:#?}");
             }
         }
         let [one, other] = worlds.each_mut().map(World::check);
-        assert_eq!(one, other);
+        assert!(is_calm || one == other, "{one:#?} {other:#?}");
     });
     assert!(staged.get() > 0, "a stage is used");
+    assert!(shared.get() > 0, "and queues share what stands on it");
 }

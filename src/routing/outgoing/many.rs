@@ -1,7 +1,7 @@
 //! Many messages at once, packed already: as long as none of them concerns anybody else, they are one copy.
 
 use super::{BATCH_BYTES, NOTHING, OutgoingQueue, SMALL_BATCH, half};
-use crate::batch::{Packed, Tally, weight};
+use crate::batch::{Batch, Packed, Tally, weight};
 use crate::options::Mark;
 
 impl OutgoingQueue {
@@ -30,32 +30,57 @@ impl OutgoingQueue {
         tally
     }
 
-    /// How much may come at once, at most so many bytes, before a limit has to be looked at: mark and batch have room for it
-    /// and more. Nothing, where each message concerns somebody else too.
-    pub(in crate::routing) fn room_for_many(&self, mark: Mark, bytes: usize) -> Mark {
+    /// How much may come at once before a limit has to be looked at: mark and batch have room for it and more. `None`: not even
+    /// as much as this, or each message concerns somebody else too.
+    pub(in crate::routing) fn room_for_many(&mut self, mark: Mark, least: Tally) -> Option<Mark> {
         let is_looked_at = self.newest.is_some() || self.share.is_limited();
         if self.open.is_empty() || is_looked_at || self.awaits_room || !self.is_busy {
-            return NOTHING;
+            return None;
         }
         let (held, len) = (self.held(), self.open.wire_len());
-        let mut messages = mark.messages.saturating_sub(held.messages + 2);
-        if len + bytes > SMALL_BATCH {
-            messages = messages.min(half(mark.messages).saturating_sub(self.open.messages()));
+        let until_full = Mark {
+            messages: mark.messages.saturating_sub(held.messages + 2),
+            bytes: mark.bytes.saturating_sub(held.weight() + 1),
+        };
+        let until_half = Mark {
+            messages: half(mark.messages).saturating_sub(self.open.messages()),
+            bytes: BATCH_BYTES.saturating_sub(len),
+        };
+        let while_small = Mark {
+            messages: usize::MAX,
+            bytes: SMALL_BATCH.saturating_sub(len),
+        };
+        let has_room = |room: &Mark| room.messages >= least.messages && room.bytes >= least.weight();
+        let count = |room: &Mark| room.messages.min(room.bytes * least.messages / least.weight().max(1));
+        if !has_room(&until_full) {
+            return None;
         }
-        let until_heavy = mark.bytes.saturating_sub(held.weight() + 1);
-        Mark {
-            messages,
-            bytes: until_heavy.min(BATCH_BYTES.saturating_sub(len)),
+        let batch = if count(&until_half) >= count(&while_small) {
+            until_half
+        } else {
+            while_small
+        };
+        if !has_room(&batch) {
+            // It is nearly as large as any: better another for many than this one to its end, message by message.
+            let nearly_full = self.take_open();
+            self.closed.push_back(nearly_full);
+            return None;
         }
+        Some(Mark {
+            messages: batch.messages.min(until_full.messages),
+            bytes: batch.bytes.min(until_full.bytes),
+        })
     }
 
-    /// Moves messages behind the youngest that [`OutgoingQueue::room_for_many`] had room for, and that are packed already.
-    pub(in crate::routing) fn take_over(&mut self, packed: &[u8], tally: Tally, more_frames: u64) {
-        self.open.push_packed(packed, tally);
+    /// Takes on messages that [`OutgoingQueue::room_for_many`] had room for: gives the batch that they are to be packed behind
+    /// the youngest of.
+    pub(in crate::routing) fn take_over(&mut self, tally: Tally, more_frames: u64) -> &mut Batch {
         self.queued.add(tally.messages, tally.payload);
         self.counts.taken += tally.messages as u64;
         self.counts.taken_bytes += tally.payload as u64;
         self.more_frames += more_frames;
         self.ahead = NOTHING;
+        self.open.count(tally);
+        &mut self.open
     }
 }

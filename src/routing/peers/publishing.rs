@@ -3,7 +3,7 @@
 use super::Peers;
 use crate::message::Outgoing;
 use crate::routing::peer::PeerId;
-use crate::routing::stage::{MANY, Stage};
+use crate::routing::stage::{MANY, Stage, payload};
 
 impl Peers {
     /// Whom of these a message is to be enqueued for, each by itself: the others have room for it on the stage. They are given
@@ -43,9 +43,10 @@ impl Peers {
         debug_assert!(self.stage.others.is_empty(), "nobody has left the stage since");
         if self.stage.is_open {
             if others.len() < self.stage.audience.len() {
-                self.stage.push(&mut self.spares, envelope, message);
+                self.stage.push(envelope, message);
             }
-            others.retain(|&id| !self.enters_stage(id));
+            let payload = payload(envelope, message);
+            others.retain(|&id| !self.enters_stage(id, payload));
         }
         self.stay_off_stage(others);
     }
@@ -62,7 +63,13 @@ impl Peers {
         self.stage.staged()
     }
 
-    fn enters_stage(&mut self, id: PeerId) -> bool {
+    /// Pieces of it that queues share.
+    #[cfg(test)]
+    pub(crate) fn sealed(&self) -> usize {
+        self.stage.sealed()
+    }
+
+    fn enters_stage(&mut self, id: PeerId, payload: usize) -> bool {
         let mark = self.send_mark;
         let Some(peer) = self
             .slots
@@ -71,18 +78,19 @@ impl Peers {
         else {
             return false;
         };
-        peer.out.enter(id, mark, &mut self.stage)
+        peer.out.enter(id, mark, payload, &mut self.stage)
     }
 
     /// All who are on the stage take over what is theirs, and another begins.
     fn begin_stage(&mut self) {
         if !self.stage.is_empty() {
+            self.stage.close();
             let audience = std::mem::take(&mut self.stage.audience);
             for &id in &audience {
                 self.out(id);
             }
             self.stage.audience = audience;
         }
-        self.stage.begin(&mut self.spares);
+        self.stage.begin();
     }
 }
