@@ -351,7 +351,7 @@ impl Tally {
 }
 
 /// An owned body from this size on goes by reference: a reference count then costs less than the copy.
-const BY_REFERENCE: usize = 4 * 1024;
+pub(crate) const BY_REFERENCE: usize = 4 * 1024;
 /// The first size of a packing buffer.
 const FIRST_BUFFER: usize = 512;
 
