@@ -61,6 +61,9 @@
 //! | buffers, two an inproc pair | those that wait to be packed into | none |
 //! | seat state, one a context | who sits, who sleeps, notes | none |
 //!
+//! Hub, buffers and seat state are held for a breath: who waits for one of them spins, and sleeps only if its holder does not
+//! run.
+//!
 //! What a step wants done outside (wakers, flushes, drops of what users gave) comes out of it as one value, `Effects`,
 //! and is done once none of these is held but the reins.
 

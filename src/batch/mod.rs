@@ -1,13 +1,12 @@
 //! The unit that travels: whole messages packed back to back in their ZMTP framing.
 //!
 //! A [`Batch`] is being packed or written; a [`Run`] came and is being received. Small frames are copied, so that a
-//! thousand messages are one contiguous piece for the kernel; large ones are kept by reference.
+//! thousand messages are one contiguous piece for the kernel; large ones are kept by reference, and so is what many share.
 
 pub(crate) mod buffers;
 mod chunks;
 mod copies;
 pub(crate) mod frame;
-pub(crate) mod lent;
 mod packed;
 pub(crate) mod run;
 
@@ -38,7 +37,7 @@ pub(crate) struct Batch {
 struct Large {
     /// It stands after this many bytes of `packed`.
     after: usize,
-    /// Bytes of the batch before it: `after` and all earlier large bodies.
+    /// Bytes of the batch before it: `after` and all that stands before it by reference.
     before: usize,
     body: Bytes,
 }
@@ -206,7 +205,7 @@ impl Batch {
         }
     }
 
-    /// All of its bytes, if no body went by reference.
+    /// All of its bytes, if nothing went by reference.
     pub(crate) fn one_piece(&self) -> Option<&[u8]> {
         self.large.is_empty().then_some(&self.packed)
     }
@@ -300,7 +299,7 @@ impl Batch {
         all.into()
     }
 
-    /// Takes it apart: the buffer, to be packed into again, and the bodies that went by reference, to be dropped where
+    /// Takes it apart: the buffer, to be packed into again, and what went by reference, to be dropped where
     /// no lock is held.
     pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Bytes>) {
         let large = match self.large.is_empty() {
@@ -383,15 +382,35 @@ mod tests {
             .map(|&size| Message::from(vec![size as u8; size]))
             .collect();
         all.push(Message::from([vec![1; 5000], vec![], vec![2; 3], vec![3; 9000]]));
+        all.extend(shared().into_iter().flatten());
         all.push(Message::from("last"));
         all
     }
 
+    /// What many have, in pieces.
+    fn shared() -> [Vec<Message>; 2] {
+        let first = [Message::from(vec![4; 300]), Message::from(["a", ""])];
+        let second = [Message::from(""), Message::from(vec![5; 10])];
+        [first.into(), second.into()]
+    }
+
     fn packed() -> Batch {
         let mut batch = Batch::default();
-        for message in messages() {
+        let (mut alone, shared) = (messages(), shared());
+        let last = alone.pop().expect("a message");
+        alone.truncate(alone.len() - shared.concat().len());
+        for message in alone {
             batch.push(&[], &mut message.into());
         }
+        for piece in shared {
+            let mut packed = Batch::default();
+            for message in piece {
+                packed.push(&[], &mut message.into());
+            }
+            batch.push_shared(packed.to_bytes());
+            batch.count(packed.tally());
+        }
+        batch.push(&[], &mut last.into());
         batch
     }
 

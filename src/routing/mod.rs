@@ -64,6 +64,7 @@ pub(crate) use outgoing::{Placed, Unwritten};
 pub(crate) use peer::{PeerId, PeerKind};
 pub(crate) use peers::Peers;
 pub(crate) use pool::Pool;
+pub(crate) use spares::LARGEST_SPARE;
 pub(crate) use subscriptions::Change;
 pub(crate) use succession::Succession;
 pub(crate) use turn::Turn;

@@ -1,7 +1,5 @@
 //! Packing buffers of one socket, kept for their memory.
 
-use crate::batch::lent::LARGEST_SPARE;
-
 /// Packing buffers that nobody packs into now; at most [`SPARES`], then they are freed.
 #[derive(Debug, Default)]
 pub(super) struct Spares(Vec<Vec<u8>>);
@@ -20,3 +18,5 @@ impl Spares {
 
 /// Packing buffers kept for reuse, by socket: at most 16 MiB, enough for a thousand packed messages of the largest size.
 const SPARES: usize = 64;
+/// What the batches of a stream grow to.
+pub(crate) const LARGEST_SPARE: usize = 256 * 1024;

@@ -11,7 +11,7 @@
 use super::outgoing::OutgoingQueue;
 use super::peer::PeerId;
 use crate::batch::frame::MAX_HEADER;
-use crate::batch::{BY_REFERENCE, Batch, Tally, lent, weight};
+use crate::batch::{BY_REFERENCE, Batch, Tally, weight};
 use crate::message::Outgoing;
 use crate::options::Mark;
 use bytes::Bytes;
@@ -37,8 +37,6 @@ pub(super) struct Stage {
     limit: Mark,
     /// How many stages there were before: whoever is on one of those is on none.
     number: u64,
-    /// What is packed into.
-    buffers: lent::Buffers,
 }
 
 /// Whole messages that lie on a stage behind so many bytes.
@@ -68,7 +66,6 @@ impl Stage {
             extent: Extent::default(),
             limit: NO_LIMIT,
             number: 0,
-            buffers: lent::Buffers::default(),
         }
     }
 
@@ -108,9 +105,6 @@ impl Stage {
         if self.packed.wire_len() + LONGEST_PACKED > PIECE_BYTES {
             self.seal();
         }
-        if self.packed.is_empty() {
-            self.packed = Batch::with_buffer(self.buffers.take());
-        }
         let before = self.packed.wire_len();
         let payload = self.packed.push(envelope, message);
         self.extent.wire_len += self.packed.wire_len() - before;
@@ -135,10 +129,11 @@ impl Stage {
     }
 
     fn seal(&mut self) {
-        let packed = std::mem::take(&mut self.packed);
+        let next = Batch::with_buffer(Vec::with_capacity(PIECE_BYTES));
+        let packed = std::mem::replace(&mut self.packed, next);
         self.sealed.push(Sealed {
             before: self.extent.wire_len - packed.wire_len(),
-            bytes: self.buffers.lend(packed.into_parts().0),
+            bytes: Bytes::from(packed.into_parts().0),
         });
     }
 
@@ -204,6 +199,10 @@ impl Staged {
         if tally.messages > 0 {
             let queue = self.queue.take_over(tally, to.more_frames - from.more_frames);
             stage.copy_to(queue, from.wire_len);
+        }
+        if stage.others.len() == stage.audience.len() {
+            // Nobody is left, and there may be no next message for long.
+            stage.sealed.clear();
         }
     }
 

@@ -39,7 +39,7 @@ impl<T> SpinMutex<T> {
         soon.unwrap_or_else(|| {
             loop {
                 std::thread::sleep(PAUSE);
-                if let Some(guard) = self.0.try_lock() {
+                if let Some(guard) = spin(|| self.0.try_lock()) {
                     return guard;
                 }
             }

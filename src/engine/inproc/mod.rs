@@ -4,6 +4,7 @@
 //! resumes; each call moves one way, under the link's lock, one pass. Lock order: names, link, hub, buffers. The loop is needed
 //! only to end what lingers too long.
 
+mod lent;
 mod names;
 mod pairing;
 mod unlinked;

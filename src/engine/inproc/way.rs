@@ -2,7 +2,7 @@
 //!
 //! A batch is received where it was packed. Its buffer comes back once the last of it is dropped, to be packed into again.
 
-use crate::batch::lent::Buffers;
+use super::lent::Buffers;
 use crate::batch::{Batch, Run};
 use crate::notice::Notice;
 use bytes::BytesMut;

@@ -1,4 +1,4 @@
-//! Many messages at once, packed already: as long as none of them concerns anybody else, they are one copy.
+//! Many messages at once, packed already: as long as none of them concerns anybody else, they are one step.
 
 use super::{BATCH_BYTES, NOTHING, OutgoingQueue, SMALL_BATCH, half};
 use crate::batch::{Batch, Packed, Tally, weight};
@@ -31,7 +31,8 @@ impl OutgoingQueue {
     }
 
     /// How much may come at once before a limit has to be looked at: mark and batch have room for it and more. `None`: not even
-    /// as much as this, or each message concerns somebody else too.
+    /// as much as this, or each message concerns somebody else too. Where it is the batch that has no room, the next message
+    /// begins another.
     pub(in crate::routing) fn room_for_many(&mut self, mark: Mark, least: Tally) -> Option<Mark> {
         let is_looked_at = self.newest.is_some() || self.share.is_limited();
         if self.open.is_empty() || is_looked_at || self.awaits_room || !self.is_busy {

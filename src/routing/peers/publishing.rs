@@ -83,7 +83,8 @@ impl Peers {
 
     /// All who are on the stage take over what is theirs, and another begins.
     fn begin_stage(&mut self) {
-        if !self.stage.is_empty() {
+        let audience = self.stage.audience.len();
+        if !self.stage.is_empty() && self.stage.others.len() < audience {
             self.stage.close();
             let audience = std::mem::take(&mut self.stage.audience);
             for &id in &audience {

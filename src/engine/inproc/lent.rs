@@ -1,17 +1,18 @@
-//! Buffers that messages travel in: each comes back when the last of what it holds is dropped, to be packed into again.
+//! The buffers that batches of one way travel in: each comes back when the last of its messages is dropped.
 //!
-//! Their lock is a leaf. Whoever drops a message takes it, also under the lock of a hub, and does not wait for it: in a forked
+//! Its lock is a leaf. Whoever drops a message takes it, also under the lock of a hub, and does not wait for it: in a forked
 //! child its holder may be gone, and a buffer that is freed is no loss.
 
+use crate::routing::LARGEST_SPARE;
 use crate::sync::SpinMutex;
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Buffers to pack into. What is lent when this is dropped does not come back.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers(Arc<SpinMutex<Free>>);
+#[derive(Default)]
+pub(super) struct Buffers(Arc<SpinMutex<Free>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Free {
     /// Which came back; the last is the nearest to the processor. At most `most`, the others are freed.
     buffers: Vec<Vec<u8>>,
@@ -20,20 +21,20 @@ struct Free {
 
 impl Buffers {
     /// Makes it bytes that can be shared.
-    pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
+    pub(super) fn lend(&self, buffer: Vec<u8>) -> Bytes {
         self.0.lock().most = OF_A_STREAM;
         let home = Arc::clone(&self.0);
         Bytes::from_owner(Lent { buffer, home })
     }
 
     /// One that came back, or none.
-    pub(crate) fn take(&self) -> Vec<u8> {
+    pub(super) fn take(&self) -> Vec<u8> {
         self.0.lock().buffers.pop().unwrap_or_default()
     }
 
     /// All is moved: there may be no more for long. What a stream needs whose receiver keeps up is left, of those that are
     /// here and those that come back later.
-    pub(crate) fn rest(&self) {
+    pub(super) fn rest(&self) {
         let freed = self.0.lock().keep(OF_WHO_RESTS);
         drop(freed);
     }
@@ -79,8 +80,6 @@ impl Drop for Lent {
     }
 }
 
-/// What the batches of a stream grow to. What is larger is freed.
-pub(crate) const LARGEST_SPARE: usize = 256 * 1024;
 /// Enough for most of a thousand messages of 8 KiB on their way: 8 MiB.
 const OF_A_STREAM: usize = 32;
 /// Enough for who sends some hundred messages of 4 KiB and then receives them, in turn. A way that has streamed keeps as many
