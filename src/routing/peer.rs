@@ -52,7 +52,7 @@ pub(super) struct Peer {
     pub(super) earlier: VecDeque<(usize, Arc<PeerInfo>)>,
     /// It says nothing of itself, and is told nothing but messages.
     pub(super) is_wordless: bool,
-    pub(super) last_error: Option<String>,
+    pub(super) last_error: Option<Box<str>>,
     /// How long the last PING of this connection took to be answered.
     pub(super) round_trip: Option<Duration>,
     /// Commands of it that mean nothing to us.
@@ -131,7 +131,7 @@ impl Peer {
             out_rate: rate(out),
             incoming_rate: rate(incoming),
             reconnects: self.connections.saturating_sub(1),
-            last_error: self.last_error.clone(),
+            last_error: self.last_error.as_deref().map(str::to_owned),
             round_trip: self.round_trip,
             ignored_commands: self.ignored,
             refused_subscriptions: self.refused,

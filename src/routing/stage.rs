@@ -15,6 +15,7 @@ use crate::batch::{BY_REFERENCE, Batch, Tally, weight};
 use crate::message::Outgoing;
 use crate::options::Mark;
 use bytes::Bytes;
+use slab::Slab;
 
 /// What was published, and is not in all queues yet.
 #[derive(Debug)]
@@ -35,7 +36,9 @@ pub(super) struct Stage {
     extent: Extent,
     /// Up to where nobody on the stage has to look at a limit of its queue.
     limit: Mark,
-    /// How many stages there were before: whoever is on one of those is on none.
+    /// Who is on it, and since when.
+    entered: Slab<Entered>,
+    /// Of all stages: whoever is on an earlier one is on none.
     number: u64,
 }
 
@@ -65,7 +68,8 @@ impl Stage {
             packed: Batch::default(),
             extent: Extent::default(),
             limit: NO_LIMIT,
-            number: 0,
+            entered: Slab::new(),
+            number: 1,
         }
     }
 
@@ -122,6 +126,7 @@ impl Stage {
     /// Begins another, that nobody is on. Whatever stood here is in all queues.
     pub(super) fn begin(&mut self) {
         self.number += 1;
+        self.entered.clear();
         self.sealed.clear();
         self.packed = Batch::with_buffer(std::mem::take(&mut self.packed).into_parts().0);
         self.extent = Extent::default();
@@ -159,14 +164,16 @@ impl Stage {
 #[derive(Debug)]
 pub(super) struct Staged {
     queue: OutgoingQueue,
-    on: Option<Place>,
+    /// The stage that it is on, by its number; zero: on none.
+    stage: u64,
+    /// Among those that are.
+    place: usize,
 }
 
-/// A peer is on a stage, and all before this is in its queue, or was not for it.
+/// A peer has entered the stage: all before this is in its queue, or was not for it.
 #[derive(Debug)]
-struct Place {
+struct Entered {
     id: PeerId,
-    number: u64,
     from: Extent,
 }
 
@@ -174,14 +181,15 @@ impl Staged {
     pub(super) fn new() -> Self {
         Staged {
             queue: OutgoingQueue::new(),
-            on: None,
+            stage: 0,
+            place: 0,
         }
     }
 
     /// The queue, with all of its messages in it.
     #[inline(always)]
     pub(super) fn reach(&mut self, stage: &mut Stage) -> &mut OutgoingQueue {
-        if self.on.is_some() {
+        if self.stage > 0 {
             self.leave(stage);
         }
         &mut self.queue
@@ -189,11 +197,13 @@ impl Staged {
 
     #[inline(never)]
     fn leave(&mut self, stage: &mut Stage) {
-        let Some(place) = self.on.take().filter(|place| place.number == stage.number) else {
+        let is_there = std::mem::take(&mut self.stage) == stage.number;
+        let entered = is_there.then(|| stage.entered.try_remove(self.place)).flatten();
+        let Some(Entered { id, from }) = entered else {
             return;
         };
-        stage.others.push(place.id);
-        let (from, to) = (place.from, stage.extent);
+        stage.others.push(id);
+        let to = stage.extent;
         let mut tally = to.tally;
         tally.sub(from.tally);
         if tally.messages > 0 {
@@ -221,11 +231,8 @@ impl Staged {
         let from = stage.extent;
         stage.limit.messages = stage.limit.messages.min(from.tally.messages + room.messages);
         stage.limit.bytes = stage.limit.bytes.min(from.tally.weight().saturating_add(room.bytes));
-        self.on = Some(Place {
-            id,
-            number: stage.number,
-            from,
-        });
+        self.stage = stage.number;
+        self.place = stage.entered.insert(Entered { id, from });
         true
     }
 }

@@ -29,12 +29,12 @@ pub(crate) struct Connection {
     /// Greeting, READY and ERROR that wait to go out, in this order; a few hundred bytes at most.
     handshake: Vec<u8>,
     /// The one PONG that waits; a newer replaces it, so that a peer that pings and does not read costs nothing.
-    pong: Option<Pong>,
+    pong: Option<Box<Pong>>,
     /// The same of those that answer a question: a sign of life may not take the place of an answer.
-    answer: Option<Pong>,
+    answer: Option<Box<Pong>>,
     heard: Heard,
     /// Whom those who let the peer in take it for.
-    user: Option<User>,
+    user: Option<Box<User>>,
     /// Opens what comes in traffic, if that is sealed.
     opener: Option<Box<Opener>>,
     /// What was given back of the last input is opened.
@@ -168,7 +168,7 @@ impl Connection {
     /// Who claims to come in may: the handshake goes on, or ends if what it says of itself will not do.
     pub(crate) fn admit(&mut self, user: Option<User>) -> Result<(), Failure> {
         debug_assert!(self.awaits_admission(), "nobody asked");
-        self.user = user;
+        self.user = user.map(Box::new);
         let stage = self.stage();
         match std::mem::replace(&mut self.state, State::ExpectVerdict(None)) {
             State::ExpectPeer(handshake) => match handshake.admit(&self.local, self.side, &mut self.handshake) {
@@ -216,7 +216,7 @@ impl Connection {
             (Form::Datagrams, _) => self.state = State::Datagrams,
             (Form::Framed, State::ExpectVerdict(accord)) => {
                 let accord = accord.take();
-                self.state = State::Traffic(Inbox::new(self.local.limits));
+                self.state = State::Traffic(Inbox::new(Arc::clone(&self.local)));
                 let seals = accord.and_then(|accord| accord.conclude(&self.local, &mut self.handshake));
                 if let Some(seals) = seals {
                     let Seals { sealer, opener } = *seals;
@@ -328,7 +328,7 @@ impl Connection {
                 }
                 Ok(Next::Ready(facts, accord)) => {
                     self.state = State::ExpectVerdict(Some(accord));
-                    let user = self.user.take();
+                    let user = self.user.take().map(|user| *user);
                     return Ok(Step::Ready(Facts { user, ..facts }));
                 }
                 Err(failure) => return Err(self.end_at(stage, failure)),
@@ -395,9 +395,9 @@ impl Connection {
                 let pong = Pong::to(command.data)?;
                 self.heard.time_to_live = time_to_live(command.data);
                 if pong.is_answer() {
-                    self.answer = Some(pong);
+                    self.answer = Some(Box::new(pong));
                 } else {
-                    self.pong = Some(pong);
+                    self.pong = Some(Box::new(pong));
                 }
             }
             PONG => {

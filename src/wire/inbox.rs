@@ -4,21 +4,22 @@
 //! what came is copied, so that the chunk it came in is free again. What is kept grows with what has come. A run only
 //! ever gets whole messages; what commands mean is not known here.
 
-use super::Credit;
 use super::partial::{LargeBody, PartialCommand, PartialHeader, check_flags};
 use super::walk::{Seen, Stop, walk};
+use super::{Credit, Local};
 use crate::batch::buffers::FEW;
 use crate::batch::frame::{Header, MORE, header_len, put_header};
 use crate::batch::{Buffers, Run};
 use crate::failure::Failure;
 use crate::limit::Limit;
-use crate::options::Limits;
 use bytes::{Buf, Bytes};
+use std::sync::Arc;
 
 /// The receiving end of a connection in traffic. It owns no memory at a border of two messages.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    limits: Limits,
+    /// Which limits there are.
+    local: Arc<Local>,
     /// The message that we are in the middle of: from its first whole header to its end.
     begun: Option<Begun>,
     /// The frame that we are in the middle of, be it a message's or a command.
@@ -56,9 +57,9 @@ enum Cut {
 }
 
 impl Inbox {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(local: Arc<Local>) -> Self {
         Inbox {
-            limits,
+            local,
             begun: None,
             cut: Cut::None,
         }
@@ -164,7 +165,7 @@ impl Inbox {
     /// Splits off the whole messages at the front, and keeps a copy of whole frames behind them.
     fn walk(&mut self, input: &mut Bytes, left: &mut Credit, run: &mut Run) -> Stop {
         let begun = self.begun.as_ref().map(|begun| begun.seen);
-        let walked = walk(input, begun, *left, &self.limits);
+        let walked = walk(input, begun, *left, &self.local.limits);
         if walked.messages > 0 {
             if let Some(begun) = self.begun.take() {
                 begun.push_to(run);
@@ -202,7 +203,7 @@ impl Inbox {
             };
         }
         let before = self.begun.as_ref().map(|begun| begun.seen).unwrap_or_default();
-        let seen = before.with(&header, &self.limits)?;
+        let seen = before.with(&header, &self.local.limits)?;
         let body = seen.payload - before.payload;
         let more = header.has_more();
         let begun = self.begun.get_or_insert_default();

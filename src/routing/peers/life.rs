@@ -75,7 +75,7 @@ impl Peers {
         peer.round_trip = None;
         peer.owes_notices = false;
         peer.incoming.stop_starving();
-        peer.last_error = Some(why);
+        peer.last_error = Some(why.into());
         let out = peer.out.reach(&mut self.stage);
         let passed = |out: &OutgoingQueue| (out.counts().passed, out.counts().passed_bytes);
         let (messages, bytes) = passed(out);
@@ -152,7 +152,7 @@ impl Peers {
     /// An attempt to reach it failed.
     pub(crate) fn failed(&mut self, id: PeerId, why: String) {
         if let Some(peer) = self.get_mut(id) {
-            peer.last_error = Some(why);
+            peer.last_error = Some(why.into());
         }
     }
 
