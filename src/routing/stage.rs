@@ -210,8 +210,8 @@ impl Staged {
             let queue = self.queue.take_over(tally, to.more_frames - from.more_frames);
             stage.copy_to(queue, from.wire_len);
         }
-        if stage.others.len() == stage.audience.len() {
-            // Nobody is left, and there may be no next message for long.
+        if stage.entered.is_empty() {
+            // There may be no next message for long.
             stage.sealed.clear();
         }
     }
