@@ -9,11 +9,13 @@ mod copies;
 pub(crate) mod frame;
 mod packed;
 pub(crate) mod run;
+mod tally;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use copies::Copies;
 pub(crate) use packed::Packed;
 pub(crate) use run::{Run, weight};
+pub(crate) use tally::Tally;
 
 use crate::message::{LENT_PACKED, Message, Outgoing, Piece, Source};
 use bytes::Bytes;
@@ -127,15 +129,14 @@ impl Batch {
         }
     }
 
-    /// Packs messages to the end that are packed already.
+    /// Adds whole messages to the end that are packed already; [`Batch::count`] tells how many.
     #[inline]
-    pub(crate) fn push_packed(&mut self, packed: &[u8], tally: Tally) {
+    pub(crate) fn push_packed(&mut self, packed: &[u8]) {
         self.reserve(packed.len());
         self.packed.extend_from_slice(packed);
-        self.count(tally);
     }
 
-    /// Adds whole messages to the end that are packed already, by reference; [`Batch::count`] tells how many.
+    /// The same, by reference.
     pub(crate) fn push_shared(&mut self, packed: Bytes) {
         let len = packed.len();
         self.large.push(Large {
@@ -146,6 +147,7 @@ impl Batch {
         self.large_bytes += len;
     }
 
+    /// Counts messages that were added packed.
     pub(crate) fn count(&mut self, tally: Tally) {
         self.messages += tally.messages;
         self.payload += tally.payload;
@@ -315,37 +317,6 @@ impl Batch {
             messages: self.messages,
             payload: self.payload,
         }
-    }
-}
-
-/// A number of messages, and the bytes of their bodies.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) messages: usize,
-    pub(crate) payload: usize,
-}
-
-impl Tally {
-    pub(crate) fn of(messages: &[Message]) -> Self {
-        Tally {
-            messages: messages.len(),
-            payload: messages.iter().map(Message::byte_count).sum(),
-        }
-    }
-
-    pub(crate) fn add(&mut self, messages: usize, payload: usize) {
-        self.messages += messages;
-        self.payload += payload;
-    }
-
-    pub(crate) fn sub(&mut self, other: Tally) {
-        debug_assert!(other.messages <= self.messages && other.payload <= self.payload);
-        self.messages = self.messages.saturating_sub(other.messages);
-        self.payload = self.payload.saturating_sub(other.payload);
-    }
-
-    pub(crate) fn weight(self) -> usize {
-        weight(self.messages, self.payload)
     }
 }
 

@@ -219,7 +219,8 @@ mod tests {
                     assert_eq!(packed.front(), Some(&bytes[..batch.messages()]));
                     let (taken, tally) = packed.take(most, most_bytes);
                     assert!((1..=most).contains(&tally.messages) && taken.len() <= most_bytes);
-                    batch.push_packed(taken, tally);
+                    batch.push_packed(taken);
+                    batch.count(tally);
                 }
 
                 assert_eq!((packed.front(), packed.wire_len()), (None, 0));

@@ -36,7 +36,7 @@ pub(super) struct Stage {
     extent: Extent,
     /// Up to where nobody on the stage has to look at a limit of its queue.
     limit: Mark,
-    /// Who is on it, and since when.
+    /// Who is on it, and since when: some of the audience.
     entered: Slab<Entered>,
     /// Of all stages: whoever is on an earlier one is on none.
     number: u64,
@@ -91,6 +91,11 @@ impl Stage {
 
     pub(super) fn is_empty(&self) -> bool {
         self.extent.tally.messages == 0
+    }
+
+    /// Whether nobody is on it.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.entered.is_empty()
     }
 
     #[cfg(test)]
@@ -148,15 +153,13 @@ impl Stage {
         for Sealed { before, bytes } in &self.sealed {
             match bytes.len().saturating_sub(from.saturating_sub(*before)) {
                 0 => {}
-                len @ ..SHARED => {
-                    queue.push_packed(bytes.get(bytes.len() - len..).unwrap_or_default(), Tally::default())
-                }
+                len @ ..SHARED => queue.push_packed(bytes.get(bytes.len() - len..).unwrap_or_default()),
                 len => queue.push_shared(bytes.slice(bytes.len() - len..)),
             }
         }
         let packed = self.packed.one_piece().unwrap_or_default();
         let rest = packed.get(from.saturating_sub(sealed_len)..).unwrap_or_default();
-        queue.push_packed(rest, Tally::default());
+        queue.push_packed(rest);
     }
 }
 
@@ -210,7 +213,7 @@ impl Staged {
             let queue = self.queue.take_over(tally, to.more_frames - from.more_frames);
             stage.copy_to(queue, from.wire_len);
         }
-        if stage.entered.is_empty() {
+        if stage.is_deserted() {
             // There may be no next message for long.
             stage.sealed.clear();
         }

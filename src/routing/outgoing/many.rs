@@ -21,7 +21,8 @@ impl OutgoingQueue {
             .saturating_sub(held.weight() + weight(most.min(packed.messages()), 1));
         let (packed, tally) = packed.take(most, until_heavy.min(BATCH_BYTES.saturating_sub(len)));
         if tally.messages > 0 {
-            self.open.push_packed(packed, tally);
+            self.open.push_packed(packed);
+            self.open.count(tally);
             self.queued.add(tally.messages, tally.payload);
             self.counts.taken += tally.messages as u64;
             self.counts.taken_bytes += tally.payload as u64;

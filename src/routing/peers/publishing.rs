@@ -24,8 +24,7 @@ impl Peers {
         let are_same = self.stage.choice == choice || self.stage.audience == audience;
         self.stage.choice = choice;
         self.stage.is_open = is_short && are_same;
-        let is_empty = self.stage.others.len() == audience.len();
-        if !self.stage.is_open || is_empty || !self.stage.has_room(envelope, message) {
+        if !self.stage.is_open || self.stage.is_deserted() || !self.stage.has_room(envelope, message) {
             self.begin_stage();
             self.stage.audience.clear();
             self.stage.others.clear();
@@ -42,7 +41,7 @@ impl Peers {
     pub(crate) fn stage(&mut self, mut others: Vec<PeerId>, envelope: &[&[u8]], message: &mut Outgoing<'_>) {
         debug_assert!(self.stage.others.is_empty(), "nobody has left the stage since");
         if self.stage.is_open {
-            if others.len() < self.stage.audience.len() {
+            if !self.stage.is_deserted() {
                 self.stage.push(envelope, message);
             }
             let payload = payload(envelope, message);
@@ -83,8 +82,7 @@ impl Peers {
 
     /// All who are on the stage take over what is theirs, and another begins.
     fn begin_stage(&mut self) {
-        let audience = self.stage.audience.len();
-        if !self.stage.is_empty() && self.stage.others.len() < audience {
+        if !self.stage.is_empty() && !self.stage.is_deserted() {
             self.stage.close();
             let audience = std::mem::take(&mut self.stage.audience);
             for &id in &audience {
